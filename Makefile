@@ -1,0 +1,39 @@
+# Two commands do everything on a fresh clone: `make run` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: run test check tables wheel clean help
+.DEFAULT_GOAL := help
+
+help:  ## list these targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bench needs Python 3.11 or later: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,plot]'
+	touch $@
+
+run: $(STAMP)  ## train SCRN on the embedded task and print the table with the bound
+	$(BIN)/bench run --task synthetic-text --model scrn --track none
+	$(BIN)/bench table synthetic-text
+
+test: $(STAMP)  ## all tests; real corpora are read where BENCH_DATA names their folder
+	$(BIN)/python -m pytest --numprocesses auto
+
+check: $(STAMP)  ## ruff, ruff format, mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+tables: $(STAMP)  ## write results/*/table.md from the committed records
+	$(BIN)/bench table --all
+
+wheel: $(STAMP)  ## build the distribution into dist/
+	$(BIN)/python -m build --wheel
+
+clean:  ## remove the environment and everything that can be made again
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

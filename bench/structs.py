@@ -1,0 +1,66 @@
+"""Plain trees of keys and values -> frozen structs, with errors that name the key at fault."""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_args, get_origin
+
+import msgspec
+
+from bench.errors import BenchError, nearest
+
+T = TypeVar("T")
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a configuration: immutable, built by keyword, strict about its keys."""
+
+
+def to_struct(tree: Mapping[str, Any], kind: type[T], *, where: str, prefix: str = "") -> T:
+    """Convert `tree` to the struct `kind`; text such as `"0.5"` becomes the number it says.
+
+    `where` names the source (a file, `command line`) and `prefix` the dotted path of `tree`
+    in it. Raises BenchError naming the key and, for an unknown one, the nearest right one.
+    """
+    _check_keys(tree, kind, where, prefix)
+    try:
+        return msgspec.convert(tree, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BenchError(f"{where}: {_plain(str(error), tree, prefix)}") from None
+
+
+def _check_keys(tree: Mapping[str, Any], kind: Any, where: str, prefix: str) -> None:
+    known = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+    for key, value in tree.items():
+        if key not in known:
+            raise BenchError(f"{where}: unknown key '{prefix}{key}', {nearest(str(key), known)}")
+        inner = _struct_in(known[key])
+        if inner is not None and isinstance(value, Mapping):
+            _check_keys(value, inner, where, f"{prefix}{key}.")
+
+
+def _struct_in(annotation: Any) -> Any:
+    """The one struct type in an annotation such as `Optim | None`; none if there are several."""
+    options = [annotation]
+    if get_origin(annotation) in (typing.Union, types.UnionType):
+        options = list(get_args(annotation))
+    structs = [o for o in options if isinstance(o, type) and issubclass(o, msgspec.Struct)]
+    return structs[0] if len(structs) == 1 else None
+
+
+def _plain(message: str, tree: Mapping[str, Any], prefix: str) -> str:
+    """msgspec's message with our dotted path first and the offending value shown."""
+    found = re.fullmatch(r"(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?", message, re.S)
+    assert found is not None
+    path = found["path"] or ""
+    what = found["what"].replace("`", "")
+    value: Any = tree
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    shown = f", not {value!r}" if value is not None and not isinstance(value, Mapping) else ""
+    what = re.sub(r", got (str|int|float|bool|null|array|object)$", "", what)
+    what = what[:1].lower() + what[1:]
+    return f"{prefix}{path}: {what}{shown}" if path else what
