@@ -1,0 +1,133 @@
+"""What one run is: frozen, typed, strict. Every default of the suite stands here, once.
+
+The options of an architecture, a baseline or an objective are its constructor's keyword
+arguments; they stand in its own file and are checked when the run is resolved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from bench.structs import Frozen
+
+Scalar = str | int | float | bool | None
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class DataConfig(Frozen, frozen=True, kw_only=True):
+    """Where the corpus comes from."""
+
+    path: str | None = None
+    """Folder with train, valid and test files, for the task `text`."""
+    download: Literal["never", "missing"] = "never"
+    """Fetch files that are missing from the card's mirrors."""
+
+
+class OptimConfig(Frozen, frozen=True, kw_only=True):
+    """How weights move."""
+
+    name: Literal["sgd", "adam", "adamw"] = "adamw"
+    """Optimiser."""
+    lr: Positive = 0.003
+    """Learning rate at the start."""
+    momentum: NonNegative = 0.0
+    """Momentum of SGD."""
+    beta1: NonNegative = 0.9
+    """Adam's decay of the gradient's mean."""
+    beta2: NonNegative = 0.999
+    """Adam's decay of the gradient's square."""
+    weight_decay: NonNegative = 0.0
+    """L2 penalty (sgd, adam) or decoupled decay (adamw)."""
+    clip: Literal["norm", "value", "none"] = "norm"
+    """Gradient clipping: by total norm, by each value, or none."""
+    clip_at: Positive = 1.0
+    """Threshold of the clipping."""
+    schedule: Literal["constant", "plateau", "linear", "epochs"] = "plateau"
+    """plateau: shrink when validation stalls; linear: to zero; epochs: shrink every epoch."""
+    shrink: Positive = 2.0
+    """Factor that divides the learning rate at each shrinking."""
+    shrink_after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Schedule `epochs`: number of epochs before the first shrinking."""
+    threshold: Positive = 1.0
+    """Plateau: stalled when the validation loss is above `threshold` times the best."""
+    back_to_best: bool = False
+    """Plateau: return to the best weights when shrinking."""
+
+
+class TrainerConfig(Frozen, frozen=True, kw_only=True):
+    """How long and on what."""
+
+    max_epochs: Count = 20
+    """Epochs at the most."""
+    stop_after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """End after this many validations in a row without improvement; 0: never."""
+    checkpoint_every_steps: Count = 500
+    """Steps between checkpoints inside an epoch (each epoch's end has one, too)."""
+    accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
+    """Lightning's accelerator."""
+    devices: Count = 1
+    """Devices a node."""
+    num_nodes: Count = 1
+    """Nodes."""
+    strategy: Literal["auto", "ddp"] = "auto"
+    """Lightning's strategy."""
+    products: Literal["float32", "bfloat16"] = "float32"
+    """Matrix products: exact float32, or bfloat16 factors summed in float32 where the CPU can."""
+    threads: Count | None = None
+    """CPU threads; all cores when not given."""
+
+
+class RunConfig(Frozen, frozen=True, kw_only=True):
+    """One configuration and seed: what `run()` carries out."""
+
+    task: str
+    model: dict[str, Scalar]
+    """`name` and the options of the architecture or baseline, all of them."""
+    objective: dict[str, Scalar] = msgspec.field(default_factory=dict)
+    """The options of the task's objective, all of them."""
+    data: DataConfig = DataConfig()
+    optim: OptimConfig = OptimConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 1
+
+    def digest(self, card_version: int) -> str:
+        """Eight hexadecimal digits that name this configuration of this version of the card.
+
+        What cannot change the result (threads, where files lie, when checkpoints are written)
+        does not count; the folder of a user's own corpus does.
+        """
+        tree = msgspec.to_builtins(self)
+        tree["card_version"] = card_version
+        del tree["data"]["download"]
+        del tree["trainer"]["threads"], tree["trainer"]["checkpoint_every_steps"]
+        return hashlib.sha256(msgspec.json.encode(tree, order="deterministic")).hexdigest()[:8]
+
+
+def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """One tree in which a later layer's values stand before an earlier one's, key by key."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if isinstance(value, Mapping):
+                below = merged.get(key)
+                merged[key] = merge(below if isinstance(below, Mapping) else {}, value)
+            else:
+                merged[key] = value
+    return merged
+
+
+def dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of a tree under dotted names: `{"optim": {"lr": 1}}` -> `{"optim.lr": 1}`."""
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            leaves.update(dotted(value, f"{prefix}{key}."))
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves

@@ -1,0 +1,33 @@
+"""From a card's corpus to the examples, whatever its kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.data.sources import Download, Progress, locate
+from bench.data.specification import CorpusSpec, SyntheticTextSpec
+from bench.data.synthetic_text import generate
+from bench.data.text import TextCorpus, load_text
+from bench.errors import BenchError
+
+
+def load_corpus(
+    spec: CorpusSpec,
+    *,
+    task: str,
+    twin: str | None = None,
+    path: Path | None = None,
+    download: Download = "never",
+    progress: Progress | None = None,
+) -> TextCorpus:
+    """Find, check and read the corpus of a task, or generate it.
+
+    `path`: the user's folder, tried instead of $BENCH_DATA and the cache. `twin`: the task that
+    the message names when files are missing. Raises BenchError as `locate` and `load_text` do.
+    """
+    if isinstance(spec, SyntheticTextSpec):
+        if path is not None:
+            raise BenchError(f"{task} is generated and reads no files: leave out --data.path")
+        return generate(spec)
+    folder = locate(spec, task=task, twin=twin, path=path, download=download, progress=progress)
+    return load_text(spec, folder)

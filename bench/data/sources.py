@@ -1,0 +1,159 @@
+"""Where a text corpus lies: a named folder, or $BENCH_DATA, then the cache; fetched when asked.
+
+locate -> folder -> load_text, which checks every byte that it reads
+   \\-> download, only with `download: missing`
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.data.specification import SPLITS, TextSpec
+from bench.data.verification import mismatch
+from bench.errors import BenchError
+
+SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "valid": ("valid", "validation", "val", "dev"),
+    "test": ("test",),
+}
+Download = Literal["never", "missing"]
+Progress = Callable[[str, int, int | None], None]  # (address, bytes so far, bytes in all)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileStatus:
+    """What is known of one of the card's files; `reason` says why it is not verified."""
+
+    name: str
+    path: Path
+    state: Literal["verified", "unverified", "altered", "missing"]
+    reason: str = ""
+
+
+def cache_folder() -> Path:
+    """$BENCH_CACHE, or the operating system's folder for this user's caches."""
+    import platformdirs
+
+    chosen = os.environ.get("BENCH_CACHE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("sequence-bench")
+
+
+def candidates(spec: TextSpec, path: Path | None = None) -> list[Path]:
+    """The folders where the corpus may lie, in the order in which they are tried.
+
+    A `path` of the user's is the only one; otherwise $BENCH_DATA/<folder>, then the cache.
+    """
+    if path is not None:
+        return [path]
+    if spec.folder is None:
+        return []
+    data = os.environ.get("BENCH_DATA")
+    return [*([Path(data) / spec.folder] if data else []), cache_folder() / spec.folder]
+
+
+def locate(
+    spec: TextSpec,
+    *,
+    task: str,
+    twin: str | None = None,
+    path: Path | None = None,
+    download: Download = "never",
+    progress: Progress | None = None,
+) -> Path:
+    """The first folder that holds every file of the corpus.
+
+    With `missing`, the files that the cache lacks are fetched into it, each checked before it gets
+    its name. Raises one BenchError that says which files are missing, where to put them, their
+    checksums and which `twin` task needs no file.
+    """
+    if not spec.files and path is None:
+        raise BenchError(
+            f"{task} reads your own text: name its folder with --data.path DIR, "
+            "which holds one file each for train, valid and test"
+        )
+    folders = candidates(spec, path)
+    for folder in folders:
+        if folder.is_dir() and all((folder / file.path).is_file() for file in spec.files.values()):
+            return folder
+    if download == "missing" and path is None:
+        from bench.data.download import fetch  # the network's modules are slow to import
+
+        fetch(spec, folders[-1], task=task, progress=progress)
+        return folders[-1]
+    raise BenchError(_missing(spec, folders, task=task, twin=twin))
+
+
+def corpus_files(spec: TextSpec, folder: Path) -> dict[str, Path]:
+    """The card's file names and where they lie in `folder`; without a list, one file a split.
+
+    Raises BenchError for a split that has no file, or more than one that could be meant.
+    """
+    if not spec.files:
+        return {split: _file_of(split, folder) for split in SPLITS}
+    files = {name: folder / file.path for name, file in spec.files.items()}
+    for name, file in files.items():
+        if not file.is_file():
+            raise BenchError(f"{file} is missing: the corpus needs it as {name!r}")
+    return files
+
+
+def status(spec: TextSpec, path: Path | None = None) -> list[FileStatus]:
+    """Each of the card's files in each folder where it may lie: found, and as the card says?"""
+    found = []
+    for folder in candidates(spec, path):
+        for name, file in spec.files.items():
+            found.append(_status(name, folder / file.path, spec))
+    return found
+
+
+def _status(name: str, path: Path, spec: TextSpec) -> FileStatus:
+    if not path.is_file():
+        return FileStatus(name=name, path=path, state="missing")
+    reason = mismatch(path, spec.files[name])
+    if reason is not None:
+        return FileStatus(name=name, path=path, state="altered", reason=reason)
+    if spec.files[name].digest() is None:
+        reason = "the card holds no checksum of it"
+        return FileStatus(name=name, path=path, state="unverified", reason=reason)
+    return FileStatus(name=name, path=path, state="verified")
+
+
+def _file_of(split: str, folder: Path) -> Path:
+    """The one file whose name, cut at dots, dashes and underscores, says that it is `split`."""
+    meant = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+        and not path.name.startswith(".")
+        and set(re.split(r"[._-]", path.name.lower())) & set(SPLIT_WORDS[split])
+    ]
+    if len(meant) == 1:
+        return meant[0]
+    if not meant:
+        raise BenchError(f"{folder} holds no {split} text: put it there as {split}.txt")
+    names = ", ".join(path.name for path in meant)
+    raise BenchError(f"{folder} holds several {split} texts ({names}): leave only one of them")
+
+
+def _missing(spec: TextSpec, folders: list[Path], *, task: str, twin: str | None) -> str:
+    files = [
+        f"{file.path} ({' '.join(file.digest() or ('no', 'checksum known'))})"
+        for file in spec.files.values()
+        if not any((folder / file.path).is_file() for folder in folders)
+    ]
+    files = files or ["no single folder holds all of them"]
+    places = " or ".join(str(folder) for folder in folders)
+    hints = [f"put them in {places}"]
+    if spec.folder is not None and "BENCH_DATA" not in os.environ:
+        hints.append(f"set BENCH_DATA to the folder that holds {spec.folder}/")
+    if spec.mirrors:
+        hints.append(f"fetch them with `bench data {task} --fetch` (or --data.download missing)")
+    if twin is not None:
+        hints.append(f"run `--task {twin}`, its twin that needs no file")
+    return f"{task}: missing files: {', '.join(files)}; " + "; or ".join(hints)
