@@ -1,0 +1,106 @@
+"""The architectures by name. A new one is one file and one line in `MODELS`."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import typing
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from bench.errors import BenchError, nearest
+from bench.models.options import Probability, Size
+
+if TYPE_CHECKING:
+    from bench.models.recurrence import Recurrence
+
+MODELS = {
+    "gru": "bench.models.gru:GRU",
+    "jordan": "bench.models.jordan:Jordan",
+    "lstm": "bench.models.lstm:LSTM",
+    "scrn": "bench.models.scrn:SCRN",
+    "srn": "bench.models.srn:SRN",
+    "tdnn": "bench.models.tdnn:TDNN",
+    "wavenet": "bench.models.wavenet:WaveNet",
+}
+
+
+class Arrangement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The options that every architecture has: how copies of it are put together."""
+
+    num_layers: Size = 1
+    dropout: Probability = 0.0
+    direction: Literal["forward", "bidirectional"] = "forward"
+
+
+def model_class(name: str) -> type[Recurrence]:
+    """The class of the architecture `name`; this imports torch."""
+    if name not in MODELS:
+        raise BenchError(f"unknown model {name!r}: {nearest(name, MODELS)}")
+    module, _, attribute = MODELS[name].partition(":")
+    return typing.cast("type[Recurrence]", getattr(importlib.import_module(module), attribute))
+
+
+@functools.cache
+def model_options(name: str) -> type[Arrangement]:
+    """A frozen, strict struct of the options of the architecture `name`, with their defaults.
+
+    Its fields are those of `Arrangement` and the keyword-only arguments of the constructor.
+    """
+    constructor = model_class(name).__init__
+    hints = typing.get_type_hints(constructor, include_extras=True)
+    fields = [
+        (parameter.name, hints[parameter.name], parameter.default)
+        for parameter in inspect.signature(constructor).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    struct = msgspec.defstruct(
+        f"{name}_options",
+        fields,
+        bases=(Arrangement,),
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+    )
+    return typing.cast("type[Arrangement]", struct)
+
+
+def resolve_options(name: str, options: Mapping[str, object]) -> Arrangement:
+    """Every option of the model with its value: those given, checked, and the defaults."""
+    struct = model_options(name)
+    for key in options:
+        if key not in struct.__struct_fields__:
+            hint = nearest(key, struct.__struct_fields__)
+            raise BenchError(f"model {name!r} has no option {key!r}: {hint}")
+    try:
+        return msgspec.convert(dict(options), struct, strict=False)
+    except msgspec.ValidationError as error:
+        reason, _, option = str(error).partition(" - at `$.")
+        raise BenchError(f"model {name!r}, option {option.strip('`')!r}: {reason}") from error
+
+
+def build_recurrence(
+    name: str, input_size: int, options: Mapping[str, object] | None = None
+) -> Recurrence:
+    """The architecture `name` for inputs of `input_size`, with freshly drawn weights.
+
+    `options` are those of `model_options(name)`; text is accepted where it reads as the type.
+    Weights come from torch's global random state.
+    """
+    from bench.models.bidirectional import Bidirectional
+    from bench.models.deep import Deep
+
+    own = msgspec.structs.asdict(resolve_options(name, options or {}))
+    num_layers, dropout, direction = (own.pop(key) for key in Arrangement.__struct_fields__)
+    build = typing.cast("typing.Callable[..., Recurrence]", model_class(name))
+    layers: list[Recurrence] = []
+    for _ in range(num_layers):
+        layer = build(input_size, **own)
+        if direction == "bidirectional":
+            layer = Bidirectional(layer, build(input_size, **own))
+        layers.append(layer)
+        input_size = layer.output_size
+    return layers[0] if num_layers == 1 else Deep(layers, dropout=dropout)

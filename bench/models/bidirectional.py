@@ -1,0 +1,68 @@
+"""Two recurrences over the same sequence, one from each end.
+
+M. Schuster and K. Paliwal, "Bidirectional recurrent neural networks", IEEE Transactions on Signal
+Processing 45, 1997.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench.models.recurrence import Recurrence, State
+
+
+class Bidirectional(Recurrence):
+    """`ahead` reads from the first step on, `back` from each row's own last step.
+
+    y is the outputs of both for the same step side by side, the state (ahead's, then back's).
+    """
+
+    def __init__(self, ahead: Recurrence, back: Recurrence) -> None:
+        super().__init__(ahead.input_size, ahead.output_size + back.output_size)
+        self.ahead = ahead
+        self.back = back
+
+    @property
+    def is_causal(self) -> bool:
+        return False
+
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        return self.ahead.state_shapes() + self.back.state_shapes()
+
+    def split(self, state: State) -> tuple[State, State]:
+        """The state of `ahead` and of `back`."""
+        middle = len(self.ahead.state_shapes())
+        return state[:middle], state[middle:]
+
+    def step(self, x_BD: Tensor, state: State) -> tuple[Tensor, State]:
+        raise NotImplementedError("a bidirectional recurrence has no step: it reads from both ends")
+
+    def scan(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
+        first, second = self.split(state)
+        y_BTH, first = self.ahead(x_BTD, first, lengths_B)
+        z_BTH, second = self.back(reverse(x_BTD, lengths_B), second, lengths_B)
+        return torch.cat([y_BTH, reverse(z_BTH, lengths_B)], dim=2), first + second
+
+    def forward_reference(
+        self, x_BTD: Tensor, state: State | None = None, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Both directions by their plain loops."""
+        state, _ = self._prepare(x_BTD, state, lengths_B)
+        first, second = self.split(state)
+        y_BTH, first = self.ahead.forward_reference(x_BTD, first, lengths_B)
+        z_BTH, second = self.back.forward_reference(reverse(x_BTD, lengths_B), second, lengths_B)
+        return torch.cat([y_BTH, reverse(z_BTH, lengths_B)], dim=2), first + second
+
+    def flops_per_step(self) -> int:
+        return self.ahead.flops_per_step() + self.back.flops_per_step()
+
+
+def reverse(x_BTD: Tensor, lengths_B: Tensor | None) -> Tensor:
+    """Each row's sequence back to front, its padding left where it is."""
+    if lengths_B is None:
+        return x_BTD.flip(1)
+    t_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
+    mirrored_BT = lengths_B.to(x_BTD.device).unsqueeze(1) - 1 - t_T
+    source_BT = torch.where(mirrored_BT >= 0, mirrored_BT, t_T)
+    return x_BTD.gather(1, source_BT.unsqueeze(2).expand_as(x_BTD))

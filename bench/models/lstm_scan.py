@@ -1,0 +1,153 @@
+"""Fast exact forms of the LSTM's equations (1-6), numbered as in `lstm.py`.
+
+`native_scan` is the library's kernel, for separate gates without peepholes. `LSTMLoop` covers the
+variants with a hand-written backward: one product of all steps for each weight's gradient.
+
+Shapes: B batch, T time, D input, H hidden, G stacked gates [i] f g o, Q peepholes [i] f o; K = 2
+or 1 is the number of gates that see c_{t-1}: i and f, or f alone where coupled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Added to a gate it leaves exactly 0 or 1 of the sigmoid in every floating-point type.
+SATURATED = 1e4
+
+
+def native_scan(
+    x_BTD: Tensor,
+    h_BH: Tensor,
+    c_BH: Tensor,
+    weights: tuple[Tensor, Tensor, Tensor],
+    valid_BT: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """h_BTH after every step and c_BH after each row's last valid one; weights are W, U, b.
+
+    The kernel yields the last cell only. So padding becomes one more input, which shuts i and
+    opens f: the cell then stays what it was through the padding, and so does its gradient.
+    """
+    W_GD, U_GH, b_G = weights
+    if valid_BT is not None:
+        x_BTD = torch.cat([x_BTD, (~valid_BT).unsqueeze(2).to(x_BTD.dtype)], dim=2)
+        shut_4 = W_GD.new_tensor([-SATURATED, SATURATED, 0.0, 0.0])
+        column_G1 = shut_4.repeat_interleave(h_BH.shape[1]).unsqueeze(1)
+        W_GD = torch.cat([W_GD, column_G1], dim=1)
+    state = tuple(part.to(W_GD).unsqueeze(0).contiguous() for part in (h_BH, c_BH))
+    flat = [W_GD, U_GH, b_G, torch.zeros_like(b_G)]
+    h_BTH, _, c_1BH = torch.lstm(x_BTD, state, flat, True, 1, 0.0, True, False, True)
+    return h_BTH, c_1BH.squeeze(0)
+
+
+class LSTMLoop(torch.autograd.Function):
+    """h_TBH, c_TBH from the input's share a_TBG of the gates' arguments.
+
+    The peepholes P are None, [Q] (diagonal) or [Q, H] (full).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, a_TBG: Tensor, U_GH: Tensor, P: Tensor | None, h_BH: Tensor, c_BH: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        gates_TBG = torch.empty_like(a_TBG)
+        T, B, H = len(a_TBG), *h_BH.shape
+        h_TBH, c_TBH, tanh_c_TBH = a_TBG.new_empty(3, T, B, H).unbind(0)
+        first_TBKH, g_TBH, o_TB1H = cut(gates_TBG, H)
+        P_first, P_o = (None, None) if P is None else (P[:-H], P[-H:])
+        past_h, past_c, U_transposed = h_BH, c_BH, U_GH.t()
+        sequences = (a_TBG, gates_TBG, first_TBKH, g_TBH, o_TB1H, h_TBH, c_TBH, tanh_c_TBH)
+        for step in zip(*(sequence.unbind(0) for sequence in sequences), strict=True):
+            a_BG, gates_BG, first_BKH, g, o_B1H, h, c, tanh_c = step
+            torch.addmm(a_BG, past_h, U_transposed, out=gates_BG)
+            *i, f = peep_(first_BKH, past_c, P_first).sigmoid_().unbind(1)  # (1, 2)
+            g.tanh_()  # (3)
+            if i:
+                torch.mul(f, past_c, out=c).addcmul_(i[0], g)  # (4)
+            else:
+                torch.lerp(g, past_c, f, out=c)
+            o = peep_(o_B1H, c, P_o).sigmoid_().squeeze(1)  # (5)
+            past_h = torch.mul(o, torch.tanh(c, out=tanh_c), out=h)  # (6)
+            past_c = c
+        ctx.save_for_backward(gates_TBG, h_TBH, c_TBH, tanh_c_TBH, U_GH, P, h_BH, c_BH)
+        return h_TBH, c_TBH
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad_h: Tensor, grad_c: Tensor) -> tuple[Tensor | None, ...]:
+        gates_TBG, h_TBH, c_TBH, tanh_c_TBH, U_GH, P, h_BH, c_BH = ctx.saved_tensors
+        H = h_BH.shape[1]
+        past_c_TBH = torch.cat([c_BH.unsqueeze(0), c_TBH[:-1]])
+        by_o, by_h, by_c = slopes(gates_TBG, past_c_TBH, tanh_c_TBH)
+        da_TBG = torch.empty_like(gates_TBG)
+        first_TBKH, _, o_TB1H = cut(da_TBG, H)
+        cell_TBMH = da_TBG[:, :, :-H].view(*by_c.shape)
+        P_first, P_o = (None, None) if P is None else (P[:-H], P[-H:])
+        dh, dc = torch.zeros_like(h_BH), torch.zeros_like(c_BH)
+        f_TBH = gates_TBG[:, :, -3 * H : -2 * H]
+        ins = (grad_h, grad_c, by_o, by_h, by_c, f_TBH)
+        outs = (da_TBG, first_TBKH, o_TB1H.squeeze(2), cell_TBMH)
+        steps = zip(*(sequence.unbind(0) for sequence in ins + outs), strict=True)
+        for gh, gc, by_o_t, by_h_t, by_c_t, f, da, da_first, da_o, da_cell in reversed([*steps]):
+            torch.mul(dh.add_(gh), by_o_t, out=da_o)
+            unpeep_(dc.add_(gc).addcmul_(dh, by_h_t), da_o.unsqueeze(1), P_o)
+            torch.mul(dc.unsqueeze(1), by_c_t, out=da_cell)
+            unpeep_(dc.mul_(f), da_first, P_first)
+            torch.mm(da, U_GH, out=dh)
+        past_h_TBH = torch.cat([h_BH.unsqueeze(0), h_TBH[:-1]])
+        dU_GH = da_TBG.flatten(0, 1).t() @ past_h_TBH.flatten(0, 1)
+        return da_TBG, dU_GH, peephole_gradient(da_TBG, past_c_TBH, c_TBH, P), dh, dc
+
+
+def cut(gates_TBG: Tensor, H: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Views of the gates that see c_{t-1} [T, B, K, H], of g [T, B, H] and of o [T, B, 1, H]."""
+    T, B, _ = gates_TBG.shape
+    first_TBKH = gates_TBG[:, :, : -2 * H].view(T, B, -1, H)
+    return first_TBKH, gates_TBG[:, :, -2 * H : -H], gates_TBG[:, :, -H:].view(T, B, 1, H)
+
+
+def slopes(gates_TBG: Tensor, past_c: Tensor, tanh_c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of all steps: d h / d a_o, d h / d c by (6), and d c / d a of the gates [i] f g by (4)."""
+    *i, f, g, o = gates_TBG.chunk(gates_TBG.shape[2] // past_c.shape[2], dim=2)
+    df, dg = f * (1 - f), 1 - g * g
+    if i:
+        by_c = [g * i[0] * (1 - i[0]), past_c * df, i[0] * dg]
+    else:
+        by_c = [(past_c - g) * df, (1 - f) * dg]
+    return tanh_c * o * (1 - o), o * (1 - tanh_c * tanh_c), torch.stack(by_c, dim=2)
+
+
+def peep_(gates_BKH: Tensor, c_BH: Tensor, P: Tensor | None) -> Tensor:
+    """Add P c to the arguments of K gates."""
+    if P is None:
+        return gates_BKH
+    if P.dim() == 1:
+        return gates_BKH.addcmul_(c_BH.unsqueeze(1), P.view(gates_BKH.shape[1:]))
+    gates_BKH.flatten(1).addmm_(c_BH, P.t())
+    return gates_BKH
+
+
+def unpeep_(dc_BH: Tensor, da_BKH: Tensor, P: Tensor | None) -> None:
+    """Add to dc what reaches the cell from K gates through their peepholes."""
+    if P is None:
+        return
+    if P.dim() == 2:
+        dc_BH.addmm_(da_BKH.flatten(1), P)
+        return
+    for da_BH, P_H in zip(da_BKH.unbind(1), P.view(da_BKH.shape[1:]), strict=True):
+        dc_BH.addcmul_(da_BH, P_H)
+
+
+def peephole_gradient(
+    da_TBG: Tensor, past_c_TBH: Tensor, c_TBH: Tensor, P: Tensor | None
+) -> Tensor | None:
+    """The gradient of P, of its own shape."""
+    if P is None:
+        return None
+    first_TBKH, _, o_TB1H = cut(da_TBG, c_TBH.shape[2])
+    pairs = [(da, past_c_TBH) for da in first_TBKH.unbind(2)] + [(o_TB1H.squeeze(2), c_TBH)]
+    if P.dim() == 1:
+        return torch.cat([(da * c).sum((0, 1)) for da, c in pairs])
+    return torch.cat([da.flatten(0, 1).t() @ c.flatten(0, 1) for da, c in pairs])

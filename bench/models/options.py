@@ -1,0 +1,12 @@
+"""Types of constructor options, checked where a configuration becomes a model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+Size = Annotated[int, msgspec.Meta(ge=1)]
+Fraction = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
+Probability = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
+Scale = Annotated[float, msgspec.Meta(ge=0.0)]

@@ -1,0 +1,137 @@
+"""The contract of every architecture: (x, state) -> (y, state).
+
+Shapes: B batch, T time, D input, H output.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BenchError
+
+State = tuple[Tensor, ...]
+
+
+class Recurrence(nn.Module, ABC):
+    """An architecture that reads a sequence step by step and carries a state.
+
+    A subclass gives `step`, the paper's equations for one step, and `state_shapes`. It is then
+    complete: `forward` runs `step` over time. A faster exact form goes into `scan`, and the tests
+    hold it against `forward_reference`, which always is the plain loop over `step`.
+
+    The laws, whatever the architecture: reading T1 then T2 steps equals reading T1 + T2; outputs
+    do not depend on later inputs where `is_causal`; nothing depends on what stands in padding;
+    rows of a batch do not know each other.
+    """
+
+    def __init__(self, input_size: int, output_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.output_size = output_size
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether y at step t depends on the inputs up to t only."""
+        return True
+
+    @abstractmethod
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of each tensor of the state, without the batch dimension in front."""
+
+    @abstractmethod
+    def step(self, x_BD: Tensor, state: State) -> tuple[Tensor, State]:
+        """One step of the paper's equations: the next output [B, H] and state."""
+
+    @abstractmethod
+    def flops_per_step(self) -> int:
+        """Floating-point operations of one forward step of one row, in matrix products only.
+
+        A multiply-add counts as two. The backward pass takes twice as many again.
+        """
+
+    def initial_state(self, batch_size: int, like: Tensor) -> State:
+        """The state before the first step, all zero, with the device and dtype of `like`."""
+        return tuple(like.new_zeros(batch_size, *shape) for shape in self.state_shapes())
+
+    def forward(
+        self, x_BTD: Tensor, state: State | None = None, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Read a batch of sequences by the fast path.
+
+        `lengths_B` [B], each between 0 and T, says how many steps of a row count; None means all.
+        Returns y_BTH, zero at padding, and for each row the state after its own last step.
+        """
+        state, valid_BT = self._prepare(x_BTD, state, lengths_B)
+        if x_BTD.shape[1] == 0:
+            return x_BTD.new_zeros(x_BTD.shape[0], 0, self.output_size), state
+        if lengths_B is None or valid_BT is None:
+            return self.scan(x_BTD, state, None)
+        y_BTH, state = self.scan(keep(x_BTD, valid_BT), state, lengths_B.to(x_BTD.device))
+        return keep(y_BTH, valid_BT), state
+
+    def forward_reference(
+        self, x_BTD: Tensor, state: State | None = None, lengths_B: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """The same as `forward` by the plain loop over `step`: the oracle of every fast path."""
+        state, valid_BT = self._prepare(x_BTD, state, lengths_B)
+        x_BTD = x_BTD if valid_BT is None else keep(x_BTD, valid_BT)
+        outputs = [x_BTD.new_zeros(x_BTD.shape[0], 0, self.output_size)]
+        for t in range(x_BTD.shape[1]):
+            y_BH, after = self.step(x_BTD[:, t], state)
+            if valid_BT is not None:
+                valid_B = valid_BT[:, t]
+                y_BH = keep(y_BH, valid_B)
+                after = tuple(choose(valid_B, a, b) for a, b in zip(after, state, strict=True))
+            outputs.append(y_BH.unsqueeze(1))
+            state = after
+        return torch.cat(outputs, dim=1), state
+
+    def scan(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
+        """All steps at once, T >= 1; `forward` has zeroed x at padding and will zero y there."""
+        return Recurrence.forward_reference(self, x_BTD, state, lengths_B)
+
+    def _prepare(
+        self, x_BTD: Tensor, state: State | None, lengths_B: Tensor | None
+    ) -> tuple[State, Tensor | None]:
+        batch_size, num_steps, input_size = x_BTD.shape
+        if input_size != self.input_size:
+            raise BenchError(
+                f"{type(self).__name__} was built for inputs of size {self.input_size}, "
+                f"got {input_size}: give the model the size that the layer below puts out"
+            )
+        if state is None:
+            state = self.initial_state(batch_size, x_BTD)
+        return state, None if lengths_B is None else valid_steps(lengths_B, num_steps, x_BTD)
+
+
+def valid_steps(lengths_B: Tensor, num_steps: int, like: Tensor) -> Tensor:
+    """Boolean [B, T], true where a row's sequence still runs; lengths are checked on the CPU."""
+    if lengths_B.device.type == "cpu" and lengths_B.numel():
+        low, high = (int(bound) for bound in lengths_B.aminmax())
+        if low < 0 or high > num_steps:
+            raise BenchError(f"lengths run from {low} to {high}, the batch has {num_steps} steps")
+    return torch.arange(num_steps, device=like.device) < lengths_B.to(like.device).unsqueeze(1)
+
+
+def choose(valid: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """`first` where `valid`, else `second`; `valid` is [B] or [B, T], broadcast to the right."""
+    return torch.where(
+        valid.reshape(*valid.shape, *[1] * (first.dim() - valid.dim())), first, second
+    )
+
+
+def keep(values: Tensor, valid: Tensor) -> Tensor:
+    """`values` where `valid`, else zero, so that not even an infinity in padding gets through."""
+    return choose(valid, values, values.new_zeros(()))
+
+
+def last_state(sequence_BTH: Tensor, initial_BH: Tensor, lengths_B: Tensor | None) -> Tensor:
+    """The state of each row after its own last step, from the states after every step."""
+    if lengths_B is None:
+        return sequence_BTH[:, -1]
+    rows_B = torch.arange(len(lengths_B), device=sequence_BTH.device)
+    last = sequence_BTH[rows_B, (lengths_B - 1).clamp(min=0)]
+    return choose(lengths_B > 0, last, initial_BH)

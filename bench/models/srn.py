@@ -1,0 +1,71 @@
+"""The simple recurrent network.
+
+J. L. Elman, "Finding structure in time", Cognitive Science 14, 1990; as a language model without
+biases in T. Mikolov et al., "Recurrent neural network based language model", Interspeech 2010:
+
+    (1)  h_t = sigma(A x_t + R h_{t-1})
+
+With `bias="hidden"`, b is added inside sigma.
+
+Shapes: B batch, T time, D input, H hidden.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.models.elman_scan import Nonlinearity, elman_scan
+from bench.models.initialisation import Init, initialise_
+from bench.models.options import Scale, Size
+from bench.models.recurrence import Recurrence, State, last_state
+
+
+class SRN(Recurrence):
+    """Elman's network; y_t = h_t, state (h,)."""
+
+    def __init__(
+        self,
+        input_size: int,
+        *,
+        hidden_size: Size = 100,
+        nonlinearity: Nonlinearity = "sigmoid",
+        bias: Literal["none", "hidden"] = "none",
+        init: Init = "uniform",
+        init_scale: Scale | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.nonlinearity = nonlinearity
+        self.A_HD = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.R_HH = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.b_H = nn.Parameter(torch.empty(hidden_size)) if bias == "hidden" else None
+        initialise_(
+            self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[self.R_HH]
+        )
+
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.output_size,),)
+
+    def step(self, x_BD: Tensor, state: State) -> tuple[Tensor, State]:
+        (h_BH,) = state
+        a_BH = F.linear(x_BD, self.A_HD, self.b_H) + F.linear(h_BH, self.R_HH)
+        h_BH = activate(a_BH, self.nonlinearity)
+        return h_BH, (h_BH,)
+
+    def scan(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
+        (h_BH,) = state
+        h_BTH = elman_scan(x_BTD, h_BH, self.A_HD, self.R_HH, self.b_H, self.nonlinearity)
+        return h_BTH, (last_state(h_BTH, h_BH, lengths_B),)
+
+    def flops_per_step(self) -> int:
+        return 2 * (self.A_HD.numel() + self.R_HH.numel())
+
+
+def activate(a: Tensor, nonlinearity: Nonlinearity) -> Tensor:
+    """sigma of the equations, by name."""
+    if nonlinearity == "sigmoid":
+        return torch.sigmoid(a)
+    return torch.tanh(a) if nonlinearity == "tanh" else torch.relu(a)

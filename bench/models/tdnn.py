@@ -1,0 +1,73 @@
+"""The time-delay neural network: a feed-forward layer over a window of past inputs.
+
+A. Waibel et al., "Phoneme recognition using time-delay neural networks", IEEE Transactions on
+Acoustics, Speech and Signal Processing 37, 1989; over word vectors it is the hidden layer of
+Y. Bengio et al., "A neural probabilistic language model", JMLR 3, 2003, without the direct
+connections, where a window of n - 1 words makes an n-gram model:
+
+    (1)  h_t = sigma(b + sum_{k=0}^{n-1} W_k x_{t-k})
+
+Shapes: B batch, T time, D input, H hidden, N = n - 1 inputs kept, W = n D a window laid out flat.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.models.causal_window import extend, latest
+from bench.models.elman_scan import Nonlinearity
+from bench.models.initialisation import Init, initialise_
+from bench.models.options import Scale, Size
+from bench.models.recurrence import Recurrence, State
+from bench.models.srn import activate
+
+
+class TDNN(Recurrence):
+    """A hidden layer that sees the last `window_length` inputs; y_t = h_t, state (past inputs,).
+
+    Before the first step the past is zero vectors.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        *,
+        hidden_size: Size = 100,
+        window_length: Size = 4,
+        nonlinearity: Nonlinearity = "tanh",
+        init: Init = "uniform",
+        init_scale: Scale | None = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.window_length = window_length
+        self.nonlinearity = nonlinearity
+        # Column blocks from the oldest input, W_{n-1}, to the present one, W_0.
+        self.W_HW = nn.Parameter(torch.empty(hidden_size, window_length * input_size))
+        self.b_H = nn.Parameter(torch.empty(hidden_size))
+        initialise_(self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[])
+
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.window_length - 1, self.input_size),)
+
+    def step(self, x_BD: Tensor, state: State) -> tuple[Tensor, State]:
+        window_BnD = extend(state[0], x_BD.unsqueeze(1))
+        h_BH = self.b_H.expand(len(x_BD), -1)
+        for W_HD, past_BD in zip(self.matrices(), window_BnD.unbind(1), strict=True):
+            h_BH = h_BH + F.linear(past_BD, W_HD)
+        return activate(h_BH, self.nonlinearity), (window_BnD[:, 1:],)
+
+    def matrices(self) -> tuple[Tensor, ...]:
+        """W_{n-1}, ..., W_0."""
+        return self.W_HW.chunk(self.window_length, dim=1)
+
+    def scan(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
+        joined_BSD = extend(state[0], x_BTD)
+        windows_BTDn = joined_BSD.unfold(1, self.window_length, 1)
+        windows_BTW = windows_BTDn.transpose(2, 3).flatten(2)
+        h_BTH = activate(F.linear(windows_BTW, self.W_HW, self.b_H), self.nonlinearity)
+        return h_BTH, (latest(joined_BSD, self.window_length - 1, lengths_B),)
+
+    def flops_per_step(self) -> int:
+        return 2 * self.W_HW.numel()

@@ -1,0 +1,58 @@
+"""Every architecture with every combination of its `Literal` options, small enough to test."""
+
+from __future__ import annotations
+
+import itertools
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import torch
+
+from bench.models import MODELS, Arrangement, build_recurrence, model_options
+from bench.models.recurrence import Recurrence
+
+INPUT_SIZE = 5
+SMALL = {
+    "hidden_size": 4,
+    "context_size": 3,
+    "feedback_size": 3,
+    "window_length": 3,
+    "num_dilations": 2,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A model to build."""
+
+    name: str
+    options: tuple[tuple[str, object], ...]
+
+    def __str__(self) -> str:
+        return "-".join([self.name, *(str(v) for k, v in self.options if isinstance(v, str))])
+
+    def build(self, **more: object) -> Recurrence:
+        """The model in double precision, with weights large enough to be told apart."""
+        torch.manual_seed(1)
+        options = dict(self.options) | {"init_scale": 0.7} | more
+        return build_recurrence(self.name, INPUT_SIZE, options).double()
+
+
+def combinations(name: str) -> Iterator[Case]:
+    """The architecture `name` with every combination of its own `Literal` options."""
+    fields = {field.name: field for field in msgspec.structs.fields(model_options(name))}
+    own = [key for key in fields if key not in (*Arrangement.__struct_fields__, "init")]
+    sizes = [(key, SMALL[key]) for key in own if key in SMALL]
+    choices = [
+        [(key, value) for value in typing.get_args(fields[key].type)]
+        for key in own
+        if typing.get_origin(fields[key].type) is typing.Literal
+    ]
+    for choice in itertools.product(*choices):
+        yield Case(name=name, options=(*sizes, *choice))
+
+
+CASES = [case for name in MODELS for case in combinations(name)]
+DEFAULTS = [next(combinations(name)) for name in MODELS]
