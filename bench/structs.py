@@ -27,9 +27,9 @@ def to_struct(tree: Mapping[str, Any], kind: type[T], *, where: str, prefix: str
     """
     _check_keys(tree, kind, where, prefix)
     try:
-        return msgspec.convert(tree, kind, strict=False)
+        return msgspec.convert(dict(tree), kind, strict=False)
     except msgspec.ValidationError as error:
-        raise BenchError(f"{where}: {_plain(str(error), tree, prefix)}") from None
+        raise BenchError(f"{where}: {_plain(str(error), tree, kind, prefix)}") from None
 
 
 def _check_keys(tree: Mapping[str, Any], kind: Any, where: str, prefix: str) -> None:
@@ -51,16 +51,36 @@ def _struct_in(annotation: Any) -> Any:
     return structs[0] if len(structs) == 1 else None
 
 
-def _plain(message: str, tree: Mapping[str, Any], prefix: str) -> str:
-    """msgspec's message with our dotted path first and the offending value shown."""
+def _plain(message: str, tree: Mapping[str, Any], kind: Any, prefix: str) -> str:
+    """msgspec's message with our dotted path first, and the value at fault or the right ones."""
     found = re.fullmatch(r"(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?", message, re.S)
     assert found is not None
     path = found["path"] or ""
-    what = found["what"].replace("`", "")
     value: Any = tree
     for part in path.split("."):
+        kind = _field_type(kind, part)
         value = value.get(part) if isinstance(value, Mapping) else None
-    shown = f", not {value!r}" if value is not None and not isinstance(value, Mapping) else ""
-    what = re.sub(r", got (str|int|float|bool|null|array|object)$", "", what)
-    what = what[:1].lower() + what[1:]
-    return f"{prefix}{path}: {what}{shown}" if path else what
+    choices = [str(choice) for choice in _choices(kind)]
+    if choices and not isinstance(value, Mapping):
+        what = f"{value!r} is none of {', '.join(choices)}"
+        close = nearest(str(value), choices)
+        what += f", {close}" if close.startswith("did") else ""
+    else:
+        what = re.sub(r", got `\w+`$", "", found["what"]).replace("`", "")
+        what = what[:1].lower() + what[1:]
+        what += "" if value is None or isinstance(value, Mapping) else f", not {value!r}"
+    return f"{prefix}{path}: {what}" if path else what
+
+
+def _field_type(kind: Any, name: str) -> Any:
+    inner = _struct_in(kind)
+    if inner is None:
+        return None
+    return {f.encode_name: f.type for f in msgspec.structs.fields(inner)}.get(name)
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    """The values of a `Literal`, nothing for other types."""
+    if get_origin(annotation) is typing.Annotated:
+        annotation = get_args(annotation)[0]
+    return get_args(annotation) if get_origin(annotation) is typing.Literal else ()

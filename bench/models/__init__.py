@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
-import inspect
 import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
@@ -13,6 +11,8 @@ import msgspec
 
 from bench.errors import BenchError, nearest
 from bench.models.options import Probability, Size
+from bench.options import options_struct
+from bench.structs import Frozen, to_struct
 
 if TYPE_CHECKING:
     from bench.models.recurrence import Recurrence
@@ -28,7 +28,7 @@ MODELS = {
 }
 
 
-class Arrangement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Arrangement(Frozen, frozen=True, kw_only=True):
     """The options that every architecture has: how copies of it are put together."""
 
     num_layers: Size = 1
@@ -44,42 +44,17 @@ def model_class(name: str) -> type[Recurrence]:
     return typing.cast("type[Recurrence]", getattr(importlib.import_module(module), attribute))
 
 
-@functools.cache
 def model_options(name: str) -> type[Arrangement]:
-    """A frozen, strict struct of the options of the architecture `name`, with their defaults.
+    """The options of the architecture `name` with their defaults.
 
     Its fields are those of `Arrangement` and the keyword-only arguments of the constructor.
     """
-    constructor = model_class(name).__init__
-    hints = typing.get_type_hints(constructor, include_extras=True)
-    fields = [
-        (parameter.name, hints[parameter.name], parameter.default)
-        for parameter in inspect.signature(constructor).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
-    struct = msgspec.defstruct(
-        f"{name}_options",
-        fields,
-        bases=(Arrangement,),
-        frozen=True,
-        kw_only=True,
-        forbid_unknown_fields=True,
-    )
-    return typing.cast("type[Arrangement]", struct)
+    return options_struct(model_class(name), Arrangement)
 
 
 def resolve_options(name: str, options: Mapping[str, object]) -> Arrangement:
     """Every option of the model with its value: those given, checked, and the defaults."""
-    struct = model_options(name)
-    for key in options:
-        if key not in struct.__struct_fields__:
-            hint = nearest(key, struct.__struct_fields__)
-            raise BenchError(f"model {name!r} has no option {key!r}: {hint}")
-    try:
-        return msgspec.convert(dict(options), struct, strict=False)
-    except msgspec.ValidationError as error:
-        reason, _, option = str(error).partition(" - at `$.")
-        raise BenchError(f"model {name!r}, option {option.strip('`')!r}: {reason}") from error
+    return to_struct(options, model_options(name), where=f"model {name!r}", prefix="model.")
 
 
 def build_recurrence(

@@ -1,0 +1,29 @@
+"""The objectives by name: one LightningModule a kind of task, any recurrence inside it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, cast
+
+from bench.errors import BenchError, nearest
+
+if TYPE_CHECKING:
+    from bench.objectives.objective import Objective
+    from bench.structs import Frozen
+
+OBJECTIVES = {
+    "language-model": "bench.objectives.language_model:LanguageModel",
+}
+
+
+def objective_class(name: str) -> type[Objective]:
+    """The class of the objective `name`; this imports torch and Lightning."""
+    if name not in OBJECTIVES:
+        raise BenchError(f"unknown objective {name!r}, {nearest(name, OBJECTIVES)}")
+    module, _, attribute = OBJECTIVES[name].partition(":")
+    return cast("type[Objective]", getattr(importlib.import_module(module), attribute))
+
+
+def objective_options(name: str) -> type[Frozen]:
+    """The frozen, strict struct of the options of the objective `name`."""
+    return objective_class(name).Options

@@ -1,0 +1,29 @@
+"""Dropout for sequences: masks for each step or for the whole chunk, and for whole words.
+
+Shapes: B streams, T steps, H features, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+
+def drop(x_BTH: Tensor, share: float, mask: Literal["step", "sequence"], training: bool) -> Tensor:
+    """`x_BTH` with a share of its entries zero and the rest scaled up; unchanged in evaluation."""
+    if not training or share == 0.0:
+        return x_BTH
+    if mask == "step":
+        return nn.functional.dropout(x_BTH, share)
+    keep_B1H = x_BTH.new_empty(x_BTH.shape[0], 1, x_BTH.shape[2]).bernoulli_(1.0 - share)
+    return x_BTH * keep_B1H.div_(1.0 - share)
+
+
+def drop_words(embedding: nn.Embedding, input_BT: Tensor, share: float, training: bool) -> Tensor:
+    """Input vectors in which a share of the vocabulary's rows is zero for this batch."""
+    x_BTE: Tensor = embedding(input_BT)
+    if not training or share == 0.0:
+        return x_BTE
+    keep_V = x_BTE.new_empty(embedding.num_embeddings).bernoulli_(1.0 - share).div_(1.0 - share)
+    return x_BTE * keep_V[input_BT].unsqueeze(-1)

@@ -1,0 +1,238 @@
+"""What every objective shares: sums and counts, clipping, the schedule, an exact checkpoint."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from bench.config import OptimConfig, RunConfig
+from bench.data.text import TextCorpus
+from bench.objectives.schedule import Schedule
+from bench.structs import Frozen
+
+
+class DivergedError(Exception):
+    """The loss left the numbers; carries where, for the record."""
+
+    def __init__(self, *, epoch: int, step: int, gradient_norm: float) -> None:
+        super().__init__(f"diverged in epoch {epoch} at step {step}")
+        self.epoch, self.step, self.gradient_norm = epoch, step, gradient_norm
+
+
+class Objective(pl.LightningModule):
+    """A kind of task: examples -> loss and metric, around any recurrence.
+
+    A subclass sets `Options`, gives the loaders and implements `batch_loss`. Losses are sums with
+    their counts, so unequal batches aggregate exactly. `training_step` returns the quantity that
+    is differentiated; the sums feed the learning curve.
+    """
+
+    Options: ClassVar[type[Frozen]]
+
+    def __init__(self, config: RunConfig, corpus: TextCorpus) -> None:
+        super().__init__()
+        self.corpus = corpus
+        self.loss_limit = float("inf")
+        """Mean loss of a batch above which the run has diverged."""
+        self.config = config
+        trainer = config.trainer
+        self.schedule = Schedule(
+            config.optim, max_epochs=trainer.max_epochs, stop_after=trainer.stop_after
+        )
+        self.curve: list[dict[str, float]] = []
+        self.best_weights: dict[str, Tensor] | None = None
+        self.gradient_norm = torch.zeros(())
+        self.last_gradient_norm = 0.0
+        self.train_sums = torch.zeros(2, dtype=torch.float64)  # loss, count
+        self.evaluation_sums = torch.zeros(2, dtype=torch.float64)
+        self.carried: tuple[Tensor, ...] | None = None
+
+    # What a subclass provides -------------------------------------------------------------------
+
+    @abstractmethod
+    def batch_loss(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """Sum of the loss over the batch's units (tokens, frames) and how many there were."""
+
+    @abstractmethod
+    def train_loader(self, *, rank: int = 0, world_size: int = 1) -> Any:
+        """Training batches: has `__len__`, `state_dict`, `load_state_dict`."""
+
+    @abstractmethod
+    def evaluation_loader(self, split: str) -> Any:
+        """All of a split, each unit once, in a fixed order."""
+
+    @abstractmethod
+    def metric_value(self, loss_per_unit: float) -> float:
+        """The task's metric for a mean loss in nats."""
+
+    @property
+    @abstractmethod
+    def signature(self) -> str:
+        """What exactly the metric's value is."""
+
+    @abstractmethod
+    def flops_per_unit(self) -> int:
+        """Forward floating-point operations a unit, matrix products only."""
+
+    @property
+    @abstractmethod
+    def num_train_units(self) -> int:
+        """Units (tokens, frames) in the training split."""
+
+    @property
+    def products_in_effect(self) -> str:
+        """Precision of the matrix products that this machine really used."""
+        return "float32"
+
+    def begin_sequence(self) -> None:
+        """Forget the carried state: a new text begins."""
+        self.carried = None
+
+    def update_loss(self, loss_sum: Tensor, count: Tensor) -> Tensor:
+        """The quantity that is differentiated; the mean over units unless overridden."""
+        return loss_sum / count
+
+    # Lightning ----------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return build_optimizer(self.config.optim, self)
+
+    def on_train_epoch_end(self) -> None:
+        # Here, not at the epoch's start: a run resumed from an epoch's end never sees that hook.
+        self.begin_sequence()
+        self.train_sums = torch.zeros_like(self.train_sums)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        place = self.trainer.current_epoch + batch_idx / int(self.trainer.num_training_batches)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.schedule.lr(place)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        loss_sum, count = self.batch_loss(batch)
+        self.train_sums += torch.stack([loss_sum.detach().double(), count.double()])
+        self._check_finite(loss_sum, count)
+        return self.update_loss(loss_sum, count)
+
+    def _check_finite(self, loss_sum: Tensor, count: Tensor) -> None:
+        if not float(loss_sum.detach()) <= self.loss_limit * float(count):  # catches NaN as well
+            raise DivergedError(
+                epoch=self.current_epoch,
+                step=self.global_step,
+                gradient_norm=self.last_gradient_norm,
+            )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        self.gradient_norm = clip_gradients(self.config.optim, list(self.parameters()))
+        self.last_gradient_norm = float(self.gradient_norm)
+
+    def on_validation_epoch_start(self) -> None:
+        self._outer_state, self.carried = self.carried, None
+        self.evaluation_sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        loss_sum, count = self.batch_loss(batch)
+        self.evaluation_sums += torch.stack([loss_sum.double(), count.double()])
+
+    def on_validation_epoch_end(self) -> None:
+        self.carried = self._outer_state
+        valid, train = _mean(self.evaluation_sums), _mean(self.train_sums)
+        lr = self.schedule.lr(self.current_epoch)
+        improved = self.schedule.report(valid)
+        if improved:
+            self.best_weights = {k: v.detach().clone() for k, v in self.state_dict().items()}
+        elif self.schedule.returns_to_best and self.best_weights is not None:
+            self.load_state_dict(self.best_weights)
+        point = {"epoch": self.current_epoch + 1, "step": self.global_step, "lr": lr}
+        self.curve.append(
+            {**point, "train": self.metric_value(train), "valid": self.metric_value(valid)}
+        )
+        self.trainer.should_stop = self.trainer.should_stop or self.schedule.finished
+
+    def on_test_epoch_start(self) -> None:
+        self.on_validation_epoch_start()
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.validation_step(batch, batch_idx)
+
+    # Checkpoints --------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["bench"] = {
+            "schedule": self.schedule.state_dict(),
+            "curve": self.curve,
+            "best_weights": self.best_weights,
+            "train_sums": self.train_sums,
+            "carried": None if self.carried is None else list(self.carried),
+            "random": random_state(),
+            "last_gradient_norm": self.last_gradient_norm,
+        }
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        saved = checkpoint["bench"]
+        self.schedule.load_state_dict(saved["schedule"])
+        self.curve = saved["curve"]
+        self.best_weights = saved["best_weights"]
+        self.train_sums = saved["train_sums"]
+        self.carried = None if saved["carried"] is None else tuple(saved["carried"])
+        self.last_gradient_norm = saved["last_gradient_norm"]
+        self._random = saved["random"]
+
+    def on_train_start(self) -> None:
+        # Lightning draws numbers while it sets up; the streams go on from where they were saved.
+        if (state := getattr(self, "_random", None)) is not None:
+            restore_random_state(state)
+
+
+def build_optimizer(config: OptimConfig, module: torch.nn.Module) -> torch.optim.Optimizer:
+    """The optimiser over all parameters, in the library's fused form."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    if config.name == "sgd":
+        return torch.optim.SGD(
+            parameters,
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+    kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+    betas = (config.beta1, config.beta2)
+    return kind(parameters, lr=config.lr, betas=betas, weight_decay=config.weight_decay, fused=True)
+
+
+def clip_gradients(config: OptimConfig, parameters: list[torch.nn.Parameter]) -> Tensor:
+    """Clip in place as configured; the total norm before clipping (Pascanu et al., 2013)."""
+    limit = config.clip_at if config.clip == "norm" else float("inf")
+    norm = torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
+    if config.clip == "value":
+        torch.nn.utils.clip_grad_value_(parameters, config.clip_at)
+    return norm
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every random stream that training draws from, as tensors."""
+    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    """Continue the random streams from a saved state."""
+    torch.set_rng_state(state["cpu"].cpu())
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"].cpu())
+
+
+def _mean(sums: Tensor) -> float:
+    loss, count = (float(value) for value in sums)
+    return loss / max(count, 1.0)

@@ -1,0 +1,150 @@
+"""The two-level softmax: a class, then a word of the class.
+
+p(w | h) = p(class(w) | h) p(w | class(w), h). Words are sorted by training frequency and cut into
+classes of equal probability mass (T. Mikolov, S. Kombrink, L. Burget, J. Cernocky, S. Khudanpur,
+"Extensions of recurrent neural network language model", ICASSP 2011, section 4.1; J. Goodman,
+"Classes for fast maximum entropy training", 2001): frequent words sit in small classes, so a token
+needs few scores on average. The result is exactly normalised.
+
+Shapes: N rows, H features, V words, C classes. Word ids are sorted by falling frequency.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from bench.objectives.output.full import loss_and_gradients, target_log_probs
+from bench.objectives.output.layer import OutputLayer, initial_bias, initial_weight
+from bench.objectives.output.products import Products, products_as
+
+Groups = list[tuple[slice, slice]]
+
+
+class ClassSoftmax(OutputLayer):
+    """Two levels, classes of equal unigram mass; `num_classes` 0 means sqrt(V) / 2, the fastest."""
+
+    def __init__(
+        self,
+        hidden_size: int,
+        counts_V: Tensor,
+        *,
+        num_classes: int = 0,
+        output_bias: Literal["unigram", "zero"] = "unigram",
+        products: Products = "float32",
+    ) -> None:
+        super().__init__(hidden_size, counts_V, products)
+        self.bounds = class_bounds(counts_V, num_classes or max(1, math.isqrt(len(counts_V)) // 2))
+        sizes_C = torch.tensor([end - begin for begin, end in self.bounds])
+        class_V = torch.repeat_interleave(torch.arange(len(sizes_C)), sizes_C)
+        counts_C = torch.zeros(len(sizes_C), dtype=torch.int64).index_add_(0, class_V, counts_V)
+        self.class_V: Tensor
+        self.register_buffer("class_V", class_V, persistent=False)
+        self.class_weight = initial_weight(len(sizes_C), hidden_size)
+        self.class_bias = nn.Parameter(initial_bias(counts_C, output_bias))
+        self.weight = initial_weight(len(counts_V), hidden_size)
+        self.bias = nn.Parameter(initial_bias(counts_V, output_bias))
+        self._mean_words = float((counts_C * sizes_C).sum() / counts_C.sum())
+
+    @property
+    def signature(self) -> str:
+        return f"softmax:classes({len(self.bounds)})"
+
+    def negative_log_likelihood(self, h_NH: Tensor, target_N: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return -self.target_log_probs(h_NH, target_N).sum()
+        class_N = self.class_V[target_N]
+        order_N = class_N.argsort(stable=True)
+        rows = order_N, class_N[order_N], target_N[order_N]
+        parameters = (self.weight, self.bias, self.class_weight, self.class_bias)
+        loss: Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
+            h_NH.to(self.dtype)[order_N], *parameters, rows, self._groups(rows[1]), self.products
+        )
+        return loss
+
+    @torch.no_grad()
+    def target_log_probs(self, h_NH: Tensor, target_N: Tensor) -> Tensor:
+        h_NH = h_NH.to(self.dtype)
+        class_N = self.class_V[target_N]
+        order_N = class_N.argsort(stable=True)
+        classes = self.class_weight, self.class_bias
+        log_p_N = target_log_probs(h_NH, *classes, class_N, self.products)
+        for rows, words in self._groups(class_N[order_N]):
+            of_class = order_N[rows]
+            part = self.weight[words], self.bias[words]
+            within_N = target_N[of_class] - words.start
+            log_p_N[of_class] += target_log_probs(h_NH[of_class], *part, within_N, self.products)
+        return log_p_N
+
+    def _groups(self, sorted_class_N: Tensor) -> Groups:
+        """For each class present, where its rows and its words are."""
+        present, sizes = torch.unique_consecutive(sorted_class_N, return_counts=True)
+        ends = sizes.cumsum(0).tolist()
+        rows = itertools.starmap(slice, zip([0, *ends[:-1]], ends, strict=True))
+        words = [slice(*self.bounds[number]) for number in present.tolist()]
+        return list(zip(rows, words, strict=True))
+
+    def log_distribution(self, h_NH: Tensor) -> Tensor:
+        h_NH = h_NH.to(self.dtype)
+        with products_as(self.products, h_NH.device):
+            classes_NC = F.linear(h_NH, self.class_weight, self.class_bias).log_softmax(1)
+            scores_NV = F.linear(h_NH, self.weight, self.bias)
+        words = [scores_NV[:, begin:end].log_softmax(1) for begin, end in self.bounds]
+        return torch.cat(words, dim=1) + classes_NC[:, self.class_V]
+
+    def flops_per_token(self) -> int:
+        return round(2 * self.hidden_size * (len(self.bounds) + self._mean_words))
+
+
+class _Loss(torch.autograd.Function):
+    """Summed loss of both levels with its gradients; rows are sorted by class."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        h_NH: Tensor,
+        weight_VH: Tensor,
+        bias_V: Tensor,
+        class_weight_CH: Tensor,
+        class_bias_C: Tensor,
+        rows: tuple[Tensor, Tensor, Tensor],
+        groups: Groups,
+        products: Products,
+    ) -> Tensor:
+        _, class_N, target_N = rows
+        with products_as(products, h_NH.device):
+            loss, dh_NH, *of_classes = loss_and_gradients(
+                h_NH, class_weight_CH, class_bias_C, class_N, products
+            )
+            dweight_VH, dbias_V = torch.zeros_like(weight_VH), torch.zeros_like(bias_V)
+            for row, word in groups:
+                within, dh, dweight, dbias = loss_and_gradients(
+                    h_NH[row], weight_VH[word], bias_V[word], target_N[row] - word.start, products
+                )
+                loss = loss + within
+                dh_NH[row] += dh
+                dweight_VH[word], dbias_V[word] = dweight, dbias
+        ctx.save_for_backward(dh_NH, dweight_VH, dbias_V, *of_classes)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(gradient * grad for gradient in ctx.saved_tensors), None, None, None)
+
+
+def class_bounds(counts_V: Tensor, num_classes: int) -> list[tuple[int, int]]:
+    """Word ranges [begin, end) of about equal probability mass, each with a word at least."""
+    mass_V = counts_V.double().cumsum(0) / counts_V.sum()
+    # The class of a word is where the middle of its own mass falls.
+    middle_V = mass_V - counts_V.double() / counts_V.sum() / 2
+    class_V = (middle_V * num_classes).floor().clamp(max=num_classes - 1)
+    _, sizes = torch.unique_consecutive(class_V, return_counts=True)
+    ends = sizes.cumsum(0).tolist()
+    return list(zip([0, *ends[:-1]], ends, strict=True))

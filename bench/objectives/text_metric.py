@@ -1,0 +1,21 @@
+"""Perplexity and bits per character, and the signature that says what exactly they are."""
+
+from __future__ import annotations
+
+import math
+
+from bench.data.text import TextCorpus
+
+
+def metric_value(corpus: TextCorpus, nats_per_symbol: float) -> float:
+    """Perplexity of words, bits per character of characters, from the mean loss in nats."""
+    if corpus.unit == "char":
+        return nats_per_symbol / math.log(2)
+    return math.exp(min(nats_per_symbol, 700.0))
+
+
+def text_signature(corpus: TextCorpus, evaluation: str = "static") -> str:
+    """What the number is: unit, sentence ends counted or not, streams, evaluation."""
+    metric = "bits-per-character" if corpus.unit == "char" else "perplexity"
+    end = corpus.end_of_sentence or "none"
+    return f"{metric}|unit:{corpus.unit}|end:{end}|streams:1|eval:{evaluation}"
