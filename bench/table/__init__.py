@@ -1,0 +1,50 @@
+"""Published beside measured: the table of a task, in every format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.published import load_published
+from bench.record import write_atomically
+from bench.suite import Suite
+from bench.table.build import Alternatives, Table, build_table
+from bench.table.formats import Cost, Format, render
+from bench.table.rows import Row
+
+__all__ = [
+    "Alternatives",
+    "Cost",
+    "Format",
+    "Row",
+    "Table",
+    "build_table",
+    "render",
+    "task_table",
+    "write_tables",
+]
+
+
+def task_table(
+    suite: Suite, task: str, *, split: str = "test", alternatives: Alternatives = "shown"
+) -> Table:
+    """The table of `task` from the published rows and records that `suite` finds."""
+    return build_table(
+        suite.card(task),
+        load_published(suite, task),
+        suite.records(task),
+        split=split,
+        alternatives=alternatives,
+    )
+
+
+def write_tables(suite: Suite, task: str) -> Path:
+    """Write `results/<task>/table.md`; the same rows and records give the same bytes."""
+    table = task_table(suite, task)
+    text = (
+        f"# {table.title}\n\n"
+        f"Written by `make tables` from `published.yaml` and `runs/`; edits here are lost.\n\n"
+        f"{render(table, 'md', cost='shown')}"
+    )
+    path = suite.folder / "results" / task / "table.md"
+    write_atomically(path, text.encode())
+    return path

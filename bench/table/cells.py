@@ -1,0 +1,186 @@
+"""What stands in the cells of a table for people: rounding, marks, notes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.table.build import Table
+from bench.table.rows import Row
+from bench.table.statistics import CONFIDENCE
+
+UNVERIFIED = "†"
+# Decimals where no spread says how many are meaningful; two for any other metric.
+_USUAL_DECIMALS = {"perplexity": 1, "bits per character": 3}
+_TEXT_COLUMNS = frozenset(("Model", "Verdict", "Protocol", "Source"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column: its cells as plain text, one for each row of a block."""
+
+    name: str
+    cells: list[str]
+
+    @property
+    def is_number(self) -> bool:
+        return self.name not in _TEXT_COLUMNS
+
+
+class Notes:
+    """Numbered notes; the same text has one number."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def mark(self, text: str) -> str:
+        """The mark that refers to `text`: `[1]`."""
+        if text not in self.texts:
+            self.texts.append(text)
+        return f"[{self.texts.index(text) + 1}]"
+
+
+def comparison_columns(block: list[Row], notes: Notes) -> list[Column]:
+    """Published beside measured; columns in which nothing stands are left out."""
+    makers: dict[str, Callable[[Row], str]] = {
+        "Model": lambda row: row.label,
+        "Published": _published,
+        "Measured": _measured,
+        "n": _seeds,
+        "Diverged": lambda row: str(row.num_diverged or ""),
+        "Difference": lambda row: _signed(row.difference, row),
+        "Gap to bound": lambda row: _signed(row.excess, row),
+        "Verdict": lambda row: f"{row.verdict} {notes.mark(row.why)}" if row.why else row.verdict,
+        "Protocol": lambda row: _protocol(row, notes),
+        "Source": source,
+    }
+    return _columns(makers, block)
+
+
+def cost_columns(block: list[Row]) -> list[Column]:
+    """What the measured rows took, means over seeds."""
+    makers: dict[str, Callable[[Row], str]] = {
+        "Model": lambda row: row.label,
+        "Parameters": lambda row: _figure(row.num_parameters),
+        "Seconds": lambda row: _figure(row.seconds),
+        "Tokens/s": lambda row: _figure(row.tokens_per_sec),
+        "Memory": lambda row: _bytes(row.peak_memory_bytes),
+    }
+    return _columns(makers, [row for row in block if row.measured])
+
+
+def legend(table: Table, notes: Notes) -> list[str]:
+    """The lines under a table: how to read it, and what is not in it."""
+    rows = table.rows
+    lines = []
+    if any(row.measured for row in rows):
+        lines.append("Measured: mean ± standard deviation over n seeds.")
+    if any(row.difference is not None for row in rows):
+        lines.append(
+            f"Verdict: reproduced where the {CONFIDENCE:.0%} interval of the mean reaches the "
+            "published value to its printed digits, better or worse where it lies wholly on that "
+            "side. One seed has no interval: its value decides."
+        )
+    if any(row.verified == "memory" for row in rows):
+        lines.append(f"{UNVERIFIED} quoted from memory, not verified.")
+    if any(row.verified for row in rows):
+        lines.append(
+            "Source: key in results/references.bib, place, and where the number was read: in the "
+            "paper, in a lecture, in a secondary source, or from memory."
+        )
+    if any(row.bound is not None for row in rows):
+        lines.append("Bound: the best possible value, from the distribution behind the text.")
+    if table.num_hidden:
+        configurations = _count(table.num_hidden, "configuration")
+        lines.append(f"Not shown: {configurations} that differ from a row in settings only.")
+    if table.num_left_out:
+        records = _count(table.num_left_out, "record")
+        lines.append(f"Left out: {records} of another version of the card `{table.task}`.")
+    return lines + [f"[{i}] {text}" for i, text in enumerate(notes.texts, start=1)]
+
+
+def signature_line(table: Table, block: list[Row]) -> str:
+    """Which number the block holds, with the signature that defines it once there is one."""
+    better = "lower" if table.direction == "min" else "higher"
+    signature = next((row.signature for row in block if row.signature), None)
+    line = f"{table.split} {table.metric}, {better} is better"
+    return f"{line}; signature `{signature}`" if signature else line
+
+
+def source(row: Row) -> str:
+    """Citation key, place, and where the number was read."""
+    if row.where is None:
+        return ""
+    return f"{row.cite or 'untraced'}, {row.where} ({row.verified})"
+
+
+def num_decimals(spread: float | None, metric: str) -> int:
+    """Decimals that show two significant digits of `spread`; the metric's usual without one."""
+    if not spread:
+        return _USUAL_DECIMALS.get(metric.replace("-", " ").replace("_", " "), 2)
+    exponent = int(f"{spread:.1e}".partition("e")[2])
+    return max(0, 1 - exponent)
+
+
+def _columns(makers: dict[str, Callable[[Row], str]], block: list[Row]) -> list[Column]:
+    # Row by row, so that notes are numbered in reading order.
+    lines = [[make(row) for make in makers.values()] for row in block]
+    cells = [list(column) for column in zip(*lines, strict=True)]
+    columns = [Column(name=name, cells=cells[i]) for i, name in enumerate(makers)]
+    return [column for column in columns if any(column.cells)]
+
+
+def _published(row: Row) -> str:
+    if row.published is None:
+        return ""
+    return f"{row.published}{UNVERIFIED if row.verified == 'memory' else ''}"
+
+
+def _measured(row: Row) -> str:
+    decimals = _decimals(row)
+    if row.verdict == "bound":
+        return f"{row.bound:.{decimals}f}"
+    if row.measured is None:
+        return ""
+    mean = f"{row.measured.mean:.{decimals}f}"
+    std = row.measured.std
+    return mean if std is None else f"{mean} ± {std:.{decimals}f}"
+
+
+def _seeds(row: Row) -> str:
+    if row.measured is None:
+        return "0" if row.num_diverged else ""
+    return str(row.measured.n)
+
+
+def _signed(value: float | None, row: Row) -> str:
+    return "" if value is None else f"{value:+.{_decimals(row)}f}"
+
+
+def _protocol(row: Row, notes: Notes) -> str:
+    if row.protocol is None or row.protocol == "same":
+        return row.protocol or ""
+    return f"differs {notes.mark(row.protocol)}"
+
+
+def _decimals(row: Row) -> int:
+    return num_decimals(row.measured.std if row.measured else None, row.metric)
+
+
+def _figure(value: float | None) -> str:
+    """Three significant digits, with thousands marked off."""
+    if value is None:
+        return ""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:.0f}"
+    decimals = 2 - math.floor(math.log10(abs(value)))
+    return f"{round(value, decimals):,.{max(0, decimals)}f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _bytes(value: float | None) -> str:
+    return "" if value is None else f"{value / 1e6:,.0f} MB"

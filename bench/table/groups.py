@@ -1,0 +1,125 @@
+"""Groups: the records of one configuration over its seeds, and how they are told apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from bench.config import dotted
+from bench.record import Record
+
+# What cannot change a number must not split its seeds into two groups.
+_WITHOUT_EFFECT = frozenset(
+    ("seed", "data.download", "trainer.threads", "trainer.checkpoint_every_steps")
+)
+_IDENTITY = frozenset(("task", "model.name"))
+_MISSING = object()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Group:
+    """One configuration under one metric signature."""
+
+    signature: str
+    config: dict[str, Any]
+    """Dotted keys; the seed and what cannot change the result are left out."""
+    finished: tuple[Record, ...]
+    diverged: tuple[Record, ...]
+    choices: frozenset[str]
+    """What the caller chose, in the record that needed least: keys, and a recipe by name."""
+
+    @property
+    def model(self) -> str:
+        return str(self.config["model.name"])
+
+    def values(self, split: str) -> list[float]:
+        """The metric on `split`, a value for each finished run that has one."""
+        return [r.metrics[split] for r in self.finished if split in r.metrics]
+
+
+def group_records(records: Iterable[Record]) -> list[Group]:
+    """Records that agree in signature and in configuration but for the seed, together."""
+    found: dict[bytes, list[Record]] = {}
+    configs: dict[bytes, dict[str, Any]] = {}
+    for record in records:
+        config = {k: v for k, v in dotted(record.config).items() if k not in _WITHOUT_EFFECT}
+        key = msgspec.json.encode([record.signature, config], order="deterministic")
+        configs.setdefault(key, config)
+        found.setdefault(key, []).append(record)
+    return [_group(found[key], configs[key]) for key in sorted(found)]
+
+
+def matches(group: Group, match: Mapping[str, Any]) -> bool:
+    """Whether the group's configuration contains `match`."""
+    return all(_same(group.config.get(key, _MISSING), value) for key, value in match.items())
+
+
+def preference(
+    group: Group, *, given: Iterable[str], direction: Literal["min", "max"], signature: str | None
+) -> tuple[bool, bool, int, float]:
+    """Sort key that puts first the group which stands for a row.
+
+    Finished before diverged, the table's main signature before others, then the fewest choices
+    of the caller (keys in `given`, which the row demands, do not count), then the best
+    validation. The test split has no say.
+    """
+    extra = group.choices.difference(given)
+    values = group.values("valid")
+    valid = math.fsum(values) / len(values) if values else math.inf
+    if values and direction == "max":
+        valid = -valid
+    return not group.finished, group.signature != signature, len(extra), valid
+
+
+def base_label(group: Group) -> str:
+    """The model with its sizes: `gru, hidden_size=100`."""
+    sizes = [_setting(key, value) for key, value in group.config.items() if _is_size(key, value)]
+    return ", ".join([group.model, *sizes])
+
+
+def difference_label(group: Group, reference: Group) -> str:
+    """What sets `group` apart from `reference`: `optim.lr=0.5, alpha_kind=learned`."""
+    keys = [*group.config, *(key for key in reference.config if key not in group.config)]
+    parts = [
+        _setting(key, group.config.get(key, "absent"))
+        for key in keys
+        if not _same(group.config.get(key, _MISSING), reference.config.get(key, _MISSING))
+    ]
+    return ", ".join(parts) or "other signature"
+
+
+def _group(records: list[Record], config: dict[str, Any]) -> Group:
+    records = sorted(records, key=lambda record: (record.seed, record.id))
+    return Group(
+        signature=records[0].signature,
+        config=config,
+        finished=tuple(record for record in records if record.status == "finished"),
+        diverged=tuple(record for record in records if record.status == "diverged"),
+        choices=min((_choices(r) for r in records), key=lambda keys: (len(keys), sorted(keys))),
+    )
+
+
+def _choices(record: Record) -> frozenset[str]:
+    keys = frozenset(record.set_by_caller).difference(_WITHOUT_EFFECT, _IDENTITY)
+    return keys if record.recipe in ("default", record.model) else keys | {"recipe"}
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    return isinstance(ours, bool) == isinstance(theirs, bool) and bool(ours == theirs)
+
+
+def _is_size(key: str, value: Any) -> bool:
+    if key == "model.num_layers":
+        return bool(value != 1)
+    return key == "model.order" or (key.startswith("model.") and key.endswith("_size"))
+
+
+def _setting(key: str, value: Any) -> str:
+    """`hidden_size=100`: options of the model go without their prefix."""
+    if value is None or isinstance(value, bool):
+        value = str(value).lower()
+    return f"{key.removeprefix('model.')}={value}"

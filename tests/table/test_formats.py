@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from synthetic_records import make_card, make_published, make_record, make_records
+
+from bench.errors import BenchError
+from bench.published import PublishedRow
+from bench.table import Format, Table, build_table, render
+from bench.table.cells import num_decimals
+from bench.table.markup import escape_latex, escape_markdown
+
+JSON_KEYS = [
+    "label", "model", "config", "metric", "published", "measured", "difference", "protocol",
+    "verified", "verdict", "records", "signature", "split", "bound", "excess", "cite", "where",
+    "why", "num_diverged", "num_parameters", "flops_per_token", "seconds", "tokens_per_sec",
+    "peak_memory_bytes",
+]  # fmt: skip
+FORMATS: tuple[Format, ...] = ("text", "md", "latex", "csv", "json")
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    """One row of each kind."""
+    published = [
+        make_published(115),
+        make_published(
+            123, label="LSTM_50 & more", match={"model.name": "lstm"}, verified="memory"
+        ),
+        make_published(
+            97.5,
+            label="dynamic",
+            match={"model.name": "srn"},
+            protocol="Adapts to the test text.",
+        ),
+        PublishedRow(
+            label="PAQ8",
+            cite=None,
+            where="table 4.1",
+            metrics={"test": 131.1},
+            protocol="same",
+            verified="secondary",
+            match=None,
+            why="A compressor of bytes.",
+        ),
+    ]
+    records = [
+        *make_records([114.0, 115.0, 117.0], bound=100.0),
+        make_record(None, seed=4),
+        make_record(120.0, model={"name": "srn"}, bound=100.0),
+        make_record(113.25, model={"name": "gru"}, bound=100.0),
+    ]
+    return build_table(make_card(), published, records)
+
+
+def test_markdown_is_this(table: Table) -> None:
+    expected = Path(__file__).with_name("expected.md").read_text(encoding="utf-8")
+    assert render(table, "md") == expected
+
+
+def test_json_is_a_list_of_rows_with_frozen_keys(table: Table) -> None:
+    rows = json.loads(render(table, "json"))
+    assert all(list(row) == JSON_KEYS for row in rows)
+    assert set(rows[0]["measured"]) == {"mean", "std", "n"}
+    assert rows[0]["measured"]["n"] == 3
+    assert rows[1]["measured"] is None
+    assert rows[1]["verified"] == "memory"
+    assert rows[3]["why"] == "A compressor of bytes."
+    assert rows[4]["measured"]["std"] is None
+
+
+def test_csv_holds_the_same_rows(table: Table) -> None:
+    lines = list(csv.DictReader(io.StringIO(render(table, "csv"))))
+    assert [line["label"] for line in lines] == [row.label for row in table.rows]
+    assert float(lines[0]["measured_mean"]) == pytest.approx(346 / 3)
+    assert lines[0]["measured_n"] == "3"
+    assert lines[0]["records"].split() == table.rows[0].records
+    assert json.loads(lines[0]["config"]) == table.rows[0].config
+    assert (lines[1]["measured_mean"], lines[1]["verified"]) == ("", "memory")
+
+
+def test_latex_is_booktabs_with_citations(table: Table) -> None:
+    latex = render(table, "latex")
+    assert latex.count(r"\begin{tabular}{lrrrrrrlll}") == 1
+    for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}", r"\end{table}"):
+        assert latex.count(rule) == 1
+    assert r"115.3 $\pm$ 1.5 & 3 & 1 & $+0.3$ & $+15.3$ & reproduced" in latex
+    assert r"LSTM\_50 \& more & 123\textsuperscript{\textdagger}" in latex
+    assert r"\cite{mikolov2014longer}, Table 2 (lecture)" in latex
+    assert "untraced, table 4.1" in latex
+    assert r"\texttt{perplexity\textbar{}unit:word\textbar{}end:\textless{}eos" in latex
+    assert all(
+        line.count("&") - line.count(r"\&") == 9 for line in latex.split("\n") if r" \\" in line
+    )
+
+
+@pytest.mark.parametrize(
+    ("plain", "escaped"),
+    [
+        ("a_b", r"a\_b"),
+        ("50% & $5 #1", r"50\% \& \$5 \#1"),
+        ("{x}", r"\{x\}"),
+        ("a\\b", r"a\textbackslash{}b"),
+        ("~^", r"\textasciitilde{}\textasciicircum{}"),
+        ("<unk>|", r"\textless{}unk\textgreater{}\textbar{}"),
+        ("1 ± 2†", r"1 $\pm$ 2\textsuperscript{\textdagger}"),
+        ("`a_b`", r"\texttt{a\_b}"),
+    ],
+)
+def test_latex_specials_are_made_ordinary(plain: str, escaped: str) -> None:
+    assert escape_latex(plain) == escaped
+
+
+def test_markdown_specials_are_made_ordinary() -> None:
+    assert (
+        escape_markdown("a|b <unk> *x* `y` hidden_size") == r"a\|b \<unk> \*x\* \`y\` hidden_size"
+    )
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_number_from_memory_is_marked_in_every_format(table: Table, format: Format) -> None:
+    text = render(table, format)
+    mark = {"csv": "memory", "json": '"verified": "memory"', "latex": r"123\textsuperscript"}
+    assert mark.get(format, "123†") in text
+    if format not in ("csv", "json"):
+        assert "quoted from memory, not verified" in text
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_output_is_deterministic_and_ends_its_line(table: Table, format: Format) -> None:
+    assert render(table, format) == render(table, format)
+    assert render(table, format).endswith("\n")
+
+
+def test_text_is_aligned(table: Table) -> None:
+    lines = render(table, "text").splitlines()
+    header = next(line for line in lines if "Published" in line)
+    row = next(line for line in lines if line.startswith("LSTM_50"))
+    assert row.index("123†") + 4 == header.index("Published") + len("Published")
+
+
+def test_a_narrow_terminal_wraps_names_and_says_what_it_leaves_out(table: Table) -> None:
+    text = render(table, "text", width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "reproduced" in text
+    assert "not comparable" in text
+    assert "Not shown at this width: Gap to bound, Protocol, Source." in text
+    assert "Not shown" not in render(table, "text")
+
+
+def test_signatures_stand_over_their_own_blocks() -> None:
+    other = "perplexity|eval:dynamic"
+    records = [
+        make_record(115.0),
+        make_record(104.0, signature=other, optim={"lr": 0.1}, caller=("optim.lr",)),
+    ]
+    text = render(build_table(make_card(), [make_published()], records), "md")
+    assert text.count("| Model") == 2
+    assert text.index("eval:static") < text.index("; optim.lr=0.1")
+    assert text.index("eval:dynamic") < text.index("; optim.lr=0.1")
+
+
+def test_equal_notes_share_a_number() -> None:
+    published = [
+        make_published(label=label, match={"model.name": "srn"}, protocol=protocol)
+        for label, protocol in (("a", "Adapts."), ("b", "Adapts."), ("c", "Smaller vocabulary."))
+    ]
+    text = render(build_table(make_card(), published, []), "md")
+    assert [text.count(mark) for mark in ("differs [1]", "differs [2]", "[3]")] == [2, 1, 0]
+
+
+def test_cost_is_shown_on_request(table: Table) -> None:
+    assert "Parameters" not in render(table, "md")
+    text = render(table, "md", cost="shown")
+    cost = text[text.index("Cost, means over seeds") :]
+    assert "2,050,000" in cost
+    assert "LSTM_50" not in cost
+    assert "Memory" not in cost
+
+
+def test_hidden_and_left_out_records_are_told() -> None:
+    records = [
+        make_record(115.0, version=2),
+        make_record(114.0, optim={"lr": 0.1}, caller=("optim.lr",), version=2),
+        make_record(99.0),
+    ]
+    table = build_table(make_card(version=2), [], records, alternatives="hidden")
+    text = render(table, "md")
+    assert "Not shown: 1 configuration " in text
+    assert "Left out: 1 record " in text
+
+
+def test_an_empty_table_says_so() -> None:
+    table = build_table(make_card(), [], [])
+    assert render(table, "md") == "No published rows and no records of toy yet.\n"
+    assert json.loads(render(table, "json")) == []
+    assert render(table, "csv").count("\n") == 1
+
+
+def test_an_unknown_format_names_the_nearest() -> None:
+    table = build_table(make_card(), [], [])
+    with pytest.raises(BenchError, match="unknown format 'latx', did you mean 'latex'"):
+        render(table, "latx")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("spread", "metric", "decimals"),
+    [
+        (0.43, "perplexity", 2),
+        (1.53, "perplexity", 1),
+        (12.3, "perplexity", 0),
+        (0.0996, "perplexity", 2),
+        (0.00421, "bits-per-character", 4),
+        (None, "perplexity", 1),
+        (0.0, "perplexity", 1),
+        (None, "bits-per-character", 3),
+        (None, "accuracy", 2),
+    ],
+)
+def test_rounding_shows_two_digits_of_the_spread(
+    spread: float | None, metric: str, decimals: int
+) -> None:
+    assert num_decimals(spread, metric) == decimals
