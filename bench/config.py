@@ -25,6 +25,8 @@ class DataConfig(Frozen, frozen=True, kw_only=True):
 
     path: str | None = None
     """Folder with train, valid and test files, for the task `text`."""
+    minimum_count: Count | None = None
+    """Words seen less often in training become <unk>, for the task `text`."""
     download: Literal["never", "missing"] = "never"
     """Fetch files that are missing from the card's mirrors."""
 

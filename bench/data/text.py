@@ -132,8 +132,8 @@ def _unknown(word: str, part: Part, spec: TextSpec, vocabulary: Vocabulary) -> i
         )
     raise BenchError(
         f"{where} is not in the training text, which holds no {spec.unknown!r} to stand for it; "
-        "set vocabulary.minimum_count to 2 or more so that rare training words become "
-        f"{spec.unknown!r}"
+        "with --data.minimum-count 2 or more, rare training words become "
+        f"{spec.unknown!r} and new ones are read as it"
     )
 
 

@@ -149,7 +149,11 @@ def test_ranges_of_one_file_may_cut_a_word(tmp_path: Path) -> None:
     ("texts", "changes", "message"),
     [
         ({"test": b"a\nb\nax z\n"}, {}, r"test.txt, line 3: 'ax' is not in the closed vocabulary"),
-        ({"test": b"a \nz\n"}, {"vocabulary": OPEN, "unknown": "?"}, "line 2: 'z'.*minimum_count"),
+        (
+            {"test": b"a \nz\n"},
+            {"vocabulary": OPEN, "unknown": "?"},
+            "line 2: 'z'.*--data.minimum-count",
+        ),
         ({"valid": b"a\nb \xff\n"}, {}, r"valid.txt, line 2: byte 4 is not UTF-8"),
         ({"train": b"a \xe9\n"}, {}, r"train.txt, line 1: byte 2 is not UTF-8"),
         ({"valid": b""}, {}, r"valid.txt holds no words"),

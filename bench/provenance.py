@@ -1,0 +1,94 @@
+"""Which code, packages and machine made a number."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from bench.record import Provenance
+
+_PACKAGES = ("sequence-bench", "torch", "pytorch-lightning", "numpy", "wandb", "optuna")
+
+
+def provenance(*, products: str) -> Provenance:
+    """The state of this checkout, its packages and this machine; the unreadable stays None."""
+    commit, dirty = _git_state()
+    return Provenance(
+        commit=commit,
+        dirty=dirty,
+        packages=_versions(),
+        python=platform.python_version(),
+        platform=f"{platform.system()}-{platform.machine()}",
+        hardware=_hardware(),
+        products=products,
+    )
+
+
+def _git_state() -> tuple[str | None, bool | None]:
+    """Commit of the package's own checkout and whether code in it differs from that commit."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None, None
+    commit = _git(root, "rev-parse", "HEAD")
+    changes = _git(root, "status", "--porcelain", "--", "bench", "tasks", "pyproject.toml")
+    return commit, None if changes is None else bool(changes)
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _hardware() -> dict[str, str | int]:
+    import torch
+
+    facts: dict[str, str | int] = {
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+    }
+    if sys.platform == "linux":
+        facts["memory_bytes"] = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if torch.cuda.is_available():
+        facts["gpu"] = torch.cuda.get_device_name()
+        facts["num_gpus"] = torch.cuda.device_count()
+    return facts
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has held so far, on the GPU where one was used."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,132 @@
+"""Card, recipe, file and command line -> one complete configuration.
+
+Precedence, lowest first: dataclass default, the card's `default` recipe, its recipe for the model
+(or the one named by `--recipe`), the `--config` file, the command line or a trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.baselines import BASELINES
+from bench.cards import Card
+from bench.config import RunConfig, dotted, merge
+from bench.errors import BenchError, nearest
+from bench.models import MODELS
+from bench.structs import to_struct
+from bench.suite import Suite
+from bench.yaml import read_yaml
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A configuration with every key in place, and where it came from."""
+
+    card: Card
+    config: RunConfig
+    recipe: str
+    set_by_caller: list[str]
+
+    @property
+    def run_id(self) -> str:
+        """`<model>-<hash of the configuration>-s<seed>`, the record's name."""
+        name = self.config.model["name"]
+        return f"{name}-{self.config.digest(self.card.version)}-s{self.config.seed}"
+
+
+def resolve(
+    suite: Suite,
+    task: str,
+    *,
+    model: str | None = None,
+    recipe: str | None = None,
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Resolved:
+    """The configuration that `task` and the caller's settings add up to.
+
+    `overrides` is a tree such as `{"optim": {"lr": "0.5"}}`; text is read as the type of its key.
+    Raises BenchError naming the source, the key and the nearest right one.
+    """
+    card = suite.card(task)
+    from_file = _canonical(read_yaml(file)) if file else {}
+    if file and from_file.pop("task", task) != task:
+        raise BenchError(f"{file}: task is not {task!r}: name the task once, by --task")
+    from_caller = _canonical(overrides or {})
+    if model is not None:
+        from_caller = merge(from_caller, {"model": {"name": model}})
+    if recipe is not None and recipe not in card.recipes:
+        raise BenchError(f"task {task!r} has no recipe {recipe!r}, {nearest(recipe, card.recipes)}")
+    named = card.recipe(recipe) if recipe is not None else {}
+    asked = merge(card.recipe("default"), named, from_file, from_caller).get("model", {})
+    name = _model_name(asked, task)
+    of_card = merge(card.recipe("default"), named if recipe else card.recipe(name))
+    _check_layers(card, {f"tasks/{task}.yaml": of_card, str(file): from_file}, from_caller)
+    tree = merge(of_card, from_file, from_caller)
+    config = _complete(card, name, tree)
+    return Resolved(
+        card=card,
+        config=config,
+        recipe=recipe or (name if name in card.recipes else "default"),
+        set_by_caller=sorted(set(dotted(from_file)) | set(dotted(from_caller))),
+    )
+
+
+def _canonical(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Dashes to underscores, and `model: scrn` spelled out."""
+    result: dict[str, Any] = {}
+    for key, value in tree.items():
+        inner = _canonical(value) if isinstance(value, Mapping) else value
+        result[str(key).replace("-", "_")] = inner
+    if isinstance(result.get("model"), str):
+        result["model"] = {"name": result["model"]}
+    return result
+
+
+def _model_name(model: Any, task: str) -> str:
+    known = [*MODELS, *BASELINES]
+    name = model.get("name") if isinstance(model, Mapping) else None
+    if name is None:
+        raise BenchError(
+            f"no model given for task {task!r}: add --model, one of {', '.join(known)}"
+        )
+    if name not in known:
+        raise BenchError(f"unknown model {name!r}, {nearest(str(name), known)}")
+    return str(name)
+
+
+def _check_layers(card: Card, files: Mapping[str, dict[str, Any]], caller: dict[str, Any]) -> None:
+    """Every layer on its own, so that an error names the layer that holds the fault."""
+    for where, layer in {**files, "command line": caller}.items():
+        to_struct({"task": card.task, "model": {}, **layer}, RunConfig, where=where)
+
+
+def _complete(card: Card, name: str, tree: dict[str, Any]) -> RunConfig:
+    options = {key: value for key, value in tree.get("model", {}).items() if key != "name"}
+    if name in BASELINES:
+        from bench.baselines import resolve_options as baseline_options
+
+        model = msgspec.structs.asdict(baseline_options(name, options))
+        tree = {**tree, "model": {"name": name, **model}}
+    else:
+        from bench.models import resolve_options
+        from bench.objectives import objective_options
+
+        model = msgspec.structs.asdict(resolve_options(name, options))
+        objective = to_struct(
+            tree.get("objective", {}),
+            objective_options(card.objective),
+            where=f"task {card.task!r}",
+            prefix="objective.",
+        )
+        tree = {
+            **tree,
+            "model": {"name": name, **model},
+            "objective": msgspec.structs.asdict(objective),
+        }
+    return to_struct({**tree, "task": card.task}, RunConfig, where="configuration")

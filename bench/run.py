@@ -1,0 +1,128 @@
+"""run(resolved) -> Record: where card, corpus, model, objective and record meet."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from filelock import FileLock, Timeout
+
+from bench.baselines import BASELINES
+from bench.baselines.counting import count
+from bench.data.corpus import load_corpus
+from bench.provenance import provenance
+from bench.record import Record, read_record, write_record
+from bench.resolve import Resolved
+from bench.suite import Suite
+from bench.track import Kind, make_tracker
+from bench.training.progress import Style
+from bench.training.train import train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manners:
+    """How a run behaves towards its surroundings; nothing here can change a number."""
+
+    style: Style = "quiet"
+    track: Kind = "none"
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+    again: bool = False
+    """Throw away the record and the checkpoints of this configuration first."""
+    busy: Callable[[str], None] | None = None
+    """Called with one line when another process holds this run; then it is waited for."""
+
+
+def run(resolved: Resolved, suite: Suite, manners: Manners | None = None) -> Record:
+    """Carry out one configuration, or return its record when it has been carried out before.
+
+    An interrupted run goes on from its last checkpoint. A second process with the same
+    configuration waits for the first and returns its record.
+    """
+    manners = manners or Manners()
+    task, run_id = resolved.card.task, resolved.run_id
+    path = suite.record_path(task, run_id)
+    folder = suite.artifacts(task, run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder / ".lock", manners, run_id):
+        if manners.again:
+            path.unlink(missing_ok=True)
+            _empty(folder)
+        if path.exists():
+            return read_record(path)
+        started = _now(folder)
+        record = _carry_out(resolved, folder, started, manners)
+        write_record(record, path.parent)
+        return record
+
+
+def _held(lock_path: Path, manners: Manners, run_id: str) -> Any:
+    lock = FileLock(lock_path)
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        if manners.busy:
+            manners.busy(f"another process is at run {run_id}; waiting for it to end")
+        return lock.acquire()
+
+
+def _empty(folder: Path) -> None:
+    for item in folder.iterdir():
+        if item.name != ".lock":
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+
+
+def _now(folder: Path) -> str:
+    """When the run was first started, over all its sittings."""
+    stamp = folder / "started"
+    if not stamp.exists():
+        stamp.write_text(datetime.now(UTC).isoformat(timespec="seconds"))
+    return stamp.read_text()
+
+
+def _carry_out(resolved: Resolved, folder: Path, started: str, manners: Manners) -> Record:
+    config, card = resolved.config, resolved.card
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+    corpus = load_corpus(
+        card.corpus,
+        task=card.task,
+        twin=card.twin,
+        path=Path(config.data.path) if config.data.path else None,
+        minimum_count=config.data.minimum_count,
+        download=config.data.download,
+    )
+    learn = count if config.model["name"] in BASELINES else train
+    tracker = make_tracker(manners.track, resolved, folder, group=manners.group, tags=manners.tags)
+    outcome = learn(resolved, corpus, folder, style=manners.style, tracker=tracker)
+    bound = (corpus.bound_nats or {}).get("test")
+    record = Record(
+        id=resolved.run_id,
+        task=card.task,
+        card_version=card.version,
+        seed=config.seed,
+        metric=card.metric.name,
+        bound=None if bound is None else outcome.metric_value(bound),
+        config=msgspec.to_builtins(config),
+        set_by_caller=resolved.set_by_caller,
+        recipe=resolved.recipe,
+        data=dict(corpus.checksums),
+        provenance=provenance(products=outcome.products),
+        started=started,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        status="diverged" if outcome.divergence else "finished",
+        signature=outcome.signature,
+        metrics=outcome.metrics,
+        curve=outcome.curve,
+        divergence=outcome.divergence,
+        cost=outcome.cost,
+        extra=outcome.extra,
+    )
+    tracker.finish(record)
+    return record

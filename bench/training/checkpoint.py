@@ -1,0 +1,63 @@
+"""Checkpoints from which a killed run goes on bit for bit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+
+LAST = "last.ckpt"
+WEIGHTS = "weights.pt"
+
+
+class ExactCheckpoint(Checkpoint):
+    """Writes `<folder>/last.ckpt` every so many steps and at each epoch's end, atomically.
+
+    The last batch of an epoch is left to the epoch's end: a checkpoint between the two resumes
+    before validation with its counters past it. Being a `Checkpoint`, it is called after the
+    module's own hooks.
+    """
+
+    def __init__(self, folder: Path, *, every_steps: int) -> None:
+        self.folder = folder
+        self.every_steps = every_steps
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if trainer.global_step % self.every_steps == 0 and not is_last:
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        temporary = self.folder / f".{LAST}.new"
+        trainer.save_checkpoint(temporary)
+        if trainer.is_global_zero:
+            replace_durably(temporary, self.folder / LAST)
+
+
+def replace_durably(temporary: Path, path: Path) -> None:
+    """Give a written file its name in one step, after its bytes have reached the disk."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def save_weights(weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """Keep a finished run's weights in `<folder>/weights.pt`: tensors, nothing to execute."""
+    temporary = folder / f".{WEIGHTS}.new"
+    torch.save(weights, temporary)
+    replace_durably(temporary, folder / WEIGHTS)
+
+
+def load_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights that `save_weights` kept."""
+    weights: dict[str, torch.Tensor] = torch.load(folder / WEIGHTS, weights_only=True)
+    return weights

@@ -1,0 +1,109 @@
+"""Lightning's Trainer as this suite uses it: silent, exact, resumable."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from bench.config import TrainerConfig
+from bench.errors import BenchError
+from bench.objectives.objective import Objective
+from bench.training.checkpoint import LAST, ExactCheckpoint
+from bench.training.clock import Clock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What training took."""
+
+    total_sec: float
+    training_sec: float
+    num_epochs: int
+
+
+def fit(objective: Objective, folder: Path, *, callbacks: Sequence[pl.Callback] = ()) -> Fitted:
+    """Train to the end, from `folder`/last.ckpt where there is one, and load the best weights.
+
+    Raises DivergedError when the loss leaves the numbers; a kill at any moment leaves the folder
+    ready for the next call.
+    """
+    config = objective.config.trainer
+    folder.mkdir(parents=True, exist_ok=True)
+    clock = Clock()
+    checkpoint = ExactCheckpoint(folder, every_steps=config.checkpoint_every_steps)
+    last = folder / LAST
+    with quiet_lightning():
+        trainer = make_trainer(config, [*callbacks, clock, checkpoint], folder)
+        trainer.fit(
+            objective,
+            objective.train_loader(rank=trainer.global_rank, world_size=trainer.world_size),
+            objective.evaluation_loader("valid"),
+            ckpt_path=str(last) if last.exists() else None,
+            weights_only=True,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    assert objective.best_weights is not None
+    objective.load_state_dict(objective.best_weights)
+    return Fitted(
+        total_sec=clock.total_sec,
+        training_sec=clock.training_sec,
+        num_epochs=len(objective.curve),
+    )
+
+
+def evaluate(objective: Objective, split: str) -> float:
+    """The task's metric on a split, with the weights as they are."""
+    with quiet_lightning():
+        trainer = make_trainer(objective.config.trainer, [], None)
+        trainer.test(objective, objective.evaluation_loader(split), verbose=False)
+    loss, count = (float(value) for value in objective.evaluation_sums)
+    return objective.metric_value(loss / count)
+
+
+def make_trainer(
+    config: TrainerConfig, callbacks: list[pl.Callback], folder: Path | None
+) -> pl.Trainer:
+    """A Trainer without output or files of its own; clipping and logging are the objective's."""
+    if config.accelerator == "gpu" and not torch.cuda.is_available():
+        raise BenchError("trainer.accelerator is gpu, but torch sees none: use cpu or auto")
+    return pl.Trainer(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
+        max_epochs=config.max_epochs,
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=any(isinstance(c, pl.callbacks.Checkpoint) for c in callbacks),
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Lightning's advice on loaders and devices is for programs, not for our users."""
+    loggers: list[Any] = [logging.getLogger(n) for n in ("pytorch_lightning", "lightning.pytorch")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

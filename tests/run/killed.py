@@ -1,0 +1,148 @@
+"""Carries out one small run in forked processes that are killed at chosen moments.
+
+Started as a program of its own by test_resume.py: torch and Lightning are imported once, and
+nothing has started a thread before the forks.
+
+A moment is counted before every training batch, before every validation batch, in the middle of
+writing a checkpoint, before and after a checkpoint gets its name, and before and after the record
+does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytorch_lightning as pl
+import torch
+
+import bench.record
+import bench.training.checkpoint
+import bench.training.train
+from bench.objectives.language_model import LanguageModel
+from bench.resolve import resolve
+from bench.run import run
+from bench.suite import Suite
+
+OVERRIDES: dict[str, Any] = {
+    "model": {"hidden_size": 8},
+    "objective": {"batch_size": 4, "bptt_length": 5, "dropout_input": 0.2, "dropout_output": 0.2},
+    "optim": {"schedule": "plateau", "lr": 0.05, "threshold": 0.5, "back_to_best": True},
+    "trainer": {"max_epochs": 3, "checkpoint_every_steps": 4, "threads": 1},
+}
+
+
+class Moments:
+    """Counts moments; at the chosen one the process kills itself, with no chance to clean up."""
+
+    def __init__(self, fatal: int | None) -> None:
+        self.fatal, self.kinds = fatal, list[str]()
+
+    def pass_one(self, kind: str) -> None:
+        if len(self.kinds) == self.fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.kinds.append(kind)
+
+    def around(self, kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **settings: Any) -> Any:
+            self.pass_one(f"before {kind}")
+            result = function(*arguments, **settings)
+            self.pass_one(f"after {kind}")
+            return result
+
+        return wrapped
+
+
+def watch(moments: Moments) -> None:
+    """Put a moment before or around everything that a kill could spoil."""
+    train, validate = LanguageModel.training_step, LanguageModel.validation_step
+    save = pl.Trainer.save_checkpoint
+
+    def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        moments.pass_one("training")
+        return train(self, batch, batch_idx)
+
+    def validation_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        moments.pass_one("validation")
+        return validate(self, batch, batch_idx)
+
+    def save_checkpoint(self: pl.Trainer, path: Path, *arguments: Any, **settings: Any) -> None:
+        save(self, path, *arguments, **settings)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        moments.pass_one("half a checkpoint")
+        path.write_bytes(whole)
+
+    LanguageModel.training_step = training_step  # type: ignore[method-assign]
+    LanguageModel.validation_step = validation_step  # type: ignore[method-assign]
+    pl.Trainer.save_checkpoint = save_checkpoint  # type: ignore[method-assign, assignment]
+    checkpoint = bench.training.checkpoint
+    checkpoint.replace_durably = moments.around("naming", checkpoint.replace_durably)
+    os.replace = moments.around("replacing", os.replace)
+
+
+def carry_out(folder: Path, corpus: Path, model: str, fatal: int | None, report: int) -> None:
+    """The run of a child process; what it ended with goes to the pipe `report`."""
+    torch.set_num_threads(1)
+    moments = Moments(fatal)
+    watch(moments)
+    suite = Suite(folder=folder)
+    overrides = {**OVERRIDES, "data": {"path": str(corpus)}}
+    resolved = resolve(suite, "text", model=model, overrides=overrides)
+    record = run(resolved, suite)
+    weights = suite.artifacts("text", record.id) / "weights.pt"
+    tensors = torch.load(weights, weights_only=True)
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(tensors[name].numpy().tobytes())
+    result = {
+        "weights": digest.hexdigest(),
+        "metrics": {split: value.hex() for split, value in record.metrics.items()},
+        "curve": msgspec.to_builtins(record.curve),
+        "moments": moments.kinds,
+    }
+    os.write(report, json.dumps(result).encode())
+
+
+def in_child(folder: Path, corpus: Path, model: str, fatal: int | None) -> dict[str, Any] | None:
+    """What a child ended with, None when it was killed on the way."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            carry_out(folder, corpus, model, fatal, writing)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        content = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(content) if content else None
+
+
+def main() -> None:
+    folder, corpus, model = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    every = int(sys.argv[4])
+    calm = in_child(folder / "calm", corpus, model, None)
+    assert calm is not None
+    killed: dict[int, Any] = {}
+    for fatal in range(0, len(calm["moments"]), every):
+        place = folder / f"killed-{fatal}"
+        survived = in_child(place, corpus, model, fatal)
+        killed[fatal] = [survived is None, in_child(place, corpus, model, None)]
+    often = folder / "often"
+    for fatal in (7, 9, 4, 12, 6):
+        in_child(often, corpus, model, fatal)
+    last = in_child(often, corpus, model, None)
+    print(json.dumps({"calm": calm, "killed": killed, "often": last}))
+
+
+if __name__ == "__main__":
+    main()
