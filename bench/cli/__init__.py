@@ -1,0 +1,79 @@
+"""The command line: each verb parses, calls one function and prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+
+from bench import __version__
+from bench.cli.data import data
+from bench.cli.list import list_things
+from bench.cli.run import run
+from bench.cli.speed import speed
+from bench.cli.table import table
+from bench.errors import BenchError, nearest
+
+app = App(
+    name="bench",
+    version=__version__,
+    help_format="markdown",
+    help="""Measure recurrent architectures on sequence tasks, beside the papers' tables.
+
+    A first run needs no file, account or network:
+
+        bench run --task synthetic-text --model scrn
+        bench table synthetic-text
+    """,
+)
+app.command(run)
+app.command(table)
+app.command(list_things, name="list")
+app.command(data)
+app.command(speed)
+
+
+def main() -> None:
+    """Run the command line: exit 0 when done, 2 for bad input with one line on stderr."""
+    try:
+        app(exit_on_error=False, print_error=False)
+    except BenchError as error:
+        _fail(str(error))
+    except CycloptsError as error:
+        _fail(_one_line(error))
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # `bench table ptb | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(message: str) -> None:
+    print(f"bench: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _one_line(error: CycloptsError) -> str:
+    """Cyclopts' message on one line, with the nearest option for one that does not exist."""
+    tokens = sys.argv[1:]
+    message = " ".join(str(error).split())
+    names = {name for command in app if not command.startswith("-") for name in [command]}
+    if tokens and not tokens[0].startswith("-") and tokens[0] not in names:
+        return f"unknown command {tokens[0]!r}, {nearest(tokens[0], names)}"
+    unknown = getattr(error, "token", None)
+    if type(error).__name__ == "UnknownOptionError" and unknown is not None:
+        keyword = str(unknown.keyword)
+        return f"unknown option {keyword}, {nearest(keyword, _options(tokens[0]))}"
+    return f"{message} (see `bench {tokens[0]} --help`)" if tokens else message
+
+
+def _options(command: str) -> list[str]:
+    arguments = app[command].assemble_argument_collection()
+    return [name for argument in arguments for name in argument.names if name.startswith("--")]
+
+
+def console() -> Console:
+    """Where results are printed."""
+    return Console(highlight=False, soft_wrap=True)

@@ -1,0 +1,109 @@
+"""`bench run`: one configuration, recorded and resumable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from bench.cli.settings import (
+    DataSettings,
+    ModelSettings,
+    ObjectiveSettings,
+    OptimSettings,
+    TrainerSettings,
+    tree,
+)
+
+
+def run(
+    *,
+    task: str,
+    model: str | None = None,
+    model_: ModelSettings = None,
+    recipe: str | None = None,
+    seed: int | None = None,
+    config: Path | None = None,
+    objective: ObjectiveSettings = None,
+    optim: OptimSettings = None,
+    trainer: TrainerSettings = None,
+    data: DataSettings = None,
+    print_config: Annotated[bool, Parameter(negative=())] = False,
+    again: Annotated[bool, Parameter(negative=())] = False,
+    quiet: Annotated[bool, Parameter(negative=())] = False,
+    track: Literal["wandb", "none"] = "wandb",
+    group: str | None = None,
+    tag: tuple[str, ...] = (),
+    suite: Path = Path(),
+) -> None:
+    """Train one model on one task, measure it, and keep the record.
+
+    The same command again: done means nothing to do, interrupted means resume.
+
+        bench run --task synthetic-text --model scrn
+        bench run --task ptb --model scrn --model.hidden-size 200 --optim.lr 0.005 --seed 3
+        bench run --task ptb --model lstm --config mine.yaml --print-config
+
+    Parameters
+    ----------
+    task
+        Name of a card; see `bench list tasks`.
+    model
+        Name of an architecture or a baseline; see `bench list models`.
+    recipe
+        A named recipe of the card instead of the model's own.
+    seed
+        Of weights, dropout and everything else that is drawn.
+    config
+        YAML file of settings; the command line stands above it.
+    print_config
+        Print the complete configuration as YAML and stop.
+    again
+        Throw away the record and the checkpoints of this configuration first.
+    quiet
+        Print nothing while it runs.
+    track
+        Mirror into W&B (offline, unless WANDB_MODE says otherwise) or nowhere.
+    group
+        W&B group.
+    tag
+        W&B tag; may be given several times.
+    suite
+        Folder with further `tasks/`, and where `results/` and `artifacts/` are written.
+    """
+    from bench.resolve import resolve
+    from bench.suite import Suite
+
+    place = Suite(folder=suite)
+    overrides = tree(
+        seed, model=model_, objective=objective, optim=optim, trainer=trainer, data=data
+    )
+    resolved = resolve(place, task, model=model, recipe=recipe, file=config, overrides=overrides)
+    if print_config:
+        _print_config(resolved.config)
+        return
+    from bench.run import Manners
+    from bench.run import run as carry_out
+    from bench.summary import summary
+
+    style: Any = "quiet" if quiet else "live" if sys.stderr.isatty() else "plain"
+    manners = Manners(style=style, track=track, group=group, tags=tag, again=again, busy=_say)
+    existed = place.record_path(task, resolved.run_id).exists() and not again
+    record = carry_out(resolved, place, manners)
+    if existed and not quiet:
+        _say(f"run {record.id} was done before; --again would do it anew")
+    if not quiet:
+        print(summary(record, place))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print_config(config: Any) -> None:
+    import msgspec
+    import yaml
+
+    print(yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False), end="")

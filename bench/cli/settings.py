@@ -1,0 +1,34 @@
+"""Settings on the command line: `--optim.lr 0.5` and its kin, gathered into one tree."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+Settings = dict[str, str] | None
+
+ModelSettings = Annotated[
+    Settings,
+    Parameter(name="--model", help="Options of the architecture: `--model.hidden-size 200`."),
+]
+ObjectiveSettings = Annotated[
+    Settings, Parameter(help="Options of the objective: `--objective.bptt-length 20`.")
+]
+OptimSettings = Annotated[
+    Settings, Parameter(help="How weights move: `--optim.lr 0.5 --optim.schedule linear`.")
+]
+TrainerSettings = Annotated[
+    Settings, Parameter(help="How long, on what: `--trainer.max-epochs 10`.")
+]
+DataSettings = Annotated[
+    Settings, Parameter(help="Where text comes from: `--data.path DIR`, `--data.download missing`.")
+]
+
+
+def tree(seed: int | None, **groups: Settings) -> dict[str, Any]:
+    """The groups that were given, as a tree of text."""
+    settings: dict[str, Any] = {group: values for group, values in groups.items() if values}
+    if seed is not None:
+        settings["seed"] = seed
+    return settings

@@ -1,0 +1,74 @@
+"""`bench speed`: how fast, beside what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from bench.cli.settings import (
+    ModelSettings,
+    ObjectiveSettings,
+    OptimSettings,
+    TrainerSettings,
+    tree,
+)
+
+
+def speed(
+    *,
+    task: str,
+    model: str,
+    model_: ModelSettings = None,
+    objective: ObjectiveSettings = None,
+    optim: OptimSettings = None,
+    trainer: TrainerSettings = None,
+    cell_only: Annotated[bool, Parameter(negative=())] = False,
+    rounds: int = 15,
+    suite: Path = Path(),
+) -> None:
+    """Time training steps beside the plain program, `nn.LSTM` and the machine's own limits.
+
+    Contestants take turns in one process, so a busy machine slows all of them alike; medians are
+    printed. Batches are 32 streams of 35 steps unless said otherwise.
+
+        bench speed --task ptb --model scrn
+        bench speed --task ptb --model gru --cell-only
+        bench speed --task synthetic-text --model lstm --trainer.threads 1
+
+    Parameters
+    ----------
+    task
+        Name of a card; its vocabulary decides the size of the output layer.
+    model
+        Name of an architecture.
+    cell_only
+        Leave out embedding, output layer and optimiser.
+    rounds
+        How often every contestant has its turn.
+    suite
+        Folder with further `tasks/`.
+    """
+    import torch
+
+    from bench.data.corpus import load_corpus
+    from bench.errors import BenchError
+    from bench.models import MODELS
+    from bench.resolve import resolve
+    from bench.speed.report import cell_report, step_report
+    from bench.suite import Suite
+
+    if model not in MODELS:
+        raise BenchError(
+            f"speed is measured of architectures, not of {model!r}: {', '.join(MODELS)}"
+        )
+    sizes = {"batch_size": "32", "bptt_length": "35", **(objective or {})}
+    overrides = tree(None, model=model_, objective=sizes, optim=optim, trainer=trainer)
+    resolved = resolve(Suite(folder=suite), task, model=model, overrides=overrides)
+    if resolved.config.trainer.threads:
+        torch.set_num_threads(resolved.config.trainer.threads)
+    card = resolved.card
+    corpus = load_corpus(card.corpus, task=task, twin=card.twin)
+    report = cell_report if cell_only else step_report
+    print(report(resolved, corpus, num_rounds=rounds))

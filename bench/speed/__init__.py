@@ -1,0 +1,1 @@
+"""Speed, measured side by side in one go and set against what the machine can do."""
