@@ -18,5 +18,7 @@ def bench_data() -> Path:
     if folder and Path(folder).is_dir():
         return Path(folder).resolve()
     if os.environ.get("CI"):
-        pytest.fail("BENCH_DATA is not set to a folder; real-data tests may not be skipped under CI")
+        pytest.fail(
+            "BENCH_DATA is not set to a folder; real-data tests may not be skipped under CI"
+        )
     pytest.skip("BENCH_DATA is not set: this test reads the real corpora")

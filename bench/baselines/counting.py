@@ -1,0 +1,55 @@
+"""Learning by counting or storing: a baseline fitted, then read on validation and test."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bench.baselines import baseline_class
+from bench.data.text import TextCorpus
+from bench.objectives.text_metric import metric_value, text_signature
+from bench.outcome import Outcome
+from bench.provenance import peak_memory_bytes
+from bench.record import Cost
+from bench.resolve import Resolved
+from bench.track import Tracker
+from bench.training.progress import Style
+
+
+def count(
+    resolved: Resolved, corpus: TextCorpus, folder: Path, *, style: Style, tracker: Tracker
+) -> Outcome:
+    """Fit the baseline and measure it; per-token log-probabilities are kept in `folder`."""
+    options = {key: value for key, value in resolved.config.model.items() if key != "name"}
+    baseline = baseline_class(str(resolved.config.model["name"]))(**options)
+    end = corpus.end_of_sentence
+    begun = time.perf_counter()
+    baseline.fit(
+        corpus.splits["train"],
+        valid=corpus.splits["valid"],
+        vocabulary_size=len(corpus.vocabulary.symbols),
+        end_of_sentence=None if end is None else corpus.vocabulary.index[end],
+        report=None if style == "quiet" else lambda line: print(line, file=sys.stderr),
+    )
+    fitting_sec = time.perf_counter() - begun
+    metrics = {}
+    for split in ("valid", "test"):
+        log_probs_N = baseline.log_probs(corpus.splits[split])
+        np.save(folder / f"log_probs_{split}.npy", log_probs_N.astype(np.float32))
+        metrics[split] = metric_value(corpus, -math.fsum(log_probs_N) / len(log_probs_N))
+    tracker.log({f"final/{split}": value for split, value in metrics.items()}, step=0)
+    return Outcome(
+        metrics=metrics,
+        signature=text_signature(corpus),
+        metric_value=lambda nats: metric_value(corpus, nats),
+        cost=Cost(
+            num_parameters=baseline.num_parameters,
+            seconds=round(time.perf_counter() - begun, 1),
+            tokens_per_sec=round(len(corpus.splits["train"]) / fitting_sec, 1),
+            peak_memory_bytes=peak_memory_bytes(),
+        ),
+    )
