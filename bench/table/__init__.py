@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.published import load_published
 from bench.record import write_atomically
 from bench.suite import Suite
-from bench.table.build import Alternatives, Table, build_table
+from bench.table.build import Alternatives, Table, build_table, measured_rows
 from bench.table.formats import Cost, Format, render
 from bench.table.rows import Row
 
@@ -18,6 +18,7 @@ __all__ = [
     "Row",
     "Table",
     "build_table",
+    "measured_rows",
     "render",
     "task_table",
     "write_tables",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from msgspec.structs import replace
+
 from bench.cards import Card
 from bench.published import PublishedRow
 from bench.record import Record
@@ -75,6 +77,14 @@ def build_table(
         num_left_out=len(of_task) - len(current),
         num_hidden=num_hidden,
     )
+
+
+def measured_rows(table: Table) -> Table:
+    """The table without the rows that nothing has measured yet."""
+    blocks = [
+        [row for row in block if row.measured or row.verdict == "bound"] for block in table.blocks
+    ]
+    return replace(table, blocks=blocks)
 
 
 def _is_variant(group: Group, family: Family) -> bool:

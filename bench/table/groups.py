@@ -9,13 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from bench.config import dotted
+from bench.config import WITHOUT_EFFECT, dotted
 from bench.record import Record
 
-# What cannot change a number must not split its seeds into two groups.
-_WITHOUT_EFFECT = frozenset(
-    ("seed", "data.download", "trainer.threads", "trainer.checkpoint_every_steps")
-)
 _IDENTITY = frozenset(("task", "model.name"))
 _MISSING = object()
 
@@ -46,8 +42,10 @@ def group_records(records: Iterable[Record]) -> list[Group]:
     found: dict[bytes, list[Record]] = {}
     configs: dict[bytes, dict[str, Any]] = {}
     for record in records:
-        config = {k: v for k, v in dotted(record.config).items() if k not in _WITHOUT_EFFECT}
-        key = msgspec.json.encode([record.signature, config], order="deterministic")
+        config = {k: v for k, v in dotted(record.config).items() if k not in WITHOUT_EFFECT}
+        # The digest stays the same when later versions of the suite add settings; the keys do not.
+        identity = [record.signature, record.digest or config]
+        key = msgspec.json.encode(identity, order="deterministic")
         configs.setdefault(key, config)
         found.setdefault(key, []).append(record)
     return [_group(found[key], configs[key]) for key in sorted(found)]
@@ -104,7 +102,7 @@ def _group(records: list[Record], config: dict[str, Any]) -> Group:
 
 
 def _choices(record: Record) -> frozenset[str]:
-    keys = frozenset(record.set_by_caller).difference(_WITHOUT_EFFECT, _IDENTITY)
+    keys = frozenset(record.set_by_caller).difference(WITHOUT_EFFECT, _IDENTITY)
     return keys if record.recipe in ("default", record.model) else keys | {"recipe"}
 
 
@@ -115,7 +113,9 @@ def _same(ours: Any, theirs: Any) -> bool:
 def _is_size(key: str, value: Any) -> bool:
     if key == "model.num_layers":
         return bool(value != 1)
-    return key == "model.order" or (key.startswith("model.") and key.endswith("_size"))
+    return key in ("model.order", "model.components") or (
+        key.startswith("model.") and key.endswith("_size")
+    )
 
 
 def _setting(key: str, value: Any) -> str:

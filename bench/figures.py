@@ -1,0 +1,70 @@
+"""Pictures of records, by matplotlib: the extra `plot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bench.cards import Card
+from bench.errors import BenchError
+from bench.record import Record
+
+
+def learning_curves(card: Card, records: list[Record], path: Path) -> None:
+    """Draw validation over epochs, one line a run, and the bound where it is known.
+
+    The format follows from the name of `path`: .png, .svg or .pdf.
+    """
+    drawn = [record for record in records if record.curve]
+    if not drawn:
+        raise BenchError(f"{card.task} has no finished run with a learning curve: bench run first")
+    figure, axes = _new_figure()
+    models = sorted({record.model for record in drawn})
+    for record in sorted(drawn, key=lambda record: (record.model, record.id)):
+        epochs = [point.epoch for point in record.curve]
+        values = [point.valid for point in record.curve]
+        label = record.model if record is _first(drawn, record.model) else None
+        axes.plot(
+            epochs, values, color=f"C{models.index(record.model)}", label=label, linewidth=1.6
+        )
+        axes.annotate(
+            f"{min(values):.1f}",
+            (epochs[-1], values[-1]),
+            fontsize=8,
+            xytext=(4, -2),
+            textcoords="offset points",
+        )
+    bounds = {record.bound for record in drawn if record.bound is not None}
+    for bound in bounds:
+        axes.axhline(bound, color="0.4", linestyle=":", linewidth=1, label="best possible (test)")
+    axes.set_yscale("log")
+    for axis_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        axis_formatter("{x:g}")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(f"validation {card.metric.name}")
+    axes.set_title(card.title, fontsize=10, loc="left")
+    axes.legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(
+        path, dpi=150, bbox_inches="tight", metadata={} if path.suffix == ".png" else None
+    )
+
+
+def _first(records: list[Record], model: str) -> Record:
+    return min((record for record in records if record.model == model), key=lambda r: r.id)
+
+
+def _new_figure() -> tuple[Any, Any]:
+    try:
+        import matplotlib
+    except ImportError:
+        raise BenchError("pictures need matplotlib: pip install 'sequence-bench[plot]'") from None
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.6))
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure, axes

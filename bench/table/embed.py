@@ -1,0 +1,46 @@
+"""Tables inside prose: a README shows what the records say.
+
+<!-- table: ptb -->
+... the measured rows, as Markdown ...
+<!-- end of table -->
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bench.record import write_atomically
+from bench.suite import Suite
+from bench.table.build import Table, measured_rows
+from bench.table.formats import render
+
+_PLACE = re.compile(
+    r"(?P<begin><!-- table: (?P<task>[\w-]+) -->\n).*?(?P<end><!-- end of table -->)", re.S
+)
+
+
+def embedded(text: str, tables: dict[str, Table]) -> str:
+    """`text` with the measured rows of each table between its marks."""
+
+    def fill(place: re.Match[str]) -> str:
+        table = measured_rows(tables[place["task"]])
+        return f"{place['begin']}\n{render(table, 'md').strip()}\n\n{place['end']}"
+
+    return _PLACE.sub(fill, text)
+
+
+def tasks_embedded(text: str) -> list[str]:
+    """The tasks whose tables `text` has marks for."""
+    return [place["task"] for place in _PLACE.finditer(text)]
+
+
+def refresh(path: Path, suite: Suite) -> None:
+    """Bring the tables inside the file `path` up to date with the records."""
+    from bench.table import task_table
+
+    text = path.read_text(encoding="utf-8")
+    tables = {task: task_table(suite, task) for task in tasks_embedded(text)}
+    new = embedded(text, tables)
+    if new != text:
+        write_atomically(path, new.encode())
