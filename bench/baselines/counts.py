@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.baselines.baseline import Floats, Ints
 
+# Keys as they are kept: 32 bits where they suffice, 64 otherwise.
+Keys: TypeAlias = NDArray[np.uint32] | NDArray[np.int64]
 Contexts = Literal["within-sentences", "across-sentences"]
 
 
@@ -33,8 +36,7 @@ class Grams:
 
     def find(self, key_N: Ints) -> Ints:
         """The id of each key, -1 for a key that was never seen."""
-        place_N = np.minimum(np.searchsorted(self.key, key_N), len(self.key) - 1)
-        return np.where(self.key[place_N] == key_N, place_N, -1)
+        return find(self.key, key_N)
 
     def successors(self, context: int, vocabulary_size: int) -> slice:
         """The ids of the n-grams that extend one context."""
@@ -111,6 +113,32 @@ class Trie:
         return np.column_stack([self.spell(k - 1)[grams.context], grams.word])
 
 
+def rank(key: Ints) -> tuple[Ints, Ints]:
+    """The distinct keys, sorted, and the place of each key among them."""
+    order = np.argsort(key)
+    ordered = key[order]
+    first = np.ones(len(key), dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    place = np.empty(len(key), dtype=np.int64)
+    place[order] = np.cumsum(first) - 1
+    return ordered[first], place
+
+
+def narrow(key: Ints) -> Keys:
+    """Keys in 32 bits where they fit."""
+    return key.astype(np.uint32) if key.max(initial=0) < 2**32 else key
+
+
+def find(keys: Keys, wanted: Ints) -> Ints:
+    """The place of each wanted key among sorted keys, -1 where it is missing."""
+    if len(keys) == 0:
+        return np.full(len(wanted), -1)
+    # Searching for wider integers would widen all keys first; what does not fit is not among them.
+    narrowed = np.minimum(wanted, np.iinfo(keys.dtype).max).astype(keys.dtype)
+    place = np.minimum(np.searchsorted(keys, narrowed), len(keys) - 1)
+    return np.where(keys[place] == wanted, place, -1)
+
+
 def sum_by(group: Ints, weight: Ints | Floats, num_groups: int) -> Floats:
     """The weights summed per group, [num_groups]."""
     return np.asarray(np.bincount(group, weight, num_groups), dtype=np.float64)
@@ -150,18 +178,16 @@ def _extend(context: Ints, stream: Ints, ending: Ints, vocabulary_size: int) -> 
     """The n-grams one word longer, and for each position the id of the one that ends there."""
     place = np.flatnonzero(context >= 0)
     key = context[place] * vocabulary_size + stream[place]
-    order = np.argsort(key)
-    key = key[order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    rank = np.zeros(len(key), dtype=np.int64)
-    rank[first[1:]] = 1
+    distinct, gram = rank(key)
     longer = np.full(len(stream), -1)
-    longer[place[order]] = np.cumsum(rank)
+    longer[place] = gram
+    suffix = np.empty(len(distinct), dtype=np.int64)
+    suffix[gram] = ending[place]
     grams = Grams(
-        key=key[first],
-        context=key[first] // vocabulary_size,
-        word=key[first] % vocabulary_size,
-        suffix=ending[place[order[first]]],
-        count=np.diff(first, append=len(key)),
+        key=distinct,
+        context=distinct // vocabulary_size,
+        word=distinct % vocabulary_size,
+        suffix=suffix,
+        count=np.bincount(gram),
     )
     return grams, longer

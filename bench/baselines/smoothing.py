@@ -94,3 +94,22 @@ def estimate_discounts(count_G: Ints, *, num_discounts: int) -> tuple[float, ...
     if any(not 0 < d <= r for r, d in enumerate(discounts, start=1)):
         return None
     return discounts
+
+
+def interpolate(
+    trie: Trie, tables: BackOff, tokens: Ints, lower_N: Floats, *, orders: range
+) -> Floats:
+    """p of each token after these orders, on top of `lower_N`, its probability one order below.
+
+    P(hw) - B(h) P(h'w) is what an n-gram adds of its own, whatever lies below.
+    """
+    p_N = lower_N
+    for k, (context_N, gram_N) in enumerate(trie.trace(tokens), start=1):
+        if k not in orders:
+            continue
+        grams, backoff = trie.orders[k - 1], tables.backoff[k - 1]
+        below = tables.probability[k - 2] if k > 1 else np.full(1, 1.0 / trie.vocabulary_size)
+        own = tables.probability[k - 1] - backoff[grams.context] * below[grams.suffix]
+        p_N = np.where(context_N >= 0, backoff[context_N], 1.0) * p_N
+        p_N = p_N + np.where(gram_N >= 0, own[gram_N], 0.0)
+    return p_N

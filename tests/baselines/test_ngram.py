@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nltk.lm.models import KneserNeyInterpolated  # type: ignore[import-untyped]
 from nltk.lm.preprocessing import everygrams  # type: ignore[import-untyped]
@@ -101,6 +101,7 @@ TEXTS = st.lists(st.integers(0, 4), min_size=8, max_size=60)
 
 @settings(max_examples=40, deadline=None)
 @given(TEXTS, st.integers(1, 7), st.sampled_from(["within-sentences", "across-sentences"]))
+@example([0, 0, 0, 0, 3, 0, 0, 0], 7, "within-sentences")  # no line is as long as the order
 def test_kneser_ney_equals_the_plain_loop(text: list[int], order: int, contexts: Contexts) -> None:
     model = fitted(text, 5, NGram(order=order, smoothing="kneser-ney", contexts=contexts))
     stream = [END, *text]
