@@ -44,6 +44,8 @@ class OptimConfig(Frozen, frozen=True, kw_only=True):
     """Adam's decay of the gradient's mean."""
     beta2: NonNegative = 0.999
     """Adam's decay of the gradient's square."""
+    epsilon: Positive = 1e-8
+    """Adam's floor of the root mean square; a larger one slows the weights of rare words."""
     weight_decay: NonNegative = 0.0
     """L2 penalty (sgd, adam) or decoupled decay (adamw)."""
     clip: Literal["norm", "value", "none"] = "norm"
@@ -96,19 +98,36 @@ class RunConfig(Frozen, frozen=True, kw_only=True):
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
     trainer: TrainerConfig = TrainerConfig()
+    init: dict[str, str] = msgspec.field(default_factory=dict)
+    """Weights to begin with: part of the network (`model` is all of it) -> run of this task."""
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 1
 
-    def digest(self, card_version: int) -> str:
-        """Eight hexadecimal digits that name this configuration of this version of the card.
 
-        What cannot change the result (threads, where files lie, when checkpoints are written)
-        does not count; the folder of a user's own corpus does.
-        """
-        tree = msgspec.to_builtins(self)
-        tree["card_version"] = card_version
-        del tree["data"]["download"]
-        del tree["trainer"]["threads"], tree["trainer"]["checkpoint_every_steps"]
-        return hashlib.sha256(msgspec.json.encode(tree, order="deterministic")).hexdigest()[:8]
+# What cannot change a number: it neither names a run nor tells two runs apart.
+WITHOUT_EFFECT = frozenset(
+    ("seed", "data.download", "trainer.threads", "trainer.checkpoint_every_steps")
+)
+
+
+def choices(config: RunConfig, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The dotted settings that differ from `defaults` and can change the result."""
+    usual = dotted(defaults)
+    return {
+        key: value
+        for key, value in sorted(dotted(msgspec.to_builtins(config)).items())
+        if key not in WITHOUT_EFFECT and not (key in usual and usual[key] == value)
+    }
+
+
+def digest(chosen: Mapping[str, Any], card_version: int) -> str:
+    """Eight hexadecimal digits that name a configuration, whatever its seed.
+
+    Only what differs from the defaults counts, so that a setting added later, off by default,
+    leaves the names of earlier runs as they are. Hence a default never changes once a record
+    rests on it: recipes are the place for better values.
+    """
+    tree = {"card_version": card_version, **chosen}
+    return hashlib.sha256(msgspec.json.encode(tree, order="deterministic")).hexdigest()[:8]
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,14 +41,15 @@ def runs(suite: Suite, task: str | None = None) -> str:
     return aligned(("run", "task", "metric", "valid", "test", "finished"), list(map(_row, records)))
 
 
-def files(card: Card) -> str:
-    """Each file of a card: where it was looked for and what was found there."""
+def files(card: Card, path: Path | None = None) -> str:
+    """Each file of a card: where it was looked for and what was found there; empty without any."""
     if not isinstance(card.corpus, TextSpec):
         return f"{card.task} is generated and needs no file"
     rows = [
-        (found.name, str(found.path), found.state, found.reason) for found in status(card.corpus)
+        (found.name, str(found.path), found.state, found.reason)
+        for found in status(card.corpus, path)
     ]
-    return aligned(("file", "path", "state", "why"), rows)
+    return "" if not rows else aligned(("file", "path", "state", "why"), rows)
 
 
 def _row(record: Record) -> tuple[str, ...]:

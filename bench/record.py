@@ -75,6 +75,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     bound: float | None = None
     """The best possible value on the test split, where the distribution is known."""
     config: dict[str, Any]
+    digest: str = ""
+    """Names the configuration, whatever the seed; runs that share it are a group."""
     set_by_caller: list[str]
     """Dotted keys that came from the command line or a `--config` file."""
     recipe: str

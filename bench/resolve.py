@@ -15,7 +15,7 @@ import msgspec
 
 from bench.baselines import BASELINES
 from bench.cards import Card
-from bench.config import RunConfig, dotted, merge
+from bench.config import RunConfig, choices, digest, dotted, merge
 from bench.errors import BenchError, nearest
 from bench.models import MODELS
 from bench.structs import to_struct
@@ -29,14 +29,20 @@ class Resolved:
 
     card: Card
     config: RunConfig
+    choices: dict[str, Any]
+    """The settings that differ from the suite's defaults, by recipe or caller."""
     recipe: str
     set_by_caller: list[str]
 
     @property
+    def digest(self) -> str:
+        """The configuration's name, whatever the seed."""
+        return digest(self.choices, self.card.version)
+
+    @property
     def run_id(self) -> str:
-        """`<model>-<hash of the configuration>-s<seed>`, the record's name."""
-        name = self.config.model["name"]
-        return f"{name}-{self.config.digest(self.card.version)}-s{self.config.seed}"
+        """`<model>-<digest>-s<seed>`, the record's name."""
+        return f"{self.config.model['name']}-{self.digest}-s{self.config.seed}"
 
 
 def resolve(
@@ -68,10 +74,11 @@ def resolve(
     of_card = merge(card.recipe("default"), named if recipe else card.recipe(name))
     _check_layers(card, {f"tasks/{task}.yaml": of_card, str(file): from_file}, from_caller)
     tree = merge(of_card, from_file, from_caller)
-    config = _complete(card, name, tree)
+    config, defaults = _complete(card, name, tree, {*from_file, *from_caller})
     return Resolved(
         card=card,
         config=config,
+        choices=choices(config, defaults),
         recipe=recipe or (name if name in card.recipes else "default"),
         set_by_caller=sorted(set(dotted(from_file)) | set(dotted(from_caller))),
     )
@@ -79,13 +86,17 @@ def resolve(
 
 def _canonical(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Dashes to underscores, and `model: scrn` spelled out."""
-    result: dict[str, Any] = {}
-    for key, value in tree.items():
-        inner = _canonical(value) if isinstance(value, Mapping) else value
-        result[str(key).replace("-", "_")] = inner
+    result = _underscored(tree)
     if isinstance(result.get("model"), str):
         result["model"] = {"name": result["model"]}
     return result
+
+
+def _underscored(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        str(key).replace("-", "_"): _underscored(value) if isinstance(value, Mapping) else value
+        for key, value in tree.items()
+    }
 
 
 def _model_name(model: Any, task: str) -> str:
@@ -106,27 +117,45 @@ def _check_layers(card: Card, files: Mapping[str, dict[str, Any]], caller: dict[
         to_struct({"task": card.task, "model": {}, **layer}, RunConfig, where=where)
 
 
-def _complete(card: Card, name: str, tree: dict[str, Any]) -> RunConfig:
+def _complete(
+    card: Card, name: str, tree: dict[str, Any], asked: set[str]
+) -> tuple[RunConfig, dict[str, Any]]:
+    """The configuration with every option in place, and what it would be by default."""
     options = {key: value for key, value in tree.get("model", {}).items() if key != "name"}
     if name in BASELINES:
-        from bench.baselines import resolve_options as baseline_options
-
-        model = msgspec.structs.asdict(baseline_options(name, options))
-        tree = {**tree, "model": {"name": name, **model}}
+        parts, usual = _of_baseline(name, options, tree, asked)
     else:
-        from bench.models import resolve_options
-        from bench.objectives import objective_options
+        parts, usual = _of_recurrence(card, name, options, tree)
+    config = to_struct({**parts, "task": card.task}, RunConfig, where="configuration")
+    default = RunConfig(task=card.task, model=usual["model"], objective=usual["objective"])
+    return config, msgspec.to_builtins(default)
 
-        model = msgspec.structs.asdict(resolve_options(name, options))
-        objective = to_struct(
-            tree.get("objective", {}),
-            objective_options(card.objective),
-            where=f"task {card.task!r}",
-            prefix="objective.",
-        )
-        tree = {
-            **tree,
-            "model": {"name": name, **model},
-            "objective": msgspec.structs.asdict(objective),
-        }
-    return to_struct({**tree, "task": card.task}, RunConfig, where="configuration")
+
+def _of_baseline(
+    name: str, options: dict[str, Any], tree: dict[str, Any], asked: set[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    from bench.baselines import resolve_options
+
+    for group in ("objective", "optim", "trainer", "init"):
+        if group in asked:
+            raise BenchError(f"{group}: the baseline {name!r} is not trained, leave it out")
+    model = msgspec.structs.asdict(resolve_options(name, options))
+    usual = msgspec.structs.asdict(resolve_options(name, {}))
+    kept = {key: tree[key] for key in ("data", "seed") if key in tree}
+    return {**kept, "model": {"name": name, **model}}, {"model": usual, "objective": {}}
+
+
+def _of_recurrence(
+    card: Card, name: str, options: dict[str, Any], tree: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    from bench.models import resolve_options
+    from bench.objectives import objective_options
+
+    kind = objective_options(card.objective)
+    model = msgspec.structs.asdict(resolve_options(name, options))
+    usual = msgspec.structs.asdict(resolve_options(name, {}))
+    where = f"task {card.task!r}"
+    objective = to_struct(tree.get("objective", {}), kind, where=where, prefix="objective.")
+    parts = {**tree, "model": {"name": name, **model}}
+    parts["objective"] = msgspec.structs.asdict(objective)
+    return parts, {"model": usual, "objective": msgspec.structs.asdict(kind())}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import torch
@@ -16,11 +17,14 @@ from filelock import FileLock, Timeout
 from bench.baselines import BASELINES
 from bench.baselines.counting import count
 from bench.data.corpus import load_corpus
+from bench.data.text import TextCorpus
+from bench.errors import BenchError
+from bench.outcome import Outcome
 from bench.provenance import provenance
 from bench.record import Record, read_record, write_record
 from bench.resolve import Resolved
 from bench.suite import Suite
-from bench.track import Kind, make_tracker
+from bench.track import Kind, Tracker, make_tracker
 from bench.training.progress import Style
 from bench.training.train import train
 
@@ -39,17 +43,37 @@ class Manners:
     """Called with one line when another process holds this run; then it is waited for."""
 
 
-def run(resolved: Resolved, suite: Suite, manners: Manners | None = None) -> Record:
+class Work(Protocol):
+    """What makes the numbers of a run; heavy output goes to `folder`."""
+
+    def __call__(
+        self,
+        resolved: Resolved,
+        corpus: TextCorpus,
+        folder: Path,
+        *,
+        style: Style,
+        tracker: Tracker,
+    ) -> Outcome: ...
+
+
+def run(
+    resolved: Resolved, suite: Suite, manners: Manners | None = None, *, work: Work | None = None
+) -> Record:
     """Carry out one configuration, or return its record when it has been carried out before.
 
     An interrupted run goes on from its last checkpoint. A second process with the same
-    configuration waits for the first and returns its record.
+    configuration waits for the first and returns its record. `work` is training or counting, as
+    the model asks, unless given.
     """
     manners = manners or Manners()
     task, run_id = resolved.card.task, resolved.run_id
     path = suite.record_path(task, run_id)
     folder = suite.artifacts(task, run_id)
-    folder.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not manners.again:
+        return read_record(path)
+    for place in (path.parent, folder):
+        _check_writable(place)
     with _held(folder / ".lock", manners, run_id):
         if manners.again:
             path.unlink(missing_ok=True)
@@ -57,9 +81,21 @@ def run(resolved: Resolved, suite: Suite, manners: Manners | None = None) -> Rec
         if path.exists():
             return read_record(path)
         started = _now(folder)
-        record = _carry_out(resolved, folder, started, manners)
+        record = _carry_out(resolved, folder, started, manners, work or learning(resolved))
         write_record(record, path.parent)
         return record
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse before training what would fail after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BenchError(
+            f"{folder}: cannot write here ({error.strerror}): name another folder with --suite"
+        ) from None
 
 
 def _held(lock_path: Path, manners: Manners, run_id: str) -> Any:
@@ -86,21 +122,33 @@ def _now(folder: Path) -> str:
     return stamp.read_text()
 
 
-def _carry_out(resolved: Resolved, folder: Path, started: str, manners: Manners) -> Record:
-    config, card = resolved.config, resolved.card
-    if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
-    corpus = load_corpus(
+def learning(resolved: Resolved) -> Work:
+    """How the model learns: by counting or by gradient."""
+    return count if resolved.config.model["name"] in BASELINES else train
+
+
+def corpus_of(resolved: Resolved) -> TextCorpus:
+    """The corpus that a configuration names."""
+    card, data = resolved.card, resolved.config.data
+    return load_corpus(
         card.corpus,
         task=card.task,
         twin=card.twin,
-        path=Path(config.data.path) if config.data.path else None,
-        minimum_count=config.data.minimum_count,
-        download=config.data.download,
+        path=Path(data.path) if data.path else None,
+        minimum_count=data.minimum_count,
+        download=data.download,
     )
-    learn = count if config.model["name"] in BASELINES else train
+
+
+def _carry_out(
+    resolved: Resolved, folder: Path, started: str, manners: Manners, work: Work
+) -> Record:
+    config, card = resolved.config, resolved.card
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+    corpus = corpus_of(resolved)
     tracker = make_tracker(manners.track, resolved, folder, group=manners.group, tags=manners.tags)
-    outcome = learn(resolved, corpus, folder, style=manners.style, tracker=tracker)
+    outcome = work(resolved, corpus, folder, style=manners.style, tracker=tracker)
     bound = (corpus.bound_nats or {}).get("test")
     record = Record(
         id=resolved.run_id,
@@ -110,6 +158,7 @@ def _carry_out(resolved: Resolved, folder: Path, started: str, manners: Manners)
         metric=card.metric.name,
         bound=None if bound is None else outcome.metric_value(bound),
         config=msgspec.to_builtins(config),
+        digest=resolved.digest,
         set_by_caller=resolved.set_by_caller,
         recipe=resolved.recipe,
         data=dict(corpus.checksums),

@@ -6,7 +6,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -35,20 +35,33 @@ def to_struct(tree: Mapping[str, Any], kind: type[T], *, where: str, prefix: str
 def _check_keys(tree: Mapping[str, Any], kind: Any, where: str, prefix: str) -> None:
     known = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
     for key, value in tree.items():
+        if key == _tag_field(kind):
+            continue
         if key not in known:
             raise BenchError(f"{where}: unknown key '{prefix}{key}', {nearest(str(key), known)}")
-        inner = _struct_in(known[key])
+        inner = _struct_in(known[key], value)
         if inner is not None and isinstance(value, Mapping):
             _check_keys(value, inner, where, f"{prefix}{key}.")
 
 
-def _struct_in(annotation: Any) -> Any:
-    """The one struct type in an annotation such as `Optim | None`; none if there are several."""
+def _structs_in(annotation: Any) -> list[Any]:
     options = [annotation]
     if get_origin(annotation) in (typing.Union, types.UnionType):
         options = list(get_args(annotation))
-    structs = [o for o in options if isinstance(o, type) and issubclass(o, msgspec.Struct)]
+    return [o for o in options if isinstance(o, type) and issubclass(o, msgspec.Struct)]
+
+
+def _struct_in(annotation: Any, value: Any) -> Any:
+    """The struct type in an annotation such as `Optim | None`; of several, that of the tag."""
+    structs = _structs_in(annotation)
+    if len(structs) > 1 and isinstance(value, Mapping):
+        structs = [s for s in structs if value.get(_tag_field(s)) == s.__struct_config__.tag]
     return structs[0] if len(structs) == 1 else None
+
+
+def _tag_field(struct: Any) -> str | None:
+    field: str | None = struct.__struct_config__.tag_field
+    return field
 
 
 def _plain(message: str, tree: Mapping[str, Any], kind: Any, prefix: str) -> str:
@@ -58,7 +71,7 @@ def _plain(message: str, tree: Mapping[str, Any], kind: Any, prefix: str) -> str
     path = found["path"] or ""
     value: Any = tree
     for part in path.split("."):
-        kind = _field_type(kind, part)
+        kind = _field_type(kind, part, value)
         value = value.get(part) if isinstance(value, Mapping) else None
     choices = [str(choice) for choice in _choices(kind)]
     if choices and not isinstance(value, Mapping):
@@ -72,8 +85,11 @@ def _plain(message: str, tree: Mapping[str, Any], kind: Any, prefix: str) -> str
     return f"{prefix}{path}: {what}" if path else what
 
 
-def _field_type(kind: Any, name: str) -> Any:
-    inner = _struct_in(kind)
+def _field_type(kind: Any, name: str, value: Any) -> Any:
+    tags = [s.__struct_config__.tag for s in _structs_in(kind) if _tag_field(s) == name]
+    if tags:
+        return Literal[tuple(tags)]
+    inner = _struct_in(kind, value)
     if inner is None:
         return None
     return {f.encode_name: f.type for f in msgspec.structs.fields(inner)}.get(name)

@@ -33,6 +33,13 @@ class Suite:
 
     folder: Path
 
+    @classmethod
+    def at(cls, folder: Path) -> Suite:
+        """The suite of a working folder that a user named; one that is not there is refused."""
+        if not folder.is_dir():
+            raise BenchError(f"--suite {folder}: there is no such folder, make it first")
+        return cls(folder=folder)
+
     @property
     def folders(self) -> list[Path]:
         """Where to read, the working folder first."""

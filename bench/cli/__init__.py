@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import sys
 
-from cyclopts import App, CycloptsError
-from rich.console import Console
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from bench import __version__
 from bench.cli.data import data
 from bench.cli.list import list_things
+from bench.cli.mix import mix
+from bench.cli.plot import plot
 from bench.cli.run import run
+from bench.cli.settings import GROUPS
 from bench.cli.speed import speed
 from bench.cli.table import table
 from bench.errors import BenchError, nearest
@@ -31,6 +39,8 @@ app = App(
 app.command(run)
 app.command(table)
 app.command(list_things, name="list")
+app.command(mix)
+app.command(plot)
 app.command(data)
 app.command(speed)
 
@@ -38,7 +48,7 @@ app.command(speed)
 def main() -> None:
     """Run the command line: exit 0 when done, 2 for bad input with one line on stderr."""
     try:
-        app(exit_on_error=False, print_error=False)
+        app(sys.argv[1:], exit_on_error=False, print_error=False)
     except BenchError as error:
         _fail(str(error))
     except CycloptsError as error:
@@ -48,6 +58,10 @@ def main() -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:  # `bench table ptb | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}")
 
 
 def _fail(message: str) -> None:
@@ -58,22 +72,22 @@ def _fail(message: str) -> None:
 def _one_line(error: CycloptsError) -> str:
     """Cyclopts' message on one line, with the nearest option for one that does not exist."""
     tokens = sys.argv[1:]
-    message = " ".join(str(error).split())
-    names = {name for command in app if not command.startswith("-") for name in [command]}
-    if tokens and not tokens[0].startswith("-") and tokens[0] not in names:
+    names = [name for name in app if not name.startswith("-")]
+    if tokens and tokens[0].startswith("-"):
+        return f"unknown option {tokens[0]}, {nearest(tokens[0], app)}"
+    if tokens and tokens[0] not in names:
         return f"unknown command {tokens[0]!r}, {nearest(tokens[0], names)}"
-    unknown = getattr(error, "token", None)
-    if type(error).__name__ == "UnknownOptionError" and unknown is not None:
-        keyword = str(unknown.keyword)
+    keyword = str(getattr(getattr(error, "token", None), "keyword", None))
+    if isinstance(error, UnknownOptionError):
         return f"unknown option {keyword}, {nearest(keyword, _options(tokens[0]))}"
+    if isinstance(error, CoercionError) and keyword.removeprefix("--") in GROUPS:
+        return f"{keyword} is a group of settings: give one of them, as in {keyword}.key value"
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"{error.unused_tokens[0]!r} belongs to no option (see `bench {tokens[0]} --help`)"
+    message = " ".join(str(error).split())
     return f"{message} (see `bench {tokens[0]} --help`)" if tokens else message
 
 
 def _options(command: str) -> list[str]:
     arguments = app[command].assemble_argument_collection()
     return [name for argument in arguments for name in argument.names if name.startswith("--")]
-
-
-def console() -> Console:
-    """Where results are printed."""
-    return Console(highlight=False, soft_wrap=True)

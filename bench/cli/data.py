@@ -38,8 +38,9 @@ def data(
     from bench.listing import files
     from bench.suite import Suite
 
-    card = Suite(folder=suite).card(task)
-    print(files(card))
+    card = Suite.at(suite).card(task)
+    if found := files(card, path):
+        print(found)
     corpus = load_corpus(
         card.corpus,
         task=task,

@@ -27,7 +27,7 @@ def list_things(
     from bench.listing import models, runs, tasks
     from bench.suite import Suite
 
-    place = Suite(folder=suite)
+    place = Suite.at(suite)
     if what == "tasks":
         print(tasks(place))
     elif what == "models":

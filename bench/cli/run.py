@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from bench.cli.settings import (
     DataSettings,
+    InitSettings,
     ModelSettings,
     ObjectiveSettings,
     OptimSettings,
@@ -30,6 +31,7 @@ def run(
     optim: OptimSettings = None,
     trainer: TrainerSettings = None,
     data: DataSettings = None,
+    init: InitSettings = None,
     print_config: Annotated[bool, Parameter(negative=())] = False,
     again: Annotated[bool, Parameter(negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
@@ -40,7 +42,8 @@ def run(
 ) -> None:
     """Train one model on one task, measure it, and keep the record.
 
-    The same command again: done means nothing to do, interrupted means resume.
+    The same command again: done means nothing to do, interrupted means resume. A run whose loss
+    left the numbers is recorded as diverged, without a value, and counts as done.
 
         bench run --task synthetic-text --model scrn
         bench run --task ptb --model scrn --model.hidden-size 200 --optim.lr 0.005 --seed 3
@@ -76,9 +79,9 @@ def run(
     from bench.resolve import resolve
     from bench.suite import Suite
 
-    place = Suite(folder=suite)
+    place = Suite.at(suite)
     overrides = tree(
-        seed, model=model_, objective=objective, optim=optim, trainer=trainer, data=data
+        seed, model=model_, objective=objective, optim=optim, trainer=trainer, data=data, init=init
     )
     resolved = resolve(place, task, model=model, recipe=recipe, file=config, overrides=overrides)
     if print_config:

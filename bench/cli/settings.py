@@ -24,6 +24,11 @@ TrainerSettings = Annotated[
 DataSettings = Annotated[
     Settings, Parameter(help="Where text comes from: `--data.path DIR`, `--data.download missing`.")
 ]
+InitSettings = Annotated[
+    Settings,
+    Parameter(help="Begin with another run's weights: `--init.model RUN`; see `bench list runs`."),
+]
+GROUPS = ("model", "objective", "optim", "trainer", "data", "init")
 
 
 def tree(seed: int | None, **groups: Settings) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def speed(
         )
     sizes = {"batch_size": "32", "bptt_length": "35", **(objective or {})}
     overrides = tree(None, model=model_, objective=sizes, optim=optim, trainer=trainer)
-    resolved = resolve(Suite(folder=suite), task, model=model, overrides=overrides)
+    resolved = resolve(Suite.at(suite), task, model=model, overrides=overrides)
     if resolved.config.trainer.threads:
         torch.set_num_threads(resolved.config.trainer.threads)
     card = resolved.card

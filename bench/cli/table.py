@@ -13,6 +13,7 @@ def table(
     *,
     all_: Annotated[bool, Parameter(name="--all", negative=())] = False,
     cost: Annotated[bool, Parameter(negative=())] = False,
+    measured: Annotated[bool, Parameter(negative=())] = False,
     format: Literal["text", "md", "latex", "csv", "json"] | None = None,
     out: Path | None = None,
     suite: Path = Path(),
@@ -27,7 +28,10 @@ def table(
     task
         Name of a card; see `bench list tasks`.
     all_
-        Write results/<task>/table.md of every task that has rows.
+        Write results/<task>/table.md of every task that has rows, and the tables that README.md
+        has marks for.
+    measured
+        Leave out the published rows that nothing has measured yet.
     cost
         Add parameters, seconds, tokens/s and memory.
     format
@@ -43,19 +47,24 @@ def table(
     from bench.errors import BenchError
     from bench.record import write_atomically
     from bench.suite import Suite
-    from bench.table import render, task_table, write_tables
+    from bench.table import measured_rows, render, task_table, write_tables
+    from bench.table.embed import refresh
 
-    place = Suite(folder=suite)
+    place = Suite.at(suite)
     if all_:
         for card in place.cards():
             if place.published_path(card.task) or place.records(card.task):
                 print(write_tables(place, card.task))
+        readme = suite / "README.md"
+        if readme.is_file():
+            refresh(readme, place)
         return
     if task is None:
         raise BenchError("name a task, as in `bench table ptb`, or write all tables with --all")
     chosen = format or ("text" if sys.stdout.isatty() and out is None else "md")
+    whole = task_table(place, task)
     content = render(
-        task_table(place, task),
+        measured_rows(whole) if measured else whole,
         chosen,
         cost="shown" if cost else "hidden",
         width=shutil.get_terminal_size().columns if chosen == "text" else None,
@@ -63,4 +72,7 @@ def table(
     if out is None:
         print(content, end="" if content.endswith("\n") else "\n")
     else:
-        write_atomically(out, content.encode())
+        try:
+            write_atomically(out, content.encode())
+        except OSError as error:
+            raise BenchError(f"--out {out}: cannot write there ({error.strerror})") from None

@@ -74,8 +74,8 @@ def locate(
     """
     if not spec.files and path is None:
         raise BenchError(
-            f"{task} reads your own text: name its folder with --data.path DIR, "
-            "which holds one file each for train, valid and test"
+            f"{task} reads your own text: name its folder with --data.path DIR "
+            "(`bench data`: --path DIR), which holds one file each for train, valid and test"
         )
     folders = candidates(spec, path)
     for folder in folders:

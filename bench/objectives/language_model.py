@@ -10,7 +10,8 @@ Shapes: B streams, T steps, E embedding, H output of the recurrence, V vocabular
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, cast
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import torch
@@ -20,6 +21,7 @@ from bench.config import Count, Positive, RunConfig
 from bench.data.streams import Streams
 from bench.data.text import TextCorpus
 from bench.errors import BenchError
+from bench.log_probs import write_log_probs
 from bench.models import build_recurrence
 from bench.objectives.dropout import drop, drop_words
 from bench.objectives.objective import Objective
@@ -88,6 +90,8 @@ class LanguageModel(Objective):
             products=config.trainer.products,
         )
         self.loss_limit = 3.0 * math.log(vocabulary_size)  # a uniform guess costs log V
+        self.log_probs_read: list[Tensor] = []
+        """Log-probability of each token [N] of the split that was evaluated last, in pieces."""
         self._initialise()
 
     def _initialise(self) -> None:
@@ -110,6 +114,25 @@ class LanguageModel(Objective):
         y_BTH, state = self.recurrence(x_BTE, self.carried)
         self.carried = tuple(tensor.detach() for tensor in state)
         return cast(Tensor, y_BTH)
+
+    def on_test_epoch_start(self) -> None:
+        super().on_test_epoch_start()
+        self.log_probs_read = []
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        log_p_N = self.token_log_probs(batch)
+        self.log_probs_read.append(log_p_N.cpu())
+        loss_sum = -log_p_N.double().sum()
+        self.evaluation_sums += torch.stack([loss_sum, torch.full_like(loss_sum, len(log_p_N))])
+
+    def token_log_probs(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Log-probability of each target [N], without gradient; the state is carried on."""
+        input_BT, target_BT = batch
+        y_BTH = self.read(input_BT)
+        return self.output.log_probs(y_BTH.flatten(0, 1), target_BT.flatten())
+
+    def keep_evaluation(self, folder: Path, split: str) -> None:
+        write_log_probs(folder, split, torch.cat(self.log_probs_read).double().numpy())
 
     def update_loss(self, loss_sum: Tensor, count: Tensor) -> Tensor:
         if self.options.loss_scale == "token":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -48,6 +50,9 @@ class Objective(pl.LightningModule):
         self.best_weights: dict[str, Tensor] | None = None
         self.gradient_norm = torch.zeros(())
         self.last_gradient_norm = 0.0
+        self.num_clipped = 0
+        self.num_clippings = 0
+        """Steps whose gradient could have been clipped: all, unless an older run is resumed."""
         self.train_sums = torch.zeros(2, dtype=torch.float64)  # loss, count
         self.evaluation_sums = torch.zeros(2, dtype=torch.float64)
         self.carried: tuple[Tensor, ...] | None = None
@@ -88,6 +93,9 @@ class Objective(pl.LightningModule):
     def products_in_effect(self) -> str:
         """Precision of the matrix products that this machine really used."""
         return "float32"
+
+    def keep_evaluation(self, folder: Path, split: str) -> None:
+        """Write what the evaluation of `split` found besides the metric; nothing by default."""
 
     def begin_sequence(self) -> None:
         """Forget the carried state: a new text begins."""
@@ -132,8 +140,19 @@ class Objective(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        self.gradient_norm = clip_gradients(self.config.optim, list(self.parameters()))
+        parameters = list(self.parameters())
+        if self.config.optim.clip == "value":
+            self.num_clipped += int(exceeds_value(self.config.optim.clip_at, parameters))
+        self.gradient_norm = clip_gradients(self.config.optim, parameters)
         self.last_gradient_norm = float(self.gradient_norm)
+        if self.config.optim.clip == "norm":
+            self.num_clipped += int(self.last_gradient_norm > self.config.optim.clip_at)
+        self.num_clippings += 1
+
+    @property
+    def clipped_share(self) -> float | None:
+        """Share of the training steps whose gradient was clipped; None before the first step."""
+        return self.num_clipped / self.num_clippings if self.num_clippings else None
 
     def on_validation_epoch_start(self) -> None:
         self._outer_state, self.carried = self.carried, None
@@ -175,6 +194,7 @@ class Objective(pl.LightningModule):
             "carried": None if self.carried is None else list(self.carried),
             "random": random_state(),
             "last_gradient_norm": self.last_gradient_norm,
+            "clipping": [self.num_clipped, self.num_clippings],
         }
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
@@ -185,6 +205,7 @@ class Objective(pl.LightningModule):
         self.train_sums = saved["train_sums"]
         self.carried = None if saved["carried"] is None else tuple(saved["carried"])
         self.last_gradient_norm = saved["last_gradient_norm"]
+        self.num_clipped, self.num_clippings = saved.get("clipping", (0, 0))
         self._random = saved["random"]
 
     def on_train_start(self) -> None:
@@ -205,8 +226,14 @@ def build_optimizer(config: OptimConfig, module: torch.nn.Module) -> torch.optim
             fused=True,
         )
     kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    betas = (config.beta1, config.beta2)
-    return kind(parameters, lr=config.lr, betas=betas, weight_decay=config.weight_decay, fused=True)
+    return kind(
+        parameters,
+        lr=config.lr,
+        betas=(config.beta1, config.beta2),
+        eps=config.epsilon,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
 
 
 def clip_gradients(config: OptimConfig, parameters: list[torch.nn.Parameter]) -> Tensor:
@@ -216,6 +243,12 @@ def clip_gradients(config: OptimConfig, parameters: list[torch.nn.Parameter]) ->
     if config.clip == "value":
         torch.nn.utils.clip_grad_value_(parameters, config.clip_at)
     return norm
+
+
+def exceeds_value(limit: float, parameters: list[torch.nn.Parameter]) -> bool:
+    """Whether any gradient has an entry beyond `limit` in size."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    return float(torch.nn.utils.get_total_norm(gradients, norm_type=math.inf)) > limit
 
 
 def random_state() -> dict[str, Any]:

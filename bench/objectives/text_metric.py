@@ -14,6 +14,11 @@ def metric_value(corpus: TextCorpus, nats_per_symbol: float) -> float:
     return math.exp(min(nats_per_symbol, 700.0))
 
 
+def nats_per_symbol(metric: str, value: float) -> float:
+    """The mean loss in nats behind a value of `metric`, a card's name for it."""
+    return value * math.log(2) if metric == "bits-per-character" else math.log(value)
+
+
 def text_signature(corpus: TextCorpus, evaluation: str = "static") -> str:
     """What the number is: unit, sentence ends counted or not, streams, evaluation."""
     metric = "bits-per-character" if corpus.unit == "char" else "perplexity"

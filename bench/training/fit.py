@@ -60,11 +60,16 @@ def fit(objective: Objective, folder: Path, *, callbacks: Sequence[pl.Callback] 
     )
 
 
-def evaluate(objective: Objective, split: str) -> float:
-    """The task's metric on a split, with the weights as they are."""
+def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> float:
+    """The task's metric on a split, with the weights as they are, in one pass.
+
+    What the pass finds besides, such as per-token log-probabilities, goes to the folder `keep`.
+    """
     with quiet_lightning():
         trainer = make_trainer(objective.config.trainer, [], None)
         trainer.test(objective, objective.evaluation_loader(split), verbose=False)
+    if keep is not None:
+        objective.keep_evaluation(keep, split)
     loss, count = (float(value) for value in objective.evaluation_sums)
     return objective.metric_value(loss / count)
 

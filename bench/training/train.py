@@ -16,9 +16,10 @@ from bench.provenance import peak_memory_bytes
 from bench.record import Cost, Divergence, Point
 from bench.resolve import Resolved
 from bench.track import Tracker
-from bench.training.checkpoint import save_weights
+from bench.training.checkpoint import LAST, save_weights
 from bench.training.fit import Fitted, evaluate, fit
 from bench.training.progress import ProgressCallback, Style
+from bench.training.warm_start import warm_start
 
 
 def train(
@@ -28,6 +29,8 @@ def train(
     config = resolved.config
     pl.seed_everything(config.seed, verbose=False)
     objective = objective_class(resolved.card.objective)(config, corpus)
+    if config.init and not (folder / LAST).exists():
+        warm_start(objective, config.init, folder.parent)
     callbacks = [
         ProgressCallback(style, metric=resolved.card.metric.name),
         TrackCallback(tracker),
@@ -36,7 +39,7 @@ def train(
     try:
         fitted = fit(objective, folder, callbacks=callbacks)
         save_weights(objective.state_dict(), folder)
-        metrics = {split: evaluate(objective, split) for split in ("valid", "test")}
+        metrics = {split: evaluate(objective, split, keep=folder) for split in ("valid", "test")}
     except DivergedError as error:
         divergence = Divergence(
             epoch=error.epoch, step=error.step, gradient_norm=error.gradient_norm
@@ -49,7 +52,13 @@ def train(
         curve=[msgspec.convert(point, Point, strict=False) for point in objective.curve],
         divergence=divergence,
         products=objective.products_in_effect,
+        extra=_extra(objective),
     )
+
+
+def _extra(objective: Objective) -> dict[str, float]:
+    share = objective.clipped_share
+    return {} if share is None else {"clipped_share": round(share, 6)}
 
 
 class TrackCallback(pl.Callback):

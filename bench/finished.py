@@ -1,0 +1,94 @@
+"""A run that is over, brought back: its record, its configuration, its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.config import RunConfig, choices
+from bench.data.text import TextCorpus
+from bench.errors import BenchError, nearest
+from bench.models import MODELS
+from bench.objectives import objective_class
+from bench.objectives.objective import Objective
+from bench.record import Record
+from bench.resolve import Resolved
+from bench.structs import to_struct
+from bench.suite import Suite
+from bench.training.checkpoint import WEIGHTS, load_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A record of status `finished` with its complete configuration."""
+
+    record: Record
+    resolved: Resolved
+    """As recorded; the name of the run is the record's own."""
+    folder: Path
+    """Its artifacts: weights, log-probabilities; they may be gone."""
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+
+def find_run(suite: Suite, run_id: str, *, task: str | None = None) -> FinishedRun:
+    """The finished run called `run_id`, or the only one whose name begins so.
+
+    Raises BenchError for an unknown or ambiguous name and for a run that diverged or was made
+    with another version of its card.
+    """
+    tasks = [task] if task is not None else list(suite.card_paths())
+    records = {record.id: record for name in tasks for record in suite.records(name)}
+    found = [run_id] if run_id in records else [name for name in records if name.startswith(run_id)]
+    if len(found) > 1:
+        raise BenchError(f"run {run_id!r} may be {' or '.join(found[:4])}: write more of its name")
+    if not found or not run_id:
+        where = f" of task {task!r}" if task is not None else ""
+        hint = nearest(run_id, records) if records else "there are none yet"
+        raise BenchError(f"no run {run_id!r}{where}, {hint} (see `bench list runs`)")
+    return bring_back(suite, records[found[0]])
+
+
+def bring_back(suite: Suite, record: Record) -> FinishedRun:
+    """The run behind a record."""
+    card = suite.card(record.task)
+    if record.status != "finished":
+        raise BenchError(f"run {record.id} {record.status}: it has no model to look at")
+    if record.card_version != card.version:
+        raise BenchError(
+            f"run {record.id} was made with version {record.card_version} of task {card.task!r}, "
+            f"the card's is {card.version}: run it again"
+        )
+    config = to_struct(record.config, RunConfig, where=f"record {record.id}")
+    resolved = Resolved(
+        card=card,
+        config=config,
+        choices=choices(config, {}),
+        recipe=record.recipe,
+        set_by_caller=record.set_by_caller,
+    )
+    return FinishedRun(
+        record=record, resolved=resolved, folder=suite.artifacts(record.task, record.id)
+    )
+
+
+def is_evaluation(record: Record) -> bool:
+    """Whether the record is that of `bench evaluate`, not of a training."""
+    return "evaluation" in record.config.get("objective", {})
+
+
+def load_objective(finished: FinishedRun, corpus: TextCorpus) -> Objective:
+    """The trained objective, in evaluation mode; BenchError where its weights are gone."""
+    if finished.record.model not in MODELS or is_evaluation(finished.record):
+        raise BenchError(f"run {finished.id} has no weights of its own: name a trained run")
+    if not (finished.folder / WEIGHTS).is_file():
+        raise BenchError(
+            f"run {finished.id}: {finished.folder / WEIGHTS} is missing; train it again with "
+            "`bench run ... --again`"
+        )
+    kind = objective_class(finished.resolved.card.objective)
+    objective = kind(finished.resolved.config, corpus)
+    objective.load_state_dict(load_weights(finished.folder))
+    return objective.eval()

@@ -1,0 +1,162 @@
+"""The mirror in W&B: offline unless asked, complete, and never able to break a run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import wandb
+from offline_file import Offline, read_offline
+from tiny_task import make_suite, settings
+
+from bench.record import Record
+from bench.resolve import Resolved, resolve
+from bench.run import Manners, run
+from bench.suite import Suite
+
+MANNERS = Manners(track="wandb", group="first-table", tags=("mine", "small"))
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("WANDB_MODE", "WANDB_PROJECT", "WANDB_RUN_GROUP", "WANDB_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return Suite(folder=make_suite(tmp_path / "suite"))
+
+
+def resolved(suite: Suite, **groups: dict[str, Any]) -> Resolved:
+    return resolve(suite, "tiny", model="srn", overrides=settings(**groups))
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Offline]:
+    """One tracked run of three epochs and 120 steps: its record, and what W&B was told."""
+    suite = Suite(folder=make_suite(tmp_path_factory.mktemp("tracked")))
+    groups: dict[str, Any] = {"objective": {"bptt_length": 5}, "trainer": {"max_epochs": 3}}
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.delenv("WANDB_MODE", raising=False)
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        record = run(resolved(suite, **groups), suite, MANNERS)
+    return record, read_offline(suite.artifacts("tiny", record.id))
+
+
+def test_the_run_goes_by_the_records_name_group_and_tags(told: tuple[Record, Offline]) -> None:
+    record, offline = told
+    assert offline.run_id == f"tiny-{record.id}"
+    assert offline.group == "first-table"
+    assert sorted(offline.tags) == ["mine", "small", "srn", "tiny"]
+
+
+def test_the_whole_configuration_is_there(told: tuple[Record, Offline]) -> None:
+    record, offline = told
+    for key, value in record.config.items():
+        assert offline.config[key] == value, key
+    assert offline.config["recipe"] == "default"
+    assert offline.config["card_version"] == 1
+
+
+def test_every_validation_is_there(told: tuple[Record, Offline]) -> None:
+    record, offline = told
+    rows = [row for row in offline.history if "epoch/valid" in row]
+    assert len(rows) == len(record.curve) == 3
+    for row, point in zip(rows, record.curve, strict=True):
+        for name in ("epoch", "train", "valid", "lr"):
+            assert row[f"epoch/{name}"] == pytest.approx(getattr(point, name), rel=1e-12), name
+        assert row["_step"] == point.step
+
+
+def test_steps_inside_an_epoch_are_there(told: tuple[Record, Offline]) -> None:
+    _, offline = told
+    (row,) = [row for row in offline.history if "train/loss" in row]
+    assert row["_step"] == 100
+    assert row["train/gradient_norm"] > 0
+
+
+def test_the_final_metrics_are_there(told: tuple[Record, Offline]) -> None:
+    record, offline = told
+    for split, value in record.metrics.items():
+        assert offline.summary[f"final/{split}"] == pytest.approx(value, rel=1e-12)
+    assert offline.summary["status"] == "finished"
+    assert offline.summary["num_parameters"] == record.cost.num_parameters
+    assert offline.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode"),
+    [
+        ({}, "offline"),
+        ({"WANDB_API_KEY": "0" * 40}, "offline"),
+        ({"WANDB_MODE": "online"}, "online"),
+        ({"WANDB_MODE": "disabled"}, "disabled"),
+    ],
+)
+def test_offline_unless_wandb_mode_says_otherwise(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], mode: str
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def init(**named: Any) -> Any:
+        asked.update(named)
+        raise RuntimeError("not in a test")
+
+    monkeypatch.setattr(wandb, "init", init)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    run(resolved(suite), suite, MANNERS)
+    assert asked["mode"] == mode
+
+
+def untracked(suite: Suite) -> Record:
+    elsewhere = Suite(folder=make_suite(suite.folder.parent / "untracked"))
+    return run(resolved(elsewhere), elsewhere)
+
+
+class Broken:
+    """A W&B run that fails at the first number."""
+
+    def log(self, *arguments: Any, **named: Any) -> None:
+        raise ConnectionError("no route")
+
+
+@pytest.mark.parametrize("where", ["init", "log"])
+def test_a_tracker_that_fails_costs_one_warning(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    def init(**named: Any) -> Any:
+        if where == "init":
+            raise ConnectionError("no route")
+        return Broken()
+
+    monkeypatch.setattr(wandb, "init", init)
+    record = run(resolved(suite), suite, MANNERS)
+    assert capsys.readouterr().err == (
+        "warning: W&B is out (no route); the run goes on untracked\n"
+    )
+    assert record.status == "finished"
+    assert record.metrics == untracked(suite).metrics
+
+
+def test_without_the_package_a_run_is_whole(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    record = run(resolved(suite), suite, MANNERS)
+    assert capsys.readouterr().err.count("warning: W&B is out") == 1
+    assert record.metrics == untracked(suite).metrics
+
+
+def test_tracking_changes_no_number(told: tuple[Record, Offline], suite: Suite) -> None:
+    record, _ = told
+    groups: dict[str, Any] = {"objective": {"bptt_length": 5}, "trainer": {"max_epochs": 3}}
+    plain = run(resolved(suite, **groups), suite, Manners(track="none"))
+    assert plain.id == record.id
+    assert plain.metrics == record.metrics
+    assert msgspec.to_builtins(plain.curve) == msgspec.to_builtins(record.curve)

@@ -1,0 +1,212 @@
+"""The shape of the code: which way imports point, what stays light, how long things get."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+LAYERS = (
+    ("errors",),
+    ("structs", "yaml"),
+    ("options", "config", "record", "data.specification"),
+    ("cards", "outcome", "provenance", "log_probs"),
+    ("suite", "figures"),
+    ("published",),
+    ("table",),
+    ("summary",),
+    ("models", "data"),
+    ("objectives", "baselines"),
+    ("resolve", "listing"),
+    ("track",),
+    ("training",),
+    ("baselines.counting",),
+    ("run",),
+    ("finished",),
+    ("token_log_probs",),
+    ("evaluation", "mixing"),
+    ("mixture",),
+    ("speed",),
+    ("cli",),
+    ("__main__",),
+)
+"""Part of `bench` by part, lowest first: a part imports itself and parts of lower layers only.
+
+Of several names that fit a module the longest counts.
+"""
+LIGHT = ("config", "cards", "record", "suite", "published", "table", "listing", "summary", "cli")
+"""Parts that are imported by `bench list` and `bench table`, which answer at once."""
+HEAVY = ("torch", "numpy", "pytorch_lightning", "wandb", "scipy", "matplotlib")
+
+
+def modules() -> dict[str, Path]:
+    """Dotted name below `bench` -> file; the package itself is ''."""
+    return {
+        ".".join(path.relative_to(ROOT / "bench").with_suffix("").parts).removesuffix("__init__"): (
+            path
+        )
+        for path in sorted((ROOT / "bench").rglob("*.py"))
+    }
+
+
+MODULES = {name.rstrip("."): path for name, path in modules().items()}
+PARTS = {part: level for level, layer in enumerate(LAYERS) for part in layer}
+
+
+def part_of(module: str) -> str | None:
+    """The part that a module belongs to."""
+    fitting = [part for part in PARTS if f"{module}.".startswith(f"{part}.")]
+    return max(fitting, key=len, default=None)
+
+
+def names_in(node: ast.stmt | ast.AST) -> list[str]:
+    """The modules that an import statement may load, as absolute names."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "relative import"
+        return [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
+
+
+def imported(module: str) -> set[str]:
+    """Our modules that `module` imports anywhere in it."""
+    found = {name for node in ast.walk(parsed(module)) for name in names_in(node)}
+    ours = {name.removeprefix("bench.") for name in found if name.startswith("bench.")}
+    return ours & set(MODULES)
+
+
+def parsed(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def at_import(body: list[ast.stmt]) -> Iterator[str]:
+    """What is loaded when a module is: statements outside functions and `if TYPE_CHECKING`."""
+    for node in body:
+        yield from names_in(node)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
+            yield from at_import(node.body + node.orelse)
+        elif isinstance(node, ast.Try):
+            yield from at_import(node.body + [s for h in node.handlers for s in h.body])
+        elif isinstance(node, ast.With | ast.ClassDef):
+            yield from at_import(node.body)
+
+
+def loaded_with(module: str) -> set[str]:
+    """Everything that importing `module` imports, through our own modules to the end."""
+    seen, found, waiting = set[str](), set[str](), [module]
+    while waiting:
+        current = waiting.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        parts = current.split(".")
+        waiting += [".".join(parts[:depth]) for depth in range(1, len(parts))]
+        for name in at_import(parsed(current).body):
+            ours = name.removeprefix("bench.")
+            if name.startswith("bench.") and ours in MODULES:
+                waiting.append(ours)
+            elif not name.startswith("bench"):
+                found.add(name.partition(".")[0])
+    return found
+
+
+def test_every_module_belongs_to_a_layer() -> None:
+    assert [module for module in MODULES if module and part_of(module) is None] == []
+
+
+def test_imports_point_one_way() -> None:
+    wrong = []
+    for module in filter(None, MODULES):
+        own = part_of(module)
+        for target in imported(module):
+            other = part_of(target)
+            # A package's own __init__ is loaded with every module below it.
+            above = module.startswith(f"{target}.")
+            if own and other and own != other and not above and PARTS[other] >= PARTS[own]:
+                wrong.append(f"{module} imports {target}")
+    assert wrong == []
+
+
+def test_an_architecture_knows_the_contract_only() -> None:
+    for module in MODULES:
+        if part_of(module) == "models":
+            others = {part_of(name) for name in imported(module)}
+            assert others <= {"models", "errors", "options", "structs"}, module
+
+
+@pytest.mark.parametrize("part", LIGHT)
+def test_what_lists_and_tabulates_loads_nothing_heavy(part: str) -> None:
+    for module in MODULES:
+        if part_of(module) == part:
+            assert loaded_with(module).isdisjoint(HEAVY), module
+
+
+def test_one_file_knows_the_tracker() -> None:
+    knowing = [
+        module
+        for module in MODULES
+        for node in ast.walk(parsed(module))
+        if "wandb" in {name.partition(".")[0] for name in names_in(node)}
+    ]
+    assert set(knowing) == {"track"}
+
+
+@pytest.mark.parametrize("folder", ["tasks", "sweeps", "results"])
+def test_folders_of_facts_hold_no_code(folder: str) -> None:
+    assert (ROOT / folder).is_dir()
+    assert list((ROOT / folder).rglob("*.py")) == []
+
+
+def test_constraints_are_names_and_exact_versions() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert len(pins) > 10
+    assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9.]*", pin)] == []
+    assert not re.search(r"https?://", "\n".join(lines))
+
+
+def test_files_are_short() -> None:
+    lengths = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
+    assert {name: length for name, length in lengths.items() if length > 250} == {}
+
+
+def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for module in MODULES:
+        for node in ast.walk(parsed(module)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{module}.{node.name}", node
+
+
+def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of signature and body; a docstring, a verb's help text for one, is left out."""
+    total = (function.end_lineno or 0) - function.lineno + 1
+    first = function.body[0]
+    if isinstance(first, ast.Expr) and ast.get_docstring(function) is not None:
+        total -= (first.end_lineno or 0) - first.lineno + 1
+    return total
+
+
+def test_functions_are_short() -> None:
+    lengths = {name: length_of(function) for name, function in functions()}
+    assert {name: length for name, length in lengths.items() if length > 50} == {}
+    assert 4 <= sorted(lengths.values())[len(lengths) // 2] <= 16
+
+
+def test_modules_are_called_after_what_they_are() -> None:
+    vague = {"utils", "util", "helpers", "helper", "misc", "common", "manager", "compat"}
+    assert [module for module in MODULES if vague & set(module.split("."))] == []
+
+
+def test_constructors_name_their_arguments() -> None:
+    nameless = [
+        name
+        for name, function in functions()
+        if name.endswith("__init__") and function.args.kwarg is not None
+    ]
+    assert nameless == []
