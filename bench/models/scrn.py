@@ -10,6 +10,8 @@ neural networks", arXiv:1412.7753:
 Equation (3) belongs to the head: y here is h and s side by side, and any linear head is [U V].
 alpha is 0.95, or learned per context unit as a sigmoid.
 The authors' code gives s_{t-1} to equation (2): `context_input="previous"`.
+With `input="direct"`, A x_t and B x_t are the two parts of the input vector itself, hidden then
+context: where x_t is a word, they are its columns of A and B, as in the paper.
 
 Shapes: B batch, T time, D input, H hidden, C context.
 """
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.models.decay import decayed_sum
+from bench.models.direct_input import Input, add_input_matrices
 from bench.models.elman_scan import Nonlinearity, elman_scan
 from bench.models.initialisation import Init, initialise_
 from bench.models.options import Fraction, Scale, Size
@@ -44,6 +47,7 @@ class SCRN(Recurrence):
         context_input: Literal["current", "previous"] = "current",
         nonlinearity: Nonlinearity = "sigmoid",
         bias: Literal["none", "hidden"] = "none",
+        input: Input = "projected",
         init: Init = "uniform",
         init_scale: Scale | None = None,
     ) -> None:
@@ -53,10 +57,12 @@ class SCRN(Recurrence):
         self.alpha = alpha
         self.context_input = context_input
         self.nonlinearity = nonlinearity
-        self.A_HD = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.A_HD: Tensor
+        self.B_CD: Tensor
+        sizes = {"A_HD": hidden_size, "B_CD": context_size}
+        add_input_matrices(self, input, input_size, sizes)
         self.R_HH = nn.Parameter(torch.empty(hidden_size, hidden_size))
         self.b_H = nn.Parameter(torch.empty(hidden_size)) if bias == "hidden" else None
-        self.B_CD = nn.Parameter(torch.empty(context_size, input_size))
         self.P_HC = nn.Parameter(torch.empty(hidden_size, context_size))
         initialise_(
             self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[self.R_HH]
@@ -98,5 +104,4 @@ class SCRN(Recurrence):
         return torch.cat([h_BTH, s_BTC.to(h_BTH)], dim=2), after
 
     def flops_per_step(self) -> int:
-        matrices = (self.A_HD, self.R_HH, self.B_CD, self.P_HC)
-        return 2 * sum(matrix.numel() for matrix in matrices)
+        return 2 * sum(matrix.numel() for matrix in self.parameters() if matrix.dim() == 2)

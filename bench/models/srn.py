@@ -5,7 +5,8 @@ biases in T. Mikolov et al., "Recurrent neural network based language model", In
 
     (1)  h_t = sigma(A x_t + R h_{t-1})
 
-With `bias="hidden"`, b is added inside sigma.
+With `bias="hidden"`, b is added inside sigma. With `input="direct"`, A x_t is the input vector
+itself: where x_t is a word, its vector is then its column of A, as in the papers.
 
 Shapes: B batch, T time, D input, H hidden.
 """
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.models.direct_input import Input, add_input_matrices
 from bench.models.elman_scan import Nonlinearity, elman_scan
 from bench.models.initialisation import Init, initialise_
 from bench.models.options import Scale, Size
@@ -34,12 +36,14 @@ class SRN(Recurrence):
         hidden_size: Size = 100,
         nonlinearity: Nonlinearity = "sigmoid",
         bias: Literal["none", "hidden"] = "none",
+        input: Input = "projected",
         init: Init = "uniform",
         init_scale: Scale | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size)
         self.nonlinearity = nonlinearity
-        self.A_HD = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.A_HD: Tensor
+        add_input_matrices(self, input, input_size, {"A_HD": hidden_size})
         self.R_HH = nn.Parameter(torch.empty(hidden_size, hidden_size))
         self.b_H = nn.Parameter(torch.empty(hidden_size)) if bias == "hidden" else None
         initialise_(
@@ -61,7 +65,7 @@ class SRN(Recurrence):
         return h_BTH, (last_state(h_BTH, h_BH, lengths_B),)
 
     def flops_per_step(self) -> int:
-        return 2 * (self.A_HD.numel() + self.R_HH.numel())
+        return 2 * sum(matrix.numel() for matrix in self.parameters() if matrix.dim() == 2)
 
 
 def activate(a: Tensor, nonlinearity: Nonlinearity) -> Tensor:

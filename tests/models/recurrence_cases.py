@@ -13,7 +13,7 @@ import torch
 from bench.models import MODELS, Arrangement, build_recurrence, model_options
 from bench.models.recurrence import Recurrence
 
-INPUT_SIZE = 5
+INPUT_SIZE = 7
 SMALL = {
     "hidden_size": 4,
     "context_size": 3,
@@ -51,7 +51,10 @@ def combinations(name: str) -> Iterator[Case]:
         if typing.get_origin(fields[key].type) is typing.Literal
     ]
     for choice in itertools.product(*choices):
-        yield Case(name=name, options=(*sizes, *choice))
+        options = dict(sizes) | dict(choice)
+        if options.get("input") == "direct":  # the input is split without rest
+            options["hidden_size"] = INPUT_SIZE - SMALL["context_size"] * ("context_size" in own)
+        yield Case(name=name, options=tuple(options.items()))
 
 
 CASES = [case for name in MODELS for case in combinations(name)]
