@@ -7,10 +7,8 @@ them; the values are in the record's `extra`), and `evaluation_of`, the run with
 
 from __future__ import annotations
 
-import itertools
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,52 +16,118 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from bench.baselines.mix import fit_mixture, mix
-from bench.config import Count, Positive, RunConfig, Scalar
+from bench.config import Scalar
 from bench.data.text import TextCorpus
 from bench.errors import BenchError
-from bench.finished import FinishedRun, find_run, load_objective
-from bench.log_probs import Floats, write_log_probs
-from bench.objectives.dynamic import dynamic_log_probs
-from bench.objectives.language_model import LanguageModel, Share
-from bench.objectives.neural_cache import neural_cache_log_probs
+from bench.finished import FinishedRun, find_run, is_evaluation, load_objective
+from bench.log_probs import write_log_probs
+from bench.models import MODELS
+from bench.objectives.evaluation_modes import GRIDS, OPTIONS, Grid, Mode, choose, score
+from bench.objectives.language_model import LanguageModel
 from bench.objectives.text_metric import metric_value, text_signature
 from bench.outcome import Outcome
 from bench.provenance import peak_memory_bytes
 from bench.record import Cost, Record
 from bench.resolve import Resolved
 from bench.run import Manners, run
-from bench.structs import Frozen, to_struct
+from bench.structs import to_struct
 from bench.suite import Suite
 from bench.track import Tracker
 from bench.training.progress import Style
 
-Mode = Literal["dynamic", "neural-cache"]
-Chosen = dict[str, float]
+TUNED = "tuned"
 
 
-class DynamicOptions(Frozen, frozen=True, kw_only=True):
-    """Options of dynamic evaluation."""
+def evaluate_run(
+    suite: Suite,
+    run_id: str,
+    mode: Mode,
+    settings: Mapping[str, Any],
+    *,
+    others: Literal["default", "tuned"] = "default",
+    manners: Manners | None = None,
+) -> Record:
+    """Evaluate a finished network by `mode` and record it.
 
-    lr: Positive = 0.03
-    """Step along the gradient of a segment's summed loss."""
-    segment_length: Count = 20
-    """Tokens between updates."""
+    `settings` are the options given; the `others` have their defaults, or are chosen on validation.
+    Raises BenchError for a run without weights and for options that the mode does not have.
+    """
+    base = find_run(suite, run_id)
+    if base.record.model not in MODELS or is_evaluation(base.record):
+        raise BenchError(f"run {base.id} has no weights of its own: name a trained run")
+    grid = make_grid(mode, settings, others)
+    resolved = resolve_evaluation(base, mode, grid)
+    return run(resolved, suite, manners, work=Evaluating(base=base, mode=mode, grid=grid))
 
 
-class NeuralCacheOptions(Frozen, frozen=True, kw_only=True):
-    """Options of the neural cache."""
+def make_grid(
+    mode: Mode, settings: Mapping[str, Any], others: Literal["default", "tuned"]
+) -> dict[str, tuple[Any, ...]]:
+    """Option -> the values to try: one, unless validation has to choose."""
+    options = msgspec.structs.asdict(to_struct(settings, OPTIONS[mode], where=f"--mode {mode}"))
+    chosen_on_valid = set(GRIDS[mode]).difference(settings) if others == "tuned" else set()
+    return {
+        name: GRIDS[mode][name] if name in chosen_on_valid else (value,)
+        for name, value in options.items()
+    }
 
-    theta: Positive = 0.3
-    """Sharpness: the larger, the fewer states count."""
-    window: Count = 2000
-    """States in the cache."""
-    share: Share | None = None
-    """Weight of the cache; chosen on validation where not given."""
+
+def resolve_evaluation(base: FinishedRun, mode: Mode, grid: Grid) -> Resolved:
+    """The configuration of the evaluation: the network's, and how it is evaluated."""
+    added: dict[str, Scalar] = {"evaluation": mode, "evaluation_of": base.id.rpartition("-s")[0]}
+    for name, values in grid.items():
+        is_chosen = len(values) > 1 or values[0] is None
+        added[f"evaluation_{name}"] = TUNED if is_chosen else values[0]
+    config = base.resolved.config
+    config = msgspec.structs.replace(config, objective={**config.objective, **added})
+    return Resolved(
+        card=base.resolved.card,
+        config=config,
+        choices={f"objective.{key}": value for key, value in added.items()},
+        recipe=base.record.recipe,
+        set_by_caller=base.record.set_by_caller,
+    )
 
 
-OPTIONS: dict[str, type[Frozen]] = {"dynamic": DynamicOptions, "neural-cache": NeuralCacheOptions}
-GRIDS: dict[str, dict[str, tuple[float, ...]]] = {
-    "dynamic": {"segment_length": (5, 20), "lr": (0.003, 0.01, 0.03, 0.1, 0.3)},
-    "neural-cache": {"window": (500, 2000), "theta": (0.05, 0.1, 0.2, 0.3, 0.5, 1.0)},
-}
+@dataclass(frozen=True, kw_only=True)
+class Evaluating:
+    """The work of an evaluation: options from validation, then one pass over test."""
+
+    base: FinishedRun
+    mode: Mode
+    grid: Grid
+
+    def __call__(
+        self,
+        resolved: Resolved,
+        corpus: TextCorpus,
+        folder: Path,
+        *,
+        style: Style,
+        tracker: Tracker,
+    ) -> Outcome:
+        begun = time.perf_counter()
+        model = load_objective(self.base, corpus)
+        if not isinstance(model, LanguageModel):
+            raise BenchError(f"run {self.base.id} is no language model: nothing to adapt to")
+        chosen, valid_N = choose(model, self.mode, self.grid)
+        splits = {"valid": valid_N, "test": score(model, self.mode, "test", chosen)}
+        metrics: dict[str, float] = {}
+        for split, log_probs_N in splits.items():
+            if not np.isfinite(log_probs_N).all():
+                raise BenchError(f"{self.mode} left the numbers on {split} with {chosen}: tune it")
+            write_log_probs(folder, split, log_probs_N)
+            metrics[split] = metric_value(corpus, -float(log_probs_N.mean()))
+        tracker.log({f"final/{split}": value for split, value in metrics.items()}, step=0)
+        return Outcome(
+            metrics=metrics,
+            signature=text_signature(corpus, evaluation=self.mode),
+            metric_value=model.metric_value,
+            cost=Cost(
+                num_parameters=self.base.record.cost.num_parameters,
+                seconds=round(time.perf_counter() - begun, 1),
+                peak_memory_bytes=peak_memory_bytes(),
+            ),
+            products=model.products_in_effect,
+            extra={f"evaluation_{name}": float(value) for name, value in chosen.items()},
+        )

@@ -141,7 +141,7 @@ def _of_baseline(
             raise BenchError(f"{group}: the baseline {name!r} is not trained, leave it out")
     model = msgspec.structs.asdict(resolve_options(name, options))
     usual = msgspec.structs.asdict(resolve_options(name, {}))
-    kept = {key: tree[key] for key in ("data", "seed") if key in tree}
+    kept: dict[str, Any] = {key: tree[key] for key in ("data", "seed") if key in tree}
     return {**kept, "model": {"name": name, **model}}, {"model": usual, "objective": {}}
 
 

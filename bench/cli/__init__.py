@@ -15,6 +15,8 @@ from cyclopts import (
 
 from bench import __version__
 from bench.cli.data import data
+from bench.cli.diagnose import diagnose
+from bench.cli.evaluate import evaluate
 from bench.cli.list import list_things
 from bench.cli.mix import mix
 from bench.cli.plot import plot
@@ -40,6 +42,8 @@ app.command(run)
 app.command(table)
 app.command(list_things, name="list")
 app.command(mix)
+app.command(evaluate)
+app.command(diagnose)
 app.command(plot)
 app.command(data)
 app.command(speed)

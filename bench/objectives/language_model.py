@@ -53,6 +53,9 @@ class LanguageModelOptions(Frozen, frozen=True, kw_only=True):
     """A new mask each step, or one for all steps of a chunk (Gal and Ghahramani, 2016)."""
     init_range: Positive = 0.1
     """Embeddings begin as U(-init_range, init_range)."""
+    output_init_range: Positive | None = None
+    """The output layer's weights begin as U(-output_init_range, output_init_range); its own rule
+    when not given."""
     output_bias: Literal["unigram", "zero"] = "unigram"
     """The softmax begins at the training text's word frequencies, or at zero."""
     loss_scale: Literal["token", "stream", "sum"] = "token"
@@ -96,6 +99,10 @@ class LanguageModel(Objective):
 
     def _initialise(self) -> None:
         nn.init.uniform_(self.embedding.weight, -self.options.init_range, self.options.init_range)
+        if (limit := self.options.output_init_range) is not None:
+            for weight in self.output.parameters():
+                if weight.dim() > 1:
+                    nn.init.uniform_(weight, -limit, limit)
         if self.options.embeddings == "tied":
             self.output.tie(self.embedding)
 

@@ -9,7 +9,7 @@ ICLR 2017. With h_t the recurrence's output from which w_{t+1} is predicted,
 over a window of W states. A state enters the cache after its word has been predicted. Where the
 cache is empty, at a text's first token, p_cache is p_model.
 
-Shapes: N tokens, M tokens of a block, J states at hand, H size of the recurrence's output, K thetas.
+Shapes: N tokens, M tokens of a block, J states at hand, H size of a state, K thetas.
 """
 
 from __future__ import annotations

@@ -12,8 +12,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from bench.config import OptimConfig, RunConfig
+from bench.config import RunConfig
 from bench.data.text import TextCorpus
+from bench.objectives.optimiser import build_optimizer, clip_gradients, exceeds_value
+from bench.objectives.random_streams import random_state, restore_random_state
 from bench.objectives.schedule import Schedule
 from bench.structs import Frozen
 
@@ -127,7 +129,8 @@ class Objective(pl.LightningModule):
         return self.update_loss(loss_sum, count)
 
     def _check_finite(self, loss_sum: Tensor, count: Tensor) -> None:
-        if not float(loss_sum.detach()) <= self.loss_limit * float(count):  # catches NaN as well
+        loss = float(loss_sum.detach())
+        if not (math.isfinite(loss) and loss <= self.loss_limit * float(count)):
             raise DivergedError(
                 epoch=self.current_epoch,
                 step=self.global_step,
@@ -164,6 +167,7 @@ class Objective(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.carried = self._outer_state
+        self._check_finite(*self.evaluation_sums)
         valid, train = _mean(self.evaluation_sums), _mean(self.train_sums)
         lr = self.schedule.lr(self.current_epoch)
         improved = self.schedule.report(valid)
@@ -212,58 +216,8 @@ class Objective(pl.LightningModule):
         # Lightning draws numbers while it sets up; the streams go on from where they were saved.
         if (state := getattr(self, "_random", None)) is not None:
             restore_random_state(state)
-
-
-def build_optimizer(config: OptimConfig, module: torch.nn.Module) -> torch.optim.Optimizer:
-    """The optimiser over all parameters, in the library's fused form."""
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    if config.name == "sgd":
-        return torch.optim.SGD(
-            parameters,
-            lr=config.lr,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-    kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-    return kind(
-        parameters,
-        lr=config.lr,
-        betas=(config.beta1, config.beta2),
-        eps=config.epsilon,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
-
-
-def clip_gradients(config: OptimConfig, parameters: list[torch.nn.Parameter]) -> Tensor:
-    """Clip in place as configured; the total norm before clipping (Pascanu et al., 2013)."""
-    limit = config.clip_at if config.clip == "norm" else float("inf")
-    norm = torch.nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
-    if config.clip == "value":
-        torch.nn.utils.clip_grad_value_(parameters, config.clip_at)
-    return norm
-
-
-def exceeds_value(limit: float, parameters: list[torch.nn.Parameter]) -> bool:
-    """Whether any gradient has an entry beyond `limit` in size."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    return float(torch.nn.utils.get_total_norm(gradients, norm_type=math.inf)) > limit
-
-
-def random_state() -> dict[str, Any]:
-    """The state of every random stream that training draws from, as tensors."""
-    state: dict[str, Any] = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def restore_random_state(state: Mapping[str, Any]) -> None:
-    """Continue the random streams from a saved state."""
-    torch.set_rng_state(state["cpu"].cpu())
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"].cpu())
+        # Lightning forgets between two sittings that the last epoch was to be the end.
+        self.trainer.should_stop = self.schedule.finished
 
 
 def _mean(sums: Tensor) -> float:

@@ -80,4 +80,4 @@ class PlainLoop:
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimizer.step()
-        return float(loss)
+        return float(loss.detach())

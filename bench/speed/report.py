@@ -73,12 +73,11 @@ def step_report(resolved: Resolved, corpus: TextCorpus, *, num_rounds: int) -> s
         )
         for name in contestants
     ]
-    bandwidth = copied_bytes / timings["copy"].fastest_sec
     return "\n".join(
         [
             _heading(resolved, num_tokens),
             f"matrix products of these shapes: {rate / 1e9:,.0f} GFLOP/s; "
-            f"memory: {bandwidth / 1e9:,.1f} GB/s",
+            f"memory: {copied_bytes / timings['copy'].fastest_sec / 1e9:,.1f} GB/s",
             "",
             _table(lines),
             "",

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from bench.data.text import TextCorpus
 from bench.objectives import objective_class
-from bench.objectives.objective import Objective, build_optimizer, clip_gradients
+from bench.objectives.objective import Objective
+from bench.objectives.optimiser import build_optimizer, clip_gradients
 from bench.resolve import Resolved
 from bench.track import NoTracker
 from bench.training.clock import Clock
@@ -104,6 +105,5 @@ def trainer_step_sec(objective: Objective, batches: list[Batch], *, skip: int = 
     with quiet_lightning():
         trainer = make_trainer(objective.config.trainer, callbacks, None)
         trainer.fit_loop.max_epochs = 1
-        trainer.limit_val_batches = 0
-        trainer.fit(objective, _Batches(batches))
+        trainer.fit(objective, _Batches(batches), _Batches(batches[:1]))
     return timer.step_sec

@@ -16,8 +16,8 @@ from bench.suite import Suite
 WORDS = ["the", "a", "dog", "cat", "house", "bird", "sees", "likes", "and", "of", "big", "small"]
 SETTINGS: dict[str, Any] = {
     "objective": {"batch_size": 4, "bptt_length": 7},
-    "optim": {"lr": 0.02, "clip_at": 0.5},
-    "trainer": {"max_epochs": 3, "threads": 1},
+    "optim": {"lr": 0.02, "clip_at": 0.2},
+    "trainer": {"max_epochs": 6, "threads": 1},
 }
 RUNS: dict[str, dict[str, Any]] = {
     "srn": {"model": {"name": "srn", "hidden_size": 8}},
@@ -60,9 +60,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def runs(suite: Suite, corpus: Path) -> dict[str, Record]:
-    """Name -> record: three small networks, one of them twice, and a unigram model."""
+    """Name -> record: three small networks, one of them twice, and a bigram model."""
     made = {
         name: carry_out(suite, corpus, **merge(SETTINGS, parts)) for name, parts in RUNS.items()
     }
-    made["ngram"] = carry_out(suite, corpus, model={"name": "ngram", "order": 1})
+    made["ngram"] = carry_out(suite, corpus, model={"name": "ngram", "order": 2})
     return made

@@ -10,14 +10,18 @@ import msgspec
 import numpy as np
 import pytest
 
+from bench.baselines import BASELINES
 from bench.baselines.cache import cache_experts
 from bench.cli import app
 from bench.data.corpus import load_corpus
 from bench.errors import BenchError
 from bench.finished import find_run
+from bench.mixing import CACHE
 from bench.mixture import check_components, mix_runs
+from bench.models import MODELS
+from bench.published import PublishedRow, load_published
 from bench.record import Record
-from bench.suite import Suite
+from bench.suite import Suite, shipped_folder
 from bench.table import build_table
 from bench.token_log_probs import token_log_probs
 
@@ -33,7 +37,7 @@ def test_it_is_the_best_interpolation_for_validation(suite: Suite, runs: dict[st
     scores = [np.log(x * np.exp(valid[0]) + (1 - x) * np.exp(valid[1])).mean() for x in grid]
     assert record.metrics["valid"] == pytest.approx(math.exp(-max(scores)), rel=1e-6)
     weights = {part.name: part.weight for part in parts}
-    assert 0.02 < min(weights.values()), "the corpus makes both components useful"
+    assert min(weights.values()) > 0.02, "the corpus makes both components useful"
     assert weights[runs["ngram"].id] == pytest.approx(grid[np.argmax(scores)], abs=2e-3)
     test = [token_log_probs(suite, runs[name], "test") for name in ("ngram", "srn")]
     w = weights[runs["ngram"].id]
@@ -70,9 +74,7 @@ def test_the_configuration_can_be_matched_and_seeds_are_one_row(
     assert rows[1].label.startswith("mix, components=srn+srn")
 
 
-def _published(match: dict[str, Any]) -> Any:
-    from bench.published import PublishedRow
-
+def _published(match: dict[str, Any]) -> PublishedRow:
     return PublishedRow(
         label="RNN + KN",
         cite=None,
@@ -151,3 +153,14 @@ def test_the_command_prints_weights_and_every_perplexity(
         assert f"{runs[name].metrics['test']:.2f}" in printed
     assert "unigram-cache 2" in printed
     assert "mix · seed 1" in printed
+
+
+def test_published_mixtures_are_named_as_they_are_recorded() -> None:
+    shipped = Suite(folder=shipped_folder())
+    rows = [row.match for row in load_published(shipped, "ptb") if row.match is not None]
+    named = [m["model.components"].split("+") for m in rows if m["model.name"] == "mix"]
+    assert len(named) == 8
+    for components in named:
+        kinds = [name for name in components if name != CACHE]
+        assert components == sorted(kinds) + [CACHE] * (len(components) - len(kinds))
+        assert set(kinds) <= {*MODELS, *BASELINES}

@@ -7,6 +7,7 @@ message of the package's own definition.
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
 from dataclasses import dataclass, field
@@ -51,12 +52,11 @@ def messages(content: bytes) -> list[bytes]:
 
 def read_offline(folder: Path) -> Offline:
     """The one offline run below `folder`."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
+    protocol: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
     (path,) = folder.rglob("*.wandb")
     told = Offline()
     for content in messages(path.read_bytes()):
-        record: Any = Record()
+        record = protocol.Record()
         record.ParseFromString(content)
         kind = record.WhichOneof("record_type")
         if kind == "run":

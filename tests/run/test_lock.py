@@ -69,7 +69,7 @@ def start_first(folder: Path) -> subprocess.Popen[str]:
 def test_the_second_process_waits_says_so_and_returns_the_first_ones_record(
     suite: Suite, resolved: Resolved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*arguments: Any, **named: Any) -> Any:
+    def never(*_: Any, **__: Any) -> Any:
         pytest.fail("the second process trained")
 
     said: list[str] = []

@@ -130,7 +130,7 @@ class Broken:
 def test_a_tracker_that_fails_costs_one_warning(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: str
 ) -> None:
-    def init(**named: Any) -> Any:
+    def init(**_: Any) -> Any:
         if where == "init":
             raise ConnectionError("no route")
         return Broken()

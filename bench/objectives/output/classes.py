@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from bench.objectives.output.full import loss_and_gradients, target_log_probs
 from bench.objectives.output.layer import OutputLayer, initial_bias, initial_weight
-from bench.objectives.output.products import Products, products_as
+from bench.objectives.output.products import Products, product, products_as
 
 Groups = list[tuple[slice, slice]]
 
@@ -44,10 +44,14 @@ class ClassSoftmax(OutputLayer):
         sizes_C = torch.tensor([end - begin for begin, end in self.bounds])
         class_V = torch.repeat_interleave(torch.arange(len(sizes_C)), sizes_C)
         counts_C = torch.zeros(len(sizes_C), dtype=torch.int64).index_add_(0, class_V, counts_V)
+        first_C = torch.tensor([begin for begin, _ in self.bounds])
         self.class_V: Tensor
         self.register_buffer("class_V", class_V, persistent=False)
+        self.within_V: Tensor
+        within_V = torch.arange(len(counts_V)) - first_C[class_V]
+        self.register_buffer("within_V", within_V, persistent=False)
         self.class_weight = initial_weight(len(sizes_C), hidden_size)
-        self.class_bias = nn.Parameter(initial_bias(counts_C, output_bias))
+        self.class_bias = nn.Parameter(initial_bias(counts_C + sizes_C - 1, output_bias))
         self.weight = initial_weight(len(counts_V), hidden_size)
         self.bias = nn.Parameter(initial_bias(counts_V, output_bias))
         self._mean_words = float((counts_C * sizes_C).sum() / counts_C.sum())
@@ -59,26 +63,26 @@ class ClassSoftmax(OutputLayer):
     def negative_log_likelihood(self, h_NH: Tensor, target_N: Tensor) -> Tensor:
         if not torch.is_grad_enabled():
             return -self.target_log_probs(h_NH, target_N).sum()
-        class_N = self.class_V[target_N]
+        class_N = self.class_V.index_select(0, target_N)  # refuses negative ids
         order_N = class_N.argsort(stable=True)
-        rows = order_N, class_N[order_N], target_N[order_N]
+        class_N, within_N = class_N[order_N], self.within_V[target_N[order_N]]
         parameters = (self.weight, self.bias, self.class_weight, self.class_bias)
-        loss: Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
-            h_NH.to(self.dtype)[order_N], *parameters, rows, self._groups(rows[1]), self.products
-        )
+        rows = class_N, within_N, self._groups(class_N)
+        arguments = (h_NH.to(self.dtype)[order_N], *parameters, *rows, self.products)
+        loss: Tensor = _Loss.apply(*arguments)  # type: ignore[no-untyped-call]
         return loss
 
     @torch.no_grad()
     def target_log_probs(self, h_NH: Tensor, target_N: Tensor) -> Tensor:
         h_NH = h_NH.to(self.dtype)
-        class_N = self.class_V[target_N]
+        class_N = self.class_V.index_select(0, target_N)  # refuses negative ids
         order_N = class_N.argsort(stable=True)
         classes = self.class_weight, self.class_bias
         log_p_N = target_log_probs(h_NH, *classes, class_N, self.products)
         for rows, words in self._groups(class_N[order_N]):
             of_class = order_N[rows]
             part = self.weight[words], self.bias[words]
-            within_N = target_N[of_class] - words.start
+            within_N = self.within_V[target_N[of_class]]
             log_p_N[of_class] += target_log_probs(h_NH[of_class], *part, within_N, self.products)
         return log_p_N
 
@@ -86,7 +90,7 @@ class ClassSoftmax(OutputLayer):
         """For each class present, where its rows and its words are."""
         present, sizes = torch.unique_consecutive(sorted_class_N, return_counts=True)
         ends = sizes.cumsum(0).tolist()
-        rows = itertools.starmap(slice, zip([0, *ends[:-1]], ends, strict=True))
+        rows = itertools.starmap(slice, itertools.pairwise([0, *ends]))
         words = [slice(*self.bounds[number]) for number in present.tolist()]
         return list(zip(rows, words, strict=True))
 
@@ -103,7 +107,7 @@ class ClassSoftmax(OutputLayer):
 
 
 class _Loss(torch.autograd.Function):
-    """Summed loss of both levels with its gradients; rows are sorted by class."""
+    """Summed loss of both levels, gradients formed in the forward pass; rows sorted by class."""
 
     @staticmethod
     def forward(
@@ -113,30 +117,56 @@ class _Loss(torch.autograd.Function):
         bias_V: Tensor,
         class_weight_CH: Tensor,
         class_bias_C: Tensor,
-        rows: tuple[Tensor, Tensor, Tensor],
+        class_N: Tensor,
+        within_N: Tensor,
         groups: Groups,
         products: Products,
     ) -> Tensor:
-        _, class_N, target_N = rows
         with products_as(products, h_NH.device):
-            loss, dh_NH, *of_classes = loss_and_gradients(
+            class_loss, dh_NH, *of_classes = loss_and_gradients(
                 h_NH, class_weight_CH, class_bias_C, class_N, products
             )
-            dweight_VH, dbias_V = torch.zeros_like(weight_VH), torch.zeros_like(bias_V)
-            for row, word in groups:
-                within, dh, dweight, dbias = loss_and_gradients(
-                    h_NH[row], weight_VH[word], bias_V[word], target_N[row] - word.start, products
-                )
-                loss = loss + within
-                dh_NH[row] += dh
-                dweight_VH[word], dbias_V[word] = dweight, dbias
-        ctx.save_for_backward(dh_NH, dweight_VH, dbias_V, *of_classes)
-        return loss
+            word_loss, *of_words = _word_gradients(
+                h_NH, weight_VH, bias_V, within_N, groups, products, dh_NH
+            )
+        ctx.save_for_backward(dh_NH, *of_words, *of_classes)
+        return class_loss + word_loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(gradient * grad for gradient in ctx.saved_tensors), None, None, None)
+        return (*(gradient * grad for gradient in ctx.saved_tensors), None, None, None, None)
+
+
+def _word_gradients(
+    h_NH: Tensor,
+    weight_VH: Tensor,
+    bias_V: Tensor,
+    within_N: Tensor,
+    groups: Groups,
+    products: Products,
+    dh_NH: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Summed loss of the words within their classes, its gradients for weights and bias.
+
+    `dh_NH` is added to. A few rows a class: the calls themselves are what costs, hence as few as
+    can be, each writing where its result belongs.
+    """
+    dweight_VH, dbias_V = torch.zeros_like(weight_VH), torch.zeros_like(bias_V)
+    within_N1, minus_N1 = within_N[:, None], -torch.ones_like(h_NH[:, :1])
+    log_p = [h_NH.new_zeros(1, 1)]
+    for rows, words in groups:
+        if words.stop - words.start == 1:
+            continue  # p = 1: neither loss nor gradient
+        h, weight, target = h_NH[rows], weight_VH[words], within_N1[rows]
+        z = h.new_empty(len(h), len(weight))
+        log_p_all = product(h, weight.t(), products, z).add_(bias_V[words]).log_softmax(1)
+        log_p.append(log_p_all.gather(1, target))
+        dz = log_p_all.exp_().scatter_add_(1, target, minus_N1[rows])
+        dh_NH[rows] += product(dz, weight, products, torch.empty_like(h))
+        product(dz.t(), h, products, dweight_VH[words])
+        torch.sum(dz, 0, out=dbias_V[words])
+    return -torch.cat(log_p).double().sum().to(h_NH.dtype), dweight_VH, dbias_V
 
 
 def class_bounds(counts_V: Tensor, num_classes: int) -> list[tuple[int, int]]:

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from bench.errors import BenchError
 from bench.objectives.output.layer import OutputLayer, initial_bias, initial_weight
-from bench.objectives.output.products import Products, product, products_as
+from bench.objectives.output.products import Products, add_product, product, products_as
 
 CHUNK_BYTES = {"cpu": 6 << 20, "cuda": 256 << 20}
 MIN_CHUNK_ROWS = 64
@@ -158,7 +158,7 @@ def loss_and_gradients(
         sum_M1 = e_MV.sum(1, keepdim=True)
         loss += (max_M1 + sum_M1.log() - z_M1).double().sum()
         product(e_MV, weight_VH, products, dh_NH[rows]).div_(sum_M1)
-        dweight_VH.addmm_(e_MV.t(), h_NH[rows] / sum_M1)
+        add_product(dweight_VH, e_MV.t(), h_NH[rows] / sum_M1, products)
         dbias_V.addmv_(e_MV.t(), sum_M1.reciprocal()[:, 0])
     dh_NH -= weight_VH[target_N]
     dweight_VH.index_add_(0, target_N, h_NH, alpha=-1)

@@ -45,6 +45,13 @@ def product(a_MK: Tensor, b_KN: Tensor, products: Products, out_MN: Tensor) -> T
     return torch.mm(a_MK, b_KN, out=out_MN)
 
 
+def add_product(sum_MN: Tensor, a_MK: Tensor, b_KN: Tensor, products: Products) -> Tensor:
+    """sum += a b, to be called inside `products_as`."""
+    if a_MK.is_cuda and products == "bfloat16":
+        return sum_MN.add_(torch.mm(a_MK.bfloat16(), b_KN.bfloat16(), out_dtype=torch.float32))
+    return sum_MN.addmm_(a_MK, b_KN)
+
+
 def products_in_effect(products: Products, device: torch.device) -> str:
     """What this machine makes of `products`: a CPU without bfloat16 units stays in float32."""
     if products == "float32":

@@ -1,0 +1,123 @@
+"""Every command that the documents show is one that the program understands."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bench.cli import app
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if path.is_file()]
+
+
+def code_lines(text: str) -> list[str]:
+    """The lines of indented and fenced blocks, without prompts."""
+    lines, fenced = [], False
+    for line in text.splitlines():
+        if line.startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            lines.append(line.strip().removeprefix("$ "))
+    return lines
+
+
+def commands(text: str, program: str) -> list[list[str]]:
+    """The calls of `program` in the code of a document, each as its words.
+
+    A call ends at a comment or at two blanks, goes on in lines that begin with `--` or after a
+    backslash, and stands for several where it says `a|b`.
+    """
+    calls: list[str] = []
+    going_on = False
+    for line in code_lines(text):
+        shown = re.split(r"\s{2,}|\s#", line)[0]
+        if going_on or (calls and line.startswith("--")):
+            calls[-1] += " " + shown.removesuffix("\\")
+        elif shown.split(" ")[0] == program:
+            calls.append(shown.removesuffix("\\"))
+        going_on = bool(calls) and shown.endswith("\\")
+    return [list(words) for call in calls for words in alternatives(shlex.split(call))]
+
+
+def alternatives(words: list[str]) -> list[tuple[str, ...]]:
+    return list(itertools.product(*(word.split("|") for word in words)))
+
+
+def in_documents(program: str) -> list[list[str]]:
+    return [call for path in DOCUMENTS for call in commands(path.read_text(), program)]
+
+
+def in_help() -> list[list[str]]:
+    """The examples in the help of every verb."""
+    verbs = [app[name] for name in app if not name.startswith("-")]
+    texts = [inspect.getdoc(verb.default_command) for verb in verbs]
+    return [call for text in texts for call in commands(text or "", "bench")]
+
+
+def understood(words: list[str]) -> str:
+    """The name of the function that a call would run; nothing is run."""
+    command, _, _ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
+    return str(getattr(command, "__name__", command))
+
+
+def test_the_reader_of_documents_sees_calls_whole() -> None:
+    text = (
+        "Say `bench no`.\n\n    $ bench run --task t   # so\n      --seed 3    three\n"
+        "    bench list a|b\n\n```text\nbench table t \\\n  --all\nother\n```\n"
+    )
+    assert commands(text, "bench") == [
+        ["bench", "run", "--task", "t", "--seed", "3"],
+        ["bench", "list", "a"],
+        ["bench", "list", "b"],
+        ["bench", "table", "t", "--all"],
+    ]
+
+
+def test_the_readme_shows_the_commands_that_matter() -> None:
+    shown = {tuple(words[1:2]) for words in commands((ROOT / "README.md").read_text(), "bench")}
+    assert {("run",), ("table",), ("list",), ("data",)} <= shown
+
+
+@pytest.mark.parametrize("words", in_documents("bench") + in_help(), ids=" ".join)
+def test_a_command_that_is_shown_is_understood(words: list[str]) -> None:
+    assert understood(words)
+
+
+def runs() -> list[list[str]]:
+    calls = [words[1:] for words in in_documents("bench") + in_help() if words[1:2] == ["run"]]
+    return [words for words in calls if "--config" not in words and "--init.model" not in words]
+
+
+@pytest.mark.parametrize("words", runs(), ids=" ".join)
+def test_a_run_that_is_shown_names_settings_that_exist(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, bound, _ = app.parse_args(
+        [*words, "--print-config"], exit_on_error=False, print_error=False
+    )
+    command(*bound.args, **bound.kwargs)
+    assert capsys.readouterr().out.startswith("task: ")
+
+
+def test_the_targets_that_are_shown_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    shown = {words[1] for words in in_documents("make")}
+    for path in [*DOCUMENTS, ROOT / ".ci" / "run"]:
+        shown |= set(re.findall(r"(?:`|^)make ([a-z-]+)", path.read_text(), re.M))
+    assert {"run", "test"} <= shown
+    assert shown <= targets
+
+
+def test_the_targets_are_said_to_be_no_files() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):(?!=)", makefile, re.M))
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
+    assert phony is not None
+    assert targets == set(phony[1].split())
