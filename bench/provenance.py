@@ -15,7 +15,7 @@ from bench.record import Provenance
 _PACKAGES = ("sequence-bench", "torch", "pytorch-lightning", "numpy", "wandb", "optuna")
 
 
-def provenance(*, products: str) -> Provenance:
+def provenance() -> Provenance:
     """The state of this checkout, its packages and this machine; the unreadable stays None."""
     commit, dirty = _git_state()
     return Provenance(
@@ -25,7 +25,6 @@ def provenance(*, products: str) -> Provenance:
         python=platform.python_version(),
         platform=f"{platform.system()}-{platform.machine()}",
         hardware=_hardware(),
-        products=products,
     )
 
 

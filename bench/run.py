@@ -148,6 +148,7 @@ def _carry_out(
         torch.set_num_threads(config.trainer.threads)
     corpus = corpus_of(resolved)
     tracker = make_tracker(manners.track, resolved, folder, group=manners.group, tags=manners.tags)
+    made_by = provenance()  # before the work: the checkout may move on while a run goes on
     outcome = work(resolved, corpus, folder, style=manners.style, tracker=tracker)
     bound = (corpus.bound_nats or {}).get("test")
     record = Record(
@@ -162,7 +163,7 @@ def _carry_out(
         set_by_caller=resolved.set_by_caller,
         recipe=resolved.recipe,
         data=dict(corpus.checksums),
-        provenance=provenance(products=outcome.products),
+        provenance=msgspec.structs.replace(made_by, products=outcome.products),
         started=started,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         status="diverged" if outcome.divergence else "finished",

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.record import Record
+from bench.suite import Suite
+
 
 @pytest.fixture(scope="session")
 def bench_data() -> Path:
@@ -22,3 +25,25 @@ def bench_data() -> Path:
             "BENCH_DATA is not set to a folder; real-data tests may not be skipped under CI"
         )
     pytest.skip("BENCH_DATA is not set: this test reads the real corpora")
+
+
+@pytest.fixture(scope="session")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+    """A working folder for the runs of a session; test files that need their own hide it."""
+    return Suite(folder=tmp_path_factory.mktemp("suite"))
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The text of the shared runs."""
+    from finished_runs import write_corpus
+
+    return write_corpus(tmp_path_factory.mktemp("text") / "corpus")
+
+
+@pytest.fixture(scope="session")
+def runs(suite: Suite, corpus: Path) -> dict[str, Record]:
+    """Small finished runs that tests may read and not change."""
+    from finished_runs import make_runs
+
+    return make_runs(suite, corpus)

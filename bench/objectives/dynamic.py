@@ -51,7 +51,7 @@ def dynamic_log_probs(
 def _score_and_learn(
     model: LanguageModel, input_BT: torch.Tensor, target_N: torch.Tensor, lr: float
 ) -> Floats:
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    parameters: list[torch.Tensor] = [p for p in model.parameters() if p.requires_grad]
     with torch.enable_grad():
         y_NH = model.read(input_BT).flatten(0, 1)
         log_p_N = model.output.log_probs(y_NH.detach(), target_N)

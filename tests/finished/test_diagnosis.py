@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from finished_runs import SETTINGS, carry_out
 
 from bench.cli import app
 from bench.diagnosis.context import positions, truncated_losses
@@ -130,8 +131,6 @@ def test_cut_histories_are_read_from_the_beginning_of_a_text(
 
 
 def test_a_feed_forward_network_uses_its_window_and_no_more(suite: Suite, corpus: Path) -> None:
-    from conftest import SETTINGS, carry_out
-
     settings = {**SETTINGS, "model": {"name": "tdnn", "hidden_size": 6, "window_length": 3}}
     record = carry_out(suite, corpus, **settings)
     found = diagnose(suite, record.id, LITTLE)

@@ -1,11 +1,9 @@
-"""Small finished runs that the tests of this folder share; tests add to them and change nothing."""
+"""Small finished runs that several tests share; tests add to them and change nothing."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from bench.config import merge
 from bench.record import Record
@@ -48,18 +46,7 @@ def carry_out(suite: Suite, corpus: Path, **settings: Any) -> Record:
     return run(resolve(suite, "text", overrides=overrides), suite)
 
 
-@pytest.fixture(scope="session")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    return Suite(folder=tmp_path_factory.mktemp("suite"))
-
-
-@pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("text") / "corpus")
-
-
-@pytest.fixture(scope="session")
-def runs(suite: Suite, corpus: Path) -> dict[str, Record]:
+def make_runs(suite: Suite, corpus: Path) -> dict[str, Record]:
     """Name -> record: three small networks, one of them twice, and a bigram model."""
     made = {
         name: carry_out(suite, corpus, **merge(SETTINGS, parts)) for name, parts in RUNS.items()
