@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
+
+from bench.errors import BenchError
 
 LAST = "last.ckpt"
 WEIGHTS = "weights.pt"
@@ -48,6 +51,17 @@ def replace_durably(temporary: Path, path: Path) -> None:
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def check_readable(path: Path) -> None:
+    """Refuse a checkpoint that the disk has damaged, before anything is trained on it."""
+    try:
+        torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise BenchError(
+            f"{path}: this checkpoint is damaged ({type(error).__name__}): delete it or add "
+            "--again, and the run begins anew"
+        ) from None
 
 
 def save_weights(weights: dict[str, torch.Tensor], folder: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from bench.config import TrainerConfig
 from bench.errors import BenchError
 from bench.objectives.objective import Objective
-from bench.training.checkpoint import LAST, ExactCheckpoint
+from bench.training.checkpoint import LAST, ExactCheckpoint, check_readable
 from bench.training.clock import Clock
 
 
@@ -40,6 +40,8 @@ def fit(objective: Objective, folder: Path, *, callbacks: Sequence[pl.Callback] 
     clock = Clock()
     checkpoint = ExactCheckpoint(folder, every_steps=config.checkpoint_every_steps)
     last = folder / LAST
+    if last.exists():
+        check_readable(last)
     with quiet_lightning():
         trainer = make_trainer(config, [*callbacks, clock, checkpoint], folder)
         trainer.fit(
