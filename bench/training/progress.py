@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 import pytorch_lightning as pl
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench.objectives.objective import Objective
 
@@ -29,12 +29,11 @@ class LiveView:
 
     def begin(self, *, num_batches: int, num_epochs: int, done: int) -> None:
         self._bar = Progress(
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=10),
             TextColumn("{task.percentage:>3.0f}%"),
             TextColumn("{task.description}"),
-            TimeElapsedColumn(),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
             console=Console(stderr=True),
         )
         self._task = self._bar.add_task("starting", total=num_batches * num_epochs, completed=done)
@@ -139,6 +138,8 @@ class ProgressCallback(pl.Callback):
         )
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Objective)
+        self.view.batch("done", trainer.global_step)
         self.view.end()
 
     def on_exception(self, *_: Any) -> None:
