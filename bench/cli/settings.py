@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from cyclopts import Parameter
 
+from bench.config import OptimConfig, TrainerConfig
+
 Settings = dict[str, str] | None
+
+
+def _keys(group: type[msgspec.Struct]) -> str:
+    """The keys of a group with their defaults, for its help."""
+    fields = msgspec.structs.fields(group)
+    return ", ".join(f"{f.name.replace('_', '-')} ({f.default})" for f in fields)
+
 
 ModelSettings = Annotated[
     Settings,
     Parameter(name="--model", help="Options of the architecture: `--model.hidden-size 200`."),
 ]
 ObjectiveSettings = Annotated[
-    Settings, Parameter(help="Options of the objective: `--objective.bptt-length 20`.")
+    Settings,
+    Parameter(
+        help="Options of the objective: `--objective.bptt-length 20`; all by --print-config."
+    ),
 ]
 OptimSettings = Annotated[
-    Settings, Parameter(help="How weights move: `--optim.lr 0.5 --optim.schedule linear`.")
+    Settings, Parameter(help=f"How weights move: `--optim.lr 0.5`; {_keys(OptimConfig)}.")
 ]
 TrainerSettings = Annotated[
-    Settings, Parameter(help="How long, on what: `--trainer.max-epochs 10`.")
+    Settings,
+    Parameter(help=f"How long, on what: `--trainer.max-epochs 10`; {_keys(TrainerConfig)}."),
 ]
 DataSettings = Annotated[
     Settings, Parameter(help="Where text comes from: `--data.path DIR`, `--data.download missing`.")
