@@ -23,17 +23,16 @@ def learning_curves(card: Card, records: list[Record], path: Path) -> None:
     for record in sorted(drawn, key=lambda record: (record.model, record.id)):
         epochs = [point.epoch for point in record.curve]
         values = [point.valid for point in record.curve]
-        label = record.model if record is _first(drawn, record.model) else None
+        first = record is _first(drawn, record.model)
+        label = record.model if first else None
         axes.plot(
             epochs, values, color=f"C{models.index(record.model)}", label=label, linewidth=1.6
         )
-        axes.annotate(
-            f"{min(values):.1f}",
-            (epochs[-1], values[-1]),
-            fontsize=8,
-            xytext=(4, -2),
-            textcoords="offset points",
-        )
+        if first:
+            place = (epochs[-1], values[-1])
+            axes.annotate(
+                f"{values[-1]:.1f}", place, fontsize=8, xytext=(4, -2), textcoords="offset points"
+            )
     bounds = {record.bound for record in drawn if record.bound is not None}
     for bound in bounds:
         axes.axhline(bound, color="0.4", linestyle=":", linewidth=1, label="best possible (test)")

@@ -1,0 +1,66 @@
+"""The committed facts hold together: records, tables and the README say the same."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.data.specification import TextSpec
+from bench.record import read_record
+from bench.suite import Suite
+from bench.table import task_table, write_tables
+from bench.table.embed import embedded, tasks_embedded
+
+ROOT = Path(__file__).parent.parent
+SUITE = Suite(folder=ROOT)
+RECORDS = sorted(ROOT.glob("results/*/runs/*.json"))
+TABLES = sorted(ROOT.glob("results/*/table.md"))
+
+
+def test_there_are_records_and_tables() -> None:
+    assert RECORDS
+    assert TABLES
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_record_is_what_its_place_says(path: Path) -> None:
+    record = read_record(path)
+    assert (record.id, record.task) == (path.stem, path.parent.parent.name)
+    assert record.id.endswith(f"-{record.digest}-s{record.seed}")
+    assert record.provenance.commit
+    assert record.provenance.dirty is False
+    assert set(record.metrics) >= {"valid", "test"} or record.status == "diverged"
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_record_read_the_bytes_of_its_card(path: Path) -> None:
+    record = read_record(path)
+    card = SUITE.card(record.task)
+    if isinstance(card.corpus, TextSpec):
+        wanted = {file.sha256 for file in card.corpus.files.values() if file.sha256}
+        assert set(record.data.values()) == wanted
+    assert record.card_version <= card.version
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_no_honest_model_beats_the_bound(path: Path) -> None:
+    record = read_record(path)
+    if record.bound is not None and record.metrics:
+        assert record.metrics["test"] > record.bound
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
+def test_a_table_is_what_make_tables_writes(path: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "results", tmp_path / "results")
+    shutil.copytree(ROOT / "tasks", tmp_path / "tasks")
+    again = write_tables(Suite(folder=tmp_path), path.parent.name)
+    assert path.read_text() == again.read_text(), "run `make tables`"
+
+
+def test_the_readme_shows_what_the_records_say() -> None:
+    text = (ROOT / "README.md").read_text()
+    tables = {task: task_table(SUITE, task) for task in tasks_embedded(text)}
+    assert set(tables) == {"ptb", "synthetic-text"}
+    assert embedded(text, tables) == text, "run `make tables`"
