@@ -103,7 +103,7 @@ class RunConfig(Frozen, frozen=True, kw_only=True):
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 1
 
 
-# What cannot change a number: it neither names a run nor tells two runs apart.
+# What changes a number by rounding at the most: it neither names a run nor tells two runs apart.
 WITHOUT_EFFECT = frozenset(
     ("seed", "data.download", "trainer.threads", "trainer.checkpoint_every_steps")
 )

@@ -113,7 +113,7 @@ def _same(ours: Any, theirs: Any) -> bool:
 def _is_size(key: str, value: Any) -> bool:
     if key == "model.num_layers":
         return bool(value != 1)
-    return key in ("model.order", "model.components") or (
+    return key in ("model.order", "model.smoothing", "model.components") or (
         key.startswith("model.") and key.endswith("_size")
     )
 
