@@ -36,7 +36,7 @@ def diagnose(
     """Show how gradients fade back in time and how much history a network uses.
 
     Finished runs side by side, or the run that the options of `bench run` name, which is trained
-    first if it has not been. Numbers go to artifacts/<task>/<run>/diagnosis.json.
+    first if it has not been. Numbers go to `artifacts/<task>/<run>/diagnosis.json`.
 
         bench diagnose srn-5f6a7b8c-s1 lstm-9d0e1f2a-s1 scrn-3b4c5d6e-s1
         bench diagnose --task synthetic-text --model scrn

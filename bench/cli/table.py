@@ -28,7 +28,7 @@ def table(
     task
         Name of a card; see `bench list tasks`.
     all_
-        Write results/<task>/table.md of every task that has rows, and the tables that README.md
+        Write `results/<task>/table.md` of every task that has rows, and the tables that README.md
         has marks for.
     measured
         Leave out the published rows that nothing has measured yet.
