@@ -30,6 +30,7 @@ app = App(
     name="bench",
     version=__version__,
     help_format="markdown",
+    suppress_keyboard_interrupt=False,
     help="""Measure recurrent architectures on sequence tasks, beside the papers' tables.
 
     A first run needs no file, account or network:

@@ -44,13 +44,17 @@ def fit(objective: Objective, folder: Path, *, callbacks: Sequence[pl.Callback] 
         check_readable(last)
     with quiet_lightning():
         trainer = make_trainer(config, [*callbacks, clock, checkpoint], folder)
-        trainer.fit(
-            objective,
-            objective.train_loader(rank=trainer.global_rank, world_size=trainer.world_size),
-            objective.evaluation_loader("valid"),
-            ckpt_path=str(last) if last.exists() else None,
-            weights_only=True,
-        )
+        try:
+            trainer.fit(
+                objective,
+                objective.train_loader(rank=trainer.global_rank, world_size=trainer.world_size),
+                objective.evaluation_loader("valid"),
+                ckpt_path=str(last) if last.exists() else None,
+                weights_only=True,
+            )
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            if not trainer.interrupted:
+                raise
     if trainer.interrupted:
         raise KeyboardInterrupt
     assert objective.best_weights is not None
