@@ -50,7 +50,6 @@ class Objective(pl.LightningModule):
         )
         self.curve: list[dict[str, float]] = []
         self.best_weights: dict[str, Tensor] | None = None
-        self.gradient_norm = torch.zeros(())
         self.last_gradient_norm = 0.0
         self.num_clipped = 0
         self.num_clippings = 0
@@ -146,8 +145,7 @@ class Objective(pl.LightningModule):
         parameters = list(self.parameters())
         if self.config.optim.clip == "value":
             self.num_clipped += int(exceeds_value(self.config.optim.clip_at, parameters))
-        self.gradient_norm = clip_gradients(self.config.optim, parameters)
-        self.last_gradient_norm = float(self.gradient_norm)
+        self.last_gradient_norm = float(clip_gradients(self.config.optim, parameters))
         if self.config.optim.clip == "norm":
             self.num_clipped += int(self.last_gradient_norm > self.config.optim.clip_at)
         self.num_clippings += 1
