@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
+from typing import Literal
 
 from bench.cli.settings import (
     ModelSettings,
@@ -24,7 +22,7 @@ def speed(
     objective: ObjectiveSettings = None,
     optim: OptimSettings = None,
     trainer: TrainerSettings = None,
-    cell_only: Annotated[bool, Parameter(negative=())] = False,
+    part: Literal["step", "cell", "output"] = "step",
     rounds: int = 15,
     suite: Path = Path(),
 ) -> None:
@@ -34,7 +32,8 @@ def speed(
     printed. Batches are 32 streams of 35 steps unless said otherwise.
 
         bench speed --task ptb --model scrn
-        bench speed --task ptb --model gru --cell-only
+        bench speed --task ptb --model gru --part cell
+        bench speed --task ptb --model srn --part output
         bench speed --task synthetic-text --model lstm --trainer.threads 1
 
     Parameters
@@ -43,8 +42,9 @@ def speed(
         Name of a card; its vocabulary decides the size of the output layer.
     model
         Name of an architecture.
-    cell_only
-        Leave out embedding, output layer and optimiser.
+    part
+        The whole training step; the cell alone, without embedding, output layer and optimiser;
+        or the output layers alone: full, classes and adaptive softmax.
     rounds
         How often every contestant has its turn.
     suite
@@ -56,6 +56,7 @@ def speed(
     from bench.errors import BenchError
     from bench.models import MODELS
     from bench.resolve import resolve
+    from bench.speed.output_layers import output_report
     from bench.speed.report import cell_report, step_report
     from bench.suite import Suite
 
@@ -70,5 +71,5 @@ def speed(
         torch.set_num_threads(resolved.config.trainer.threads)
     card = resolved.card
     corpus = load_corpus(card.corpus, task=task, twin=card.twin)
-    report = cell_report if cell_only else step_report
-    print(report(resolved, corpus, num_rounds=rounds))
+    reports = {"step": step_report, "cell": cell_report, "output": output_report}
+    print(reports[part](resolved, corpus, num_rounds=rounds))

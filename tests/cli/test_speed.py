@@ -1,0 +1,57 @@
+"""`bench speed` prints what follows from its own timings; how fast things are fails no test."""
+
+from __future__ import annotations
+
+import pytest
+from command_line import CommandLine
+
+from bench.objectives.output import OUTPUT_LAYERS
+
+SMALL = (
+    "speed --task synthetic-text --model srn --model.hidden-size 16 --rounds 1 "
+    "--objective.batch-size 2 --objective.bptt-length 6 --trainer.threads 1"
+)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(monkeypatch, capsys)
+
+
+def rows(block: str) -> dict[str, list[float]]:
+    """Name -> numbers of the lines below a table's header; names may hold one blank."""
+    found: dict[str, list[float]] = {}
+    for line in block.splitlines()[2:]:
+        name, *cells = [cell for cell in line.strip().split("  ") if cell.strip()]
+        found[name] = [float(cell.replace(",", "")) for cell in cells]
+    return found
+
+
+def test_output_layers_are_compared_on_the_task_s_words_and_on_many(bench: CommandLine) -> None:
+    said = bench(*SMALL.split(), "--part", "output")
+    assert said.status == 0, said
+    heading, *blocks = said.out.strip().split("\n\n")
+    assert "output layers of 16 inputs, 12 tokens" in heading
+    assert [block.split(" words")[0] for block in blocks] == ["321", "50,000"]
+    for block, num_words in zip(blocks, (321, 50_000), strict=True):
+        found = rows(block)
+        assert set(OUTPUT_LAYERS) < set(found)
+        for name, (ms, per_sec, ratio, *flops) in found.items():
+            assert ms * per_sec == pytest.approx(12_000, rel=0.1), name
+            assert ratio == pytest.approx(found["full"][0] / ms, abs=0.06, rel=0.05), name
+            assert bool(flops) == (name in OUTPUT_LAYERS)
+        assert found["full"][3] == pytest.approx(6 * 16 * num_words / 1e6, abs=0.006)
+        assert max(found["classes"][3], found["adaptive"][3]) < found["full"][3]
+
+
+@pytest.mark.parametrize(
+    ("part", "contestants"),
+    [("step", ["shipped", "plain loop", "nn.LSTM"]), ("cell", ["shipped", "plain loop"])],
+)
+def test_a_part_is_set_beside_its_plain_loop(
+    bench: CommandLine, part: str, contestants: list[str]
+) -> None:
+    said = bench(*SMALL.split(), "--part", part)
+    assert said.status == 0, said
+    for name in contestants:
+        assert any(line.startswith(name) for line in said.out.splitlines()), said.out
