@@ -81,6 +81,15 @@ def is_evaluation(record: Record) -> bool:
 
 def load_objective(finished: FinishedRun, corpus: TextCorpus) -> Objective:
     """The trained objective, in evaluation mode; BenchError where its weights are gone."""
+    require_weights(finished)
+    kind = objective_class(finished.resolved.card.objective)
+    objective = kind(finished.resolved.config, corpus)
+    objective.load_state_dict(load_weights(finished.folder))
+    return objective.eval()
+
+
+def require_weights(finished: FinishedRun) -> None:
+    """Raise BenchError for a run that has no weights, and where they are gone."""
     if finished.record.model not in MODELS or is_evaluation(finished.record):
         raise BenchError(f"run {finished.id} has no weights of its own: name a trained run")
     if not (finished.folder / WEIGHTS).is_file():
@@ -88,7 +97,3 @@ def load_objective(finished: FinishedRun, corpus: TextCorpus) -> Objective:
             f"run {finished.id}: {finished.folder / WEIGHTS} is missing; train it again with "
             "`bench run ... --again`"
         )
-    kind = objective_class(finished.resolved.card.objective)
-    objective = kind(finished.resolved.config, corpus)
-    objective.load_state_dict(load_weights(finished.folder))
-    return objective.eval()

@@ -47,3 +47,13 @@ def runs(suite: Suite, corpus: Path) -> dict[str, Record]:
     from finished_runs import make_runs
 
     return make_runs(suite, corpus)
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Suite:
+    """A suite of compared runs that nothing has trained; tests may read it and not change it."""
+    from compared_runs import fill, make_suite
+
+    made = make_suite(tmp_path_factory.mktemp("compared") / "suite")
+    fill(made)
+    return made

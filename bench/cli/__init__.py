@@ -14,6 +14,7 @@ from cyclopts import (
 )
 
 from bench import __version__
+from bench.cli.compare import compare
 from bench.cli.data import data
 from bench.cli.diagnose import diagnose
 from bench.cli.evaluate import evaluate
@@ -41,6 +42,7 @@ app = App(
 )
 app.command(run)
 app.command(table)
+app.command(compare)
 app.command(list_things, name="list")
 app.command(mix)
 app.command(evaluate)
@@ -82,7 +84,9 @@ def _one_line(error: CycloptsError) -> str:
         return f"unknown option {tokens[0]}, {nearest(tokens[0], app)}"
     if tokens and tokens[0] not in names:
         return f"unknown command {tokens[0]!r}, {nearest(tokens[0], names)}"
-    keyword = str(getattr(getattr(error, "token", None), "keyword", None))
+    token = getattr(error, "token", None)
+    # Where a verb takes any number of names, the word at fault is a value.
+    keyword = str(getattr(token, "keyword", None) or getattr(token, "value", None))
     if isinstance(error, UnknownOptionError):
         return f"unknown option {keyword}, {nearest(keyword, _options(tokens[0]))}"
     if isinstance(error, CoercionError) and keyword.removeprefix("--") in GROUPS:

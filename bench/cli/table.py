@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
+
+from bench.cli.output import Format, chosen_format, put, terminal_width
 
 
 def table(
@@ -14,7 +16,7 @@ def table(
     all_: Annotated[bool, Parameter(name="--all", negative=())] = False,
     cost: Annotated[bool, Parameter(negative=())] = False,
     measured: Annotated[bool, Parameter(negative=())] = False,
-    format: Literal["text", "md", "latex", "csv", "json"] | None = None,
+    format: Format | None = None,
     out: Path | None = None,
     suite: Path = Path(),
 ) -> None:
@@ -41,11 +43,7 @@ def table(
     suite
         Folder with further `tasks/` and with `results/`.
     """
-    import shutil
-    import sys
-
     from bench.errors import BenchError
-    from bench.record import write_atomically
     from bench.suite import Suite
     from bench.table import measured_rows, render, task_table, write_tables
     from bench.table.embed import refresh
@@ -61,18 +59,12 @@ def table(
         return
     if task is None:
         raise BenchError("name a task, as in `bench table ptb`, or write all tables with --all")
-    chosen = format or ("text" if sys.stdout.isatty() and out is None else "md")
+    chosen = chosen_format(format, out)
     whole = task_table(place, task)
     content = render(
         measured_rows(whole) if measured else whole,
         chosen,
         cost="shown" if cost else "hidden",
-        width=shutil.get_terminal_size().columns if chosen == "text" else None,
+        width=terminal_width(chosen),
     )
-    if out is None:
-        print(content, end="" if content.endswith("\n") else "\n")
-    else:
-        try:
-            write_atomically(out, content.encode())
-        except OSError as error:
-            raise BenchError(f"--out {out}: cannot write there ({error.strerror})") from None
+    put(content, out)

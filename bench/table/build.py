@@ -13,6 +13,7 @@ from bench.record import Record
 from bench.structs import Frozen
 from bench.table.assignment import Family, assign
 from bench.table.groups import Group, base_label, difference_label, group_records
+from bench.table.ranking import rank
 from bench.table.rows import Row, bound_rows, measured_row, published_row, unmeasured_row
 
 Alternatives = Literal["shown", "hidden"]
@@ -65,8 +66,9 @@ def build_table(
         num_hidden += len(family.others) - len(shown)
         for row in _rows(family, shown, card, split):
             blocks.setdefault(row.signature or main, []).append(row)
-    for block in blocks.values():
-        block += bound_rows(block)
+    for signature, block in blocks.items():
+        ranked = rank(block, direction=card.metric.direction)
+        blocks[signature] = [*ranked, *bound_rows(block)]
     return Table(
         task=card.task,
         title=card.title,

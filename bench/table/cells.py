@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from bench.table.build import Table
+from bench.table.ranking import is_ranked, num_better_unranked
 from bench.table.rows import Row
-from bench.table.statistics import CONFIDENCE
+from bench.table.statistics import CONFIDENCE, LEVEL
 
 UNVERIFIED = "†"
 # Decimals where no spread says how many are meaningful; two for any other metric.
 _USUAL_DECIMALS = {"perplexity": 1, "bits per character": 3}
 _TEXT_COLUMNS = frozenset(("Model", "Verdict", "Protocol", "Source"))
+_RANKED_COLUMN = "Measured"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +25,13 @@ class Column:
 
     name: str
     cells: list[str]
+    kind: Literal["text", "number"]
+    best: frozenset[int] = frozenset()
+    """The cells that stand out."""
 
     @property
     def is_number(self) -> bool:
-        return self.name not in _TEXT_COLUMNS
+        return self.kind == "number"
 
 
 class Notes:
@@ -70,17 +76,21 @@ def cost_columns(block: list[Row]) -> list[Column]:
     return _columns(makers, [row for row in block if row.measured])
 
 
-def legend(table: Table, notes: Notes) -> list[str]:
-    """The lines under a table: how to read it, and what is not in it."""
+def legend(table: Table, notes: Notes, *, mark: str) -> list[str]:
+    """The lines under a table: how to read it, and what is not in it.
+
+    `mark` says how the best values stand out.
+    """
     rows = table.rows
     lines = []
     if any(row.measured for row in rows):
         lines.append("Measured: mean ± standard deviation over n seeds.")
+        lines += _ranking(table, mark)
     if any(row.difference is not None for row in rows):
         lines.append(
             f"Verdict: reproduced where the {CONFIDENCE:.0%} interval of the mean reaches the "
-            "published value to its printed digits, better or worse where it lies wholly on that "
-            "side. One seed has no interval: its value decides."
+            "published value to its printed digits; better, which reproduces it as well, or worse "
+            "where it lies wholly on that side. One seed has no interval: its value decides."
         )
     if any(row.verified == "memory" for row in rows):
         lines.append(f"{UNVERIFIED} quoted from memory, not verified.")
@@ -98,6 +108,27 @@ def legend(table: Table, notes: Notes) -> list[str]:
         records = _count(table.num_left_out, "record")
         lines.append(f"Left out: {records} of another version of the card `{table.task}`.")
     return lines + [f"[{i}] {text}" for i, text in enumerate(notes.texts, start=1)]
+
+
+def _ranking(table: Table, mark: str) -> list[str]:
+    """What stands out and why; or why nothing does."""
+    lines = []
+    if any(row.rank for row in table.rows):
+        unranked = sum(num_better_unranked(b, direction=table.direction) for b in table.blocks)
+        line = (
+            f"{mark}: the best mean of the rows with two seeds or more, and every mean tied with "
+            f"it (Welch's t, p ≥ {LEVEL:g} after Holm's correction)."
+        )
+        if unranked:
+            line += f" Better, but of one seed and not ranked: {_count(unranked, 'row')}."
+        lines.append(line)
+    measured = [[row for row in block if row.measured] for block in table.blocks]
+    if any(len(rows) > 1 and sum(map(is_ranked, rows)) < 2 for rows in measured):
+        lines.append(
+            "Nothing is marked as the best where fewer than two rows have two seeds or more: one "
+            "seed has no spread to hold a difference against."
+        )
+    return lines
 
 
 def signature_line(table: Table, block: list[Row]) -> str:
@@ -127,7 +158,16 @@ def _columns(makers: dict[str, Callable[[Row], str]], block: list[Row]) -> list[
     # Row by row, so that notes are numbered in reading order.
     lines = [[make(row) for make in makers.values()] for row in block]
     cells = [list(column) for column in zip(*lines, strict=True)]
-    columns = [Column(name=name, cells=cells[i]) for i, name in enumerate(makers)]
+    best = frozenset(i for i, row in enumerate(block) if row.rank)
+    columns = [
+        Column(
+            name=name,
+            cells=cells[i],
+            kind="text" if name in _TEXT_COLUMNS else "number",
+            best=best if name == _RANKED_COLUMN else frozenset(),
+        )
+        for i, name in enumerate(makers)
+    ]
     return [column for column in columns if any(column.cells)]
 
 

@@ -17,6 +17,7 @@ from bench.table.rows import Row
 
 Format = Literal["text", "md", "latex", "csv", "json"]
 Cost = Literal["hidden", "shown"]
+_MARKS = {"text": "*", "md": "Bold", "latex": "Bold"}
 
 
 def render(
@@ -43,7 +44,7 @@ def render(
     ]
     if cost == "shown" and any(row.measured for row in table.rows):
         sections.append(Section(title="cost, means over seeds", columns=cost_columns(table.rows)))
-    lines = legend(table, notes)
+    lines = legend(table, notes, mark=_MARKS[format])
     if format == "md":
         return as_markdown(sections, lines)
     if format == "latex":

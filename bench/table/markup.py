@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.table.cells import Column
 
@@ -13,12 +13,12 @@ _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$",
-    "†": r"\textsuperscript{\textdagger}",
+    "†": r"\textsuperscript{\textdagger}", "≥": r"$\geq$",
 }  # fmt: skip
 
 
 # What a narrow terminal can do without, the first first.
-_DISPENSABLE = ("Source", "Protocol", "Gap to bound")
+_DISPENSABLE = ("Details", "Runs", "Source", "Protocol", "Gap to bound", "g", "Resolves")
 _READABLE_NAME = 28
 _NARROWEST_NAME = 12
 
@@ -30,9 +30,15 @@ class Section:
     title: str
     columns: list[Column]
 
-    def lines(self, write: Callable[[Column, str], str]) -> list[list[str]]:
-        """The cells line by line, each put through `write`."""
-        written = [[write(column, cell) for cell in column.cells] for column in self.columns]
+    def lines(self, write: Callable[[Column, str], str], best: str) -> list[list[str]]:
+        """The cells line by line, each put through `write`; the best ones fill `{}` in `best`."""
+        written = [
+            [
+                best.replace("{}", write(column, cell)) if i in column.best else write(column, cell)
+                for i, cell in enumerate(column.cells)
+            ]
+            for column in self.columns
+        ]
         return [list(line) for line in zip(*written, strict=True)]
 
 
@@ -40,7 +46,7 @@ def as_markdown(sections: list[Section], legend: list[str]) -> str:
     """Pipe tables whose pipes stand under one another, and the legend as a list."""
     parts = []
     for section in sections:
-        lines = section.lines(lambda _, cell: escape_markdown(cell))
+        lines = section.lines(lambda _, cell: escape_markdown(cell), best="**{}**")
         widths = [
             max(3, len(column.name), *(len(line[i]) for line in lines))
             for i, column in enumerate(section.columns)
@@ -62,7 +68,8 @@ def as_latex(sections: list[Section], legend: list[str], *, title: str, label: s
     parts = []
     for number, section in enumerate(sections, start=1):
         header = " & ".join(escape_latex(column.name) for column in section.columns)
-        lines = [" & ".join(line) + r" \\" for line in section.lines(_latex_cell)]
+        cells = section.lines(_latex_cell, best=r"\textbf{{}}")
+        lines = [" & ".join(line) + r" \\" for line in cells]
         alignment = "".join("r" if column.is_number else "l" for column in section.columns)
         notes = legend if section is sections[-1] else []
         parts += [
@@ -88,8 +95,9 @@ def as_text(sections: list[Section], legend: list[str], *, title: str, width: in
     parts = [_wrap(title, width)]
     dropped: list[str] = []
     for section in sections:
-        columns = _fitting(section.columns, width)
-        dropped += [c.name for c in section.columns if c not in columns and c.name not in dropped]
+        columns = _fitting([_starred(column) for column in section.columns], width)
+        kept = {column.name for column in columns}
+        dropped += [c.name for c in section.columns if c.name not in kept and c.name not in dropped]
         parts.append(f"{_wrap(_sentence(section.title), width)}\n\n{_grid(columns, width)}")
     notes = [f"Not shown at this width: {', '.join(dropped)}."] if dropped else []
     parts.append("\n".join(_wrap(line, width) for line in (*legend, *notes)))
@@ -115,6 +123,14 @@ def _fitting(columns: list[Column], width: int | None) -> list[Column]:
         if width is not None and min(name, _READABLE_NAME) + sum(others) + 2 * len(others) > width:
             kept = [column for column in kept if column.name != dispensable]
     return kept
+
+
+def _starred(column: Column) -> Column:
+    """The column with a star behind its best cells; the digits stay under one another."""
+    if not column.best:
+        return column
+    cells = [f"{cell}{' *' if i in column.best else '  '}" for i, cell in enumerate(column.cells)]
+    return replace(column, cells=cells)
 
 
 def _grid(columns: list[Column], width: int | None) -> str:

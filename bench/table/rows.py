@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -33,6 +33,8 @@ class Row(Frozen, frozen=True, kw_only=True):
     verified: Verified | None = None
     verdict: str
     """That of `compare`, or: not run, diverged, not published, bound."""
+    rank: Literal["best", "tied"] | None = None
+    """Of the measured means of one signature: the best, and what ties with it; see `rank`."""
     records: list[str] = msgspec.field(default_factory=list)
     signature: str | None = None
     split: str

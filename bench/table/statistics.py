@@ -1,16 +1,18 @@
-"""Mean, spread and verdict of a few seeds."""
+"""Mean, spread and verdict of a few seeds, and whether two means differ."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Literal
 
 from bench.structs import Frozen
+from bench.table.student import t_quantile, two_sided_p
 
 CONFIDENCE = 0.95
+LEVEL = 0.05
+"""Two means are tied where p reaches it."""
 
 
 class Measured(Frozen, frozen=True, kw_only=True):
@@ -25,7 +27,7 @@ class Measured(Frozen, frozen=True, kw_only=True):
         """Student's interval for the mean at `CONFIDENCE`; a point where there is one seed."""
         if self.std is None:
             return self.mean, self.mean
-        half = t_quantile(self.n - 1) * self.std / math.sqrt(self.n)
+        half = t_quantile(self.n - 1, CONFIDENCE) * self.std / math.sqrt(self.n)
         return self.mean - half, self.mean + half
 
 
@@ -72,31 +74,28 @@ def compare(
     return word
 
 
-@lru_cache(maxsize=256)
-def t_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
-    """The t with P(|T| <= t) = `confidence` for Student's T with `degrees` of freedom."""
-    low, high = 0.0, 1.0
-    while _central_probability(high, degrees) < confidence:
-        high *= 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _central_probability(middle, degrees) < confidence:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+def welch(a: Measured, b: Measured) -> float | None:
+    """Two-sided p of Welch's t between two means; none where a side has a single seed.
+
+    Welch (1947), with Satterthwaite's degrees of freedom. Without any spread the values are exact:
+    p is 1 where they are equal and 0 elsewhere.
+    """
+    if a.std is None or b.std is None:
+        return None
+    square_a, square_b = a.std**2 / a.n, b.std**2 / b.n
+    square = square_a + square_b
+    if square == 0.0:
+        return 1.0 if a.mean == b.mean else 0.0
+    degrees = square**2 / (square_a**2 / (a.n - 1) + square_b**2 / (b.n - 1))
+    return two_sided_p((a.mean - b.mean) / math.sqrt(square), degrees)
 
 
-def _central_probability(t: float, degrees: int) -> float:
-    """P(|T| <= t), exactly (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
-    theta = math.atan(t / math.sqrt(degrees))
-    cosine = math.cos(theta)
-    odd = degrees % 2
-    term = cosine if odd else 1.0
-    total = 0.0
-    for k in range(2 + odd, degrees + 1, 2):
-        total += term
-        term *= cosine**2 * (k - 1) / k
-    if not odd:
-        return math.sin(theta) * total
-    return 2 / math.pi * (theta + math.sin(theta) * total)
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p after Holm's (1979) step-down correction for as many comparisons, in the given order."""
+    adjusted = [1.0] * len(p_values)
+    reached = 0.0
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    for place, index in enumerate(order):
+        reached = max(reached, min(1.0, (len(p_values) - place) * p_values[index]))
+        adjusted[index] = reached
+    return adjusted

@@ -16,9 +16,9 @@ from bench.table.markup import escape_latex, escape_markdown
 
 JSON_KEYS = [
     "label", "model", "config", "metric", "published", "measured", "difference", "protocol",
-    "verified", "verdict", "records", "signature", "split", "bound", "excess", "cite", "where",
-    "why", "num_diverged", "num_parameters", "flops_per_token", "seconds", "tokens_per_sec",
-    "peak_memory_bytes",
+    "verified", "verdict", "rank", "records", "signature", "split", "bound", "excess", "cite",
+    "where", "why", "num_diverged", "num_parameters", "flops_per_token", "seconds",
+    "tokens_per_sec", "peak_memory_bytes",
 ]  # fmt: skip
 FORMATS: tuple[Format, ...] = ("text", "md", "latex", "csv", "json")
 
@@ -128,6 +128,44 @@ def test_a_number_from_memory_is_marked_in_every_format(table: Table, format: Fo
     assert mark.get(format, "123†") in text
     if format not in ("csv", "json"):
         assert "quoted from memory, not verified" in text
+
+
+def test_the_best_and_its_ties_stand_out_in_every_format() -> None:
+    near = make_records([115.1, 115.9, 117.2], model={"name": "gru"})
+    far = make_records([120.0, 121.0, 122.0], model={"name": "srn"})
+    table = build_table(
+        make_card(), [make_published()], [*make_records([114.0, 115.0, 117.0]), *near, *far]
+    )
+    legend = "the best mean of the rows with two seeds or more, and every mean tied with it"
+    markdown, latex, text = (render(table, f) for f in ("md", "latex", "text"))
+    for said, marks in (
+        (markdown, ("**115.3 ± 1.5**", "**116.1 ± 1.1**", " 121.0 ± 1.0 |")),
+        (latex, (r"\textbf{115.3 $\pm$ 1.5}", r"\textbf{116.1 $\pm$ 1.1}", r"& 121.0 $\pm$ 1.0")),
+        (text, ("115.3 ± 1.5 *", "116.1 ± 1.1 *", "121.0 ± 1.0   ")),
+    ):
+        assert all(mark in said for mark in marks)
+        assert legend in said
+    assert [row["rank"] for row in json.loads(render(table, "json"))] == ["best", "tied", None]
+    assert r"p $\geq$ 0.05" in latex
+
+
+@pytest.mark.parametrize("format", ["text", "md", "latex"])
+def test_one_seed_each_is_not_ranked_and_the_legend_says_why(format: Format) -> None:
+    records = [make_record(115.0), make_record(120.0, model={"name": "srn"})]
+    said = render(build_table(make_card(), [], records), format)
+    assert "one seed has no spread" in said
+    assert not any(mark in said for mark in ("**", "textbf", " *"))
+
+
+def test_better_rows_of_one_seed_are_counted_in_the_legend() -> None:
+    records = [
+        *make_records([115.0, 116.0]),
+        *make_records([125.0, 126.0], model={"name": "srn"}),
+        make_record(100.0, model={"name": "gru"}),
+        make_record(130.0, model={"name": "lstm"}),
+    ]
+    said = render(build_table(make_card(), [], records), "md")
+    assert "Better, but of one seed and not ranked: 1 row." in said
 
 
 @pytest.mark.parametrize("format", FORMATS)

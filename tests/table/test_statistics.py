@@ -4,8 +4,10 @@ import math
 from typing import Literal
 
 import pytest
+from scipy import stats
 
-from bench.table.statistics import Measured, compare, measure, printed_precision, t_quantile
+from bench.table.statistics import Measured, compare, holm, measure, printed_precision, welch
+from bench.table.student import t_quantile, two_sided_p
 
 # Two-sided 95 % and 99 % points of Student's t as every textbook tabulates them.
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 30: 2.042, 100: 1.984}
@@ -14,12 +16,62 @@ T99 = {1: 63.657, 2: 9.925, 5: 4.032, 10: 3.169, 60: 2.660}
 
 @pytest.mark.parametrize(("degrees", "expected"), T95.items())
 def test_t_quantile_equals_the_printed_tables(degrees: int, expected: float) -> None:
-    assert t_quantile(degrees) == pytest.approx(expected, abs=6e-4)
+    assert t_quantile(degrees, 0.95) == pytest.approx(expected, abs=6e-4)
 
 
 @pytest.mark.parametrize(("degrees", "expected"), T99.items())
 def test_t_quantile_at_another_confidence(degrees: int, expected: float) -> None:
     assert t_quantile(degrees, 0.99) == pytest.approx(expected, abs=6e-4)
+
+
+@pytest.mark.parametrize("degrees", [1, 1.3, 2, 2.7, 4, 9.5, 30, 1e3, 1e5])
+@pytest.mark.parametrize("t", [0.0, 1e-6, 0.1, 1.0, 2.5, 5.0, 50.0, 1e160])
+def test_p_of_student_is_that_of_scipy(degrees: float, t: float) -> None:
+    expected = 2 * stats.t.sf(t, degrees)
+    assert two_sided_p(t, degrees) == pytest.approx(expected, rel=1e-9, abs=1e-250)
+    assert two_sided_p(-t, degrees) == two_sided_p(t, degrees)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3.3, 17])
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_t_quantile_is_that_of_scipy(degrees: float, confidence: float) -> None:
+    expected = stats.t.ppf((1 + confidence) / 2, degrees)
+    assert t_quantile(degrees, confidence) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([114.0, 115.0, 117.0], [115.1, 115.9, 117.2]),
+        ([114.0, 115.0, 117.0], [120.0, 129.0]),
+        ([1.0, 1.1], [2.0, 2.1]),
+        ([5.0, 5.01, 5.0], [5.5, 5.6, 5.4, 5.8]),
+    ],
+)
+def test_welch_is_that_of_scipy(a: list[float], b: list[float]) -> None:
+    expected = stats.ttest_ind(a, b, equal_var=False).pvalue
+    assert welch(measure(a), measure(b)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_welch_without_spread_or_with_one_seed() -> None:
+    same, other = measure([5.0, 5.0]), measure([5.1, 5.1])
+    assert (welch(same, same), welch(same, other)) == (1.0, 0.0)
+    assert welch(same, measure([5.0])) is None
+
+
+@pytest.mark.parametrize(
+    ("p_values", "corrected"),
+    [
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),
+        ([0.01, 0.04, 0.03, 0.005, 0.2, 0.9], [0.05, 0.12, 0.12, 0.03, 0.4, 0.9]),
+        ([0.6, 0.5], [1.0, 1.0]),
+        ([0.03], [0.03]),
+        ([], []),
+    ],
+)
+def test_holm_steps_down(p_values: list[float], corrected: list[float]) -> None:
+    """The second line is what statsmodels' `multipletests` answers, the others are by hand."""
+    assert holm(p_values) == pytest.approx(corrected)
 
 
 def test_measured_is_mean_and_sample_deviation() -> None:

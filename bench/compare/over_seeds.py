@@ -1,0 +1,131 @@
+"""Over seeds: whether another set of seeds would tell two configurations apart.
+
+Everything here is in the metric's own unit, the one in which mean ± std is printed.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from scipy import optimize, special, stats
+
+from bench.compare.result import Interval, Significance
+from bench.log_probs import Floats
+from bench.table.statistics import CONFIDENCE, LEVEL
+
+POWER = 0.8
+
+
+def welch_test(a: Sequence[float], b: Sequence[float]) -> Significance | None:
+    """Welch's (1947) t between the means; none without two values a side and some spread."""
+    if min(len(a), len(b)) < 2 or np.ptp(a) == np.ptp(b) == 0:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # one side without any spread is fine
+        found = stats.ttest_ind(a, b, equal_var=False)
+    return _t_test("Welch's t", found)
+
+
+def one_sample_test(values: Sequence[float], constant: float) -> Significance | None:
+    """Student's t of the mean of `values` against a number that has no seed."""
+    if len(values) < 2 or np.ptp(values) == 0:
+        return None
+    return _t_test("one-sample t", stats.ttest_1samp(np.subtract(values, constant), 0.0))
+
+
+def permutation_test(
+    a: Sequence[float], b: Sequence[float], *, num_resamples: int, seed: int
+) -> Significance | None:
+    """Permutation test of the difference in means: exact where that takes no more arrangements."""
+    if min(len(a), len(b)) < 2:
+        return None
+    found = stats.permutation_test(
+        (a, b),
+        _difference_of_means,
+        permutation_type="independent",
+        vectorized=True,
+        n_resamples=num_resamples,
+        rng=np.random.default_rng(seed),
+    )
+    num_arrangements = math.comb(len(a) + len(b), len(a))
+    exact = num_arrangements <= num_resamples
+    detail = f"all {num_arrangements:,}" if exact else f"{num_resamples:,} random"
+    return Significance(
+        name="permutation",
+        over="seeds",
+        p=float(found.pvalue),
+        detail=f"{len(a)} + {len(b)} seeds, {detail} arrangements",
+    )
+
+
+def smallest_p(num_a: int, num_b: int) -> float:
+    """The smallest two-sided p that a permutation test can reach."""
+    return min(1.0, 2 / math.comb(num_a + num_b, num_a))
+
+
+def pooled_std(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """The common standard deviation of two groups; none without two values in either."""
+    degrees = len(a) + len(b) - 2
+    if min(len(a), len(b)) < 1 or degrees < 1:
+        return None
+    squares = sum(
+        (len(values) - 1) * np.var(values, ddof=1) for values in (a, b) if len(values) > 1
+    )
+    return math.sqrt(squares / degrees)
+
+
+def effect_size(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Hedges' (1981) g with the exact correction for small n; none without spread."""
+    std = pooled_std(a, b)
+    if not std or min(len(a), len(b)) < 2:
+        return None
+    half = (len(a) + len(b) - 2) / 2
+    # J = Gamma(half) / (sqrt(half) Gamma(half - 1/2))
+    correction = math.exp(special.gammaln(half) - special.gammaln(half - 0.5)) / math.sqrt(half)
+    return float(correction * (np.mean(a) - np.mean(b)) / std)
+
+
+def resolvable_difference(
+    std: float, num_a: int, num_b: int | None, *, level: float = LEVEL, power: float = POWER
+) -> float:
+    """The smallest true difference that a two-sided t test finds with probability `power`.
+
+    `std` is that of one seed, the same in both groups; `num_b` is None for a test against a number
+    without a seed. Solves the power function of the noncentral t distribution (Cohen, 1988).
+    """
+    if num_b is None:
+        degrees, scale = num_a - 1, math.sqrt(1 / num_a)
+    else:
+        degrees, scale = num_a + num_b - 2, math.sqrt(1 / num_a + 1 / num_b)
+    critical = stats.t.isf(level / 2, degrees)
+
+    def excess(noncentrality: float) -> float:
+        upper = stats.nct.sf(critical, degrees, noncentrality)
+        # P(T <= -t), mirrored: scipy's own lower tail is not a number for some arguments.
+        lower = stats.nct.sf(critical, degrees, -noncentrality)
+        return float(upper + lower) - power
+
+    highest = 2.0 * critical
+    while excess(highest) < 0:
+        highest *= 2
+    return float(optimize.brentq(excess, 0.0, highest)) * std * scale
+
+
+def _t_test(name: Literal["Welch's t", "one-sample t"], found: Any) -> Significance:
+    low, high = found.confidence_interval(CONFIDENCE)
+    t, degrees, p = (float(getattr(found, key)) for key in ("statistic", "df", "pvalue"))
+    return Significance(
+        name=name,
+        over="seeds",
+        interval=Interval(low=float(low), high=float(high)),
+        p=p,
+        detail=f"t = {t:.2f}, {degrees:.3g} degrees of freedom",
+    )
+
+
+def _difference_of_means(a_XN: Floats, b_XN: Floats, axis: int) -> Floats:
+    return np.asarray(np.mean(a_XN, axis=axis) - np.mean(b_XN, axis=axis))

@@ -1,0 +1,73 @@
+"""Where the test units of a run come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.compare.subjects import Subject
+from bench.compare.units import Units, token_blocks
+from bench.errors import BenchError
+from bench.kept_log_probs import kept_log_probs
+from bench.log_probs import Floats
+from bench.record import Record
+from bench.suite import Suite
+
+Missing = Literal["make", "leave"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How units are read."""
+
+    split: str
+    block_length: int | None = None
+    """Of text, in tokens; a usual one unless given."""
+    missing: Missing = "make"
+    """Make per-token log-probabilities that a run did not keep, or go without."""
+    say: Callable[[str], None] | None = None
+    """Told what takes long."""
+
+
+def read_units(suite: Suite, subject: Subject, reading: Reading) -> list[Units]:
+    """The test units of every run of `subject`.
+
+    Raises BenchError that says what is missing and how to get it.
+    """
+    return [_units_of(suite, record, reading) for record in subject.finished]
+
+
+def _units_of(suite: Suite, record: Record, reading: Reading) -> Units:
+    objective = suite.card(record.task).objective
+    if objective not in READERS:
+        raise BenchError(f"runs of the objective {objective!r} keep no test units")
+    return READERS[objective](suite, record, reading)
+
+
+def _text(suite: Suite, record: Record, reading: Reading) -> Units:
+    log_probs_N = kept_log_probs(suite, record, reading.split)
+    if log_probs_N is None:
+        log_probs_N = _made_again(suite, record, reading)
+    return token_blocks(log_probs_N, metric=record.metric, block_length=reading.block_length)
+
+
+def _made_again(suite: Suite, record: Record, reading: Reading) -> Floats:
+    if reading.missing == "leave":
+        raise BenchError(
+            f"per-token log-probabilities of the {reading.split} split were not kept here; "
+            "`--missing make` makes them again from the weights, or by fitting a baseline again"
+        )
+    if reading.say:
+        reading.say(
+            f"making the per-token log-probabilities of {record.id} again (the run took "
+            f"{record.cost.seconds:,.0f} s; --missing leave goes without)"
+        )
+    from bench.token_log_probs import token_log_probs  # torch is loaded only where it is needed
+
+    return token_log_probs(suite, record, reading.split)
+
+
+Reader = Callable[[Suite, Record, Reading], Units]
+READERS: dict[str, Reader] = {"language-model": _text}
+"""Objective -> how its runs are taken apart."""

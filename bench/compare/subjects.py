@@ -1,0 +1,172 @@
+"""Who is compared: runs and groups by name, and rows of a task's table by label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from bench.errors import BenchError, nearest
+from bench.record import Record
+from bench.suite import Suite
+from bench.table import task_table
+from bench.table.groups import base_label, group_records
+
+SEEDLESS = frozenset(("ngram", "cache", "maxent"))
+"""Models that come out the same whatever the seed."""
+
+Groups = dict[tuple[str, str], list[Record]]
+"""(task, `<model>-<digest>`) -> records of all seeds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """One run, or all seeds of one configuration."""
+
+    name: str
+    label: str
+    finished: tuple[Record, ...]
+    num_diverged: int
+
+    @property
+    def is_seedless(self) -> bool:
+        """Whether another seed would give the same value."""
+        return all(record.model in SEEDLESS for record in self.finished)
+
+    def values(self, split: str) -> list[float]:
+        """The metric on `split`, one value a run."""
+        return [record.metrics[split] for record in self.finished]
+
+
+def find_subjects(
+    suite: Suite, names: Sequence[str], *, task: str | None, split: str
+) -> tuple[list[Subject], list[str]]:
+    """The runs and groups that `names` stand for, and a note on each row that has none.
+
+    A name is that of a run or a group, its digest, or how it begins; with `task` also the label
+    of a row of that task's table, or a pattern of labels, which may stand for several. Raises
+    BenchError for unknown and ambiguous names and for what cannot be compared.
+    """
+    tasks = [suite.card(task).task] if task is not None else list(suite.card_paths())
+    groups: Groups = {}
+    for name in tasks:
+        for record in suite.records(name):
+            groups.setdefault((name, stem(record.id)), []).append(record)
+    found: list[Subject] = []
+    notes: list[str] = []
+    for name in names:
+        rows, missing = _by_label(suite, task, name, groups)
+        found += rows or [_subject(_by_name(name, groups, task))]
+        notes += [f"Not run: {label} (`bench reproduce` runs published rows)" for label in missing]
+    _check(suite, found, split)
+    return _tell_apart(found), notes
+
+
+def stem(run_id: str) -> str:
+    """`<model>-<digest>`: the run without its seed."""
+    return run_id.rpartition("-s")[0]
+
+
+def _by_label(
+    suite: Suite, task: str | None, pattern: str, groups: Groups
+) -> tuple[list[Subject], list[str]]:
+    """The rows of the task's table whose label fits `pattern`, and those that nothing measures."""
+    if task is None:
+        return [], []
+    rows = [
+        row
+        for row in task_table(suite, task).rows
+        if row.verdict != "bound" and fnmatchcase(row.label.casefold(), pattern.casefold())
+    ]
+    measured = {stem(row.records[0]): row.label for row in reversed(rows) if row.measured}
+    missing = [row.label for row in rows if not row.measured]
+    if missing and not measured:
+        raise BenchError(f"{pattern!r}: nothing has measured {', '.join(missing[:4])} yet")
+    found = [replace(_subject(groups[task, s]), label=label) for s, label in measured.items()]
+    return found[::-1], missing
+
+
+def _by_name(name: str, groups: Groups, task: str | None) -> list[Record]:
+    runs = {(t, record.id): [record] for (t, _), group in groups.items() for record in group}
+    attempts = (
+        {key: run for key, run in runs.items() if key[1] == name},
+        {key: group for key, group in groups.items() if name in (key[1], _digest(key[1]))},
+        {key: group for key, group in groups.items() if key[1].startswith(name.rstrip("-"))},
+        {key: run for key, run in runs.items() if key[1].startswith(name)},
+    )
+    matching = next((found for found in attempts if found and name), {})
+    if len(matching) > 1:
+        named = " or ".join(run_id for _, run_id in list(matching)[:4])
+        tasks = sorted({t for t, _ in matching})
+        more = "write more of it" if len(tasks) == 1 else f"add --task {' or --task '.join(tasks)}"
+        raise BenchError(f"{name!r} may be {named}: {more}")
+    if not matching:
+        where = f" of task {task!r}" if task is not None else ""
+        names = [s for _, s in groups]
+        hint = nearest(name, names) if names else "there are none yet"
+        hint += "" if task is not None else "; rows of a table are named with --task"
+        raise BenchError(f"no run or group {name!r}{where}, {hint} (see `bench list runs`)")
+    return next(iter(matching.values()))
+
+
+def _digest(stem: str) -> str:
+    return stem.rpartition("-")[2]
+
+
+def _subject(records: Sequence[Record]) -> Subject:
+    first, *others = records
+    return Subject(
+        name=stem(first.id) if others else first.id,
+        label=base_label(group_records(records)[0]),
+        finished=tuple(record for record in records if record.status == "finished"),
+        num_diverged=sum(record.status == "diverged" for record in records),
+    )
+
+
+def _tell_apart(subjects: list[Subject]) -> list[Subject]:
+    """Labels that occur twice get the name behind them."""
+    times = Counter(subject.label for subject in subjects)
+    return [
+        replace(subject, label=f"{subject.label} ({subject.name})")
+        if times[subject.label] > 1
+        else subject
+        for subject in subjects
+    ]
+
+
+def _check(suite: Suite, subjects: list[Subject], split: str) -> None:
+    """Refuse what measures different things, and what is there twice."""
+    for subject in subjects:
+        if not subject.finished:
+            raise BenchError(f"{subject.name} diverged: it has no value to compare")
+    records = [record for subject in subjects for record in subject.finished]
+    twice = [name for name, times in Counter(r.id for r in records).items() if times > 1]
+    if twice:
+        raise BenchError(f"run {twice[0]} is named twice: nothing can be compared with itself")
+    first = records[0]
+    for record in records:
+        if record.task != first.task:
+            raise BenchError(
+                f"{record.id} is of task {record.task!r}, {first.id} of {first.task!r}: "
+                "only runs of one task can be compared"
+            )
+        if record.signature != first.signature:
+            raise BenchError(
+                f"{record.id} measures {record.signature}, {first.id} measures {first.signature}: "
+                "only runs of one signature can be compared"
+            )
+        if record.data != first.data or _vocabulary(record) != _vocabulary(first):
+            raise BenchError(f"{record.id} and {first.id} were measured on different data")
+        if record.card_version != suite.card(record.task).version:
+            raise BenchError(
+                f"run {record.id} was made with version {record.card_version} of task "
+                f"{record.task!r}, the card's is another: run it again"
+            )
+        if split not in record.metrics:
+            raise BenchError(f"run {record.id} has no value on the {split} split")
+
+
+def _vocabulary(record: Record) -> object:
+    """What decides on a vocabulary beside the bytes of the files."""
+    return record.config.get("data", {}).get("minimum_count")

@@ -1,0 +1,161 @@
+"""Names of runs, groups and rows; what cannot be compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from compared_runs import add_run, compared, make_suite
+from synthetic_records import make_record
+
+from bench.baselines import BASELINES
+from bench.compare.subjects import SEEDLESS, Subject, find_subjects
+from bench.errors import BenchError
+from bench.record import Record, write_record
+from bench.suite import Suite, shipped_folder
+
+TEXT_N = -np.random.default_rng(0).exponential(4.0, 2000)
+
+
+def named(suite: Suite, *names: str, task: str | None = "toy") -> list[Subject]:
+    return find_subjects(suite, names, task=task, split="test")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "num_runs"),
+    [
+        ("scrn-namescrn-default-s2", 1),
+        ("scrn-namescrn-default", 3),
+        ("scrn-name", 3),
+        ("scrn-namescrn-default-", 3),
+        ("sc", 3),
+        ("ngram", 1),
+    ],
+)
+def test_a_name_is_a_run_or_all_its_seeds(toy: Suite, name: str, num_runs: int) -> None:
+    (subject,) = named(toy, name)
+    assert len(subject.finished) == num_runs
+    assert subject.name.endswith("-s2") == name.endswith("-s2")
+
+
+def test_a_digest_is_a_group() -> None:
+    shipped = Suite(folder=shipped_folder())
+    (subject,) = named(shipped, "f8b8b179", task=None)
+    assert subject.name == "lstm-f8b8b179"
+    assert len(subject.finished) == 3
+    assert subject.label == "lstm, hidden_size=100"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "models"),
+    [
+        ("scrn, hidden_size=100*", ["scrn"]),
+        ("SCRN, *", ["scrn"]),
+        ("*, hidden_size=100*", ["lstm", "ngram", "scrn", "srn"]),
+        ("s*", ["scrn", "srn"]),
+    ],
+)
+def test_a_pattern_is_every_row_that_fits(toy: Suite, pattern: str, models: list[str]) -> None:
+    found = named(toy, pattern, task="toy")
+    assert [subject.finished[0].model for subject in found] == models
+
+
+def test_published_rows_are_named_by_their_label_and_the_missing_are_told() -> None:
+    shipped = Suite(folder=shipped_folder())
+    found, notes = find_subjects(shipped, ["LSTM, *0 hidden"], task="ptb", split="test")
+    assert "LSTM, 100 hidden" in [subject.label for subject in found]
+    told = " ".join(notes)
+    assert all(f"LSTM, {size} hidden" in told for size in (50, 300))
+    with pytest.raises(BenchError, match=r"nothing has measured Mogrifier LSTM yet"):
+        named(shipped, "Mogrifier*", task="ptb")
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "message"),
+    [
+        ("scnr-namescrn-default", None, r"no run or group .*did you mean 'scrn-namescrn-default'"),
+        ("s", "toy", "'s' may be scrn-namescrn-default or srn-namesrn-default: write more of it"),
+        ("lstm, *", None, "rows of a table are named with --task"),
+        ("lstn", "toy", "no run or group 'lstn' of task 'toy'"),
+        ("scrn", "toyy", "unknown task 'toyy', did you mean 'toy'"),
+        ("", None, "no run or group ''"),
+    ],
+)
+def test_a_name_of_nothing_or_of_several(
+    toy: Suite, name: str, task: str | None, message: str
+) -> None:
+    with pytest.raises(BenchError, match=message):
+        named(toy, name, task=task)
+
+
+def test_one_name_in_two_tasks_asks_for_the_task(tmp_path: Path) -> None:
+    suite = make_suite(tmp_path)
+    for task in ("toy", "ptb"):
+        record = msgspec.structs.replace(make_record(50.0), task=task)
+        write_record(record, suite.record_path(task, record.id).parent)
+    with pytest.raises(BenchError, match="add --task ptb or --task toy"):
+        named(suite, "scrn-plain", task=None)
+    assert named(suite, "scrn-plain", task="toy")[0].finished[0].task == "toy"
+
+
+def test_equal_labels_get_their_names(toy: Suite) -> None:
+    first, second = named(toy, "srn-namesrn-default-s1", "srn-namesrn-default-s2")
+    assert first.label != second.label
+    assert first.name in first.label
+
+
+@pytest.mark.parametrize("names", [("srn", "srn"), ("srn", "srn-namesrn-default-s2")])
+def test_nothing_is_compared_with_itself(toy: Suite, names: tuple[str, str]) -> None:
+    with pytest.raises(BenchError, match="is named twice"):
+        named(toy, *names)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"signature": "perplexity|eval:dynamic"}, "only runs of one signature"),
+        ({"data": {"train.txt": "0"}}, "different data"),
+        ({"card_version": 2}, "made with version 2 of task 'toy'"),
+        ({"metrics": {"valid": 3.0}}, "no value on the test split"),
+        ({"status": "diverged", "metrics": {}}, "diverged: it has no value"),
+        ({"config": {"model": {"name": "gru"}, "data": {"minimum_count": 2}}}, "different data"),
+    ],
+)
+def test_what_measures_something_else_is_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    suite = make_suite(tmp_path)
+    add_run(suite, TEXT_N)
+    other: Record = msgspec.structs.replace(make_record(50.0, model={"name": "gru"}), **change)
+    write_record(other, suite.record_path("toy", other.id).parent)
+    with pytest.raises(BenchError, match=message):
+        compared(suite, "scrn", "gru")
+
+
+def test_two_tasks_are_refused(tmp_path: Path) -> None:
+    suite = make_suite(tmp_path)
+    add_run(suite, TEXT_N)
+    other = msgspec.structs.replace(make_record(50.0, model={"name": "gru"}), task="ptb")
+    write_record(other, suite.record_path("ptb", other.id).parent)
+    with pytest.raises(BenchError, match="only runs of one task can be compared"):
+        named(suite, "scrn-plain", "gru-namegru", task=None)
+
+
+def test_diverged_seeds_are_counted(tmp_path: Path) -> None:
+    suite = make_suite(tmp_path)
+    add_run(suite, TEXT_N, seed=1)
+    diverged = make_record(None, seed=2)
+    write_record(diverged, suite.record_path("toy", diverged.id).parent)
+    (measurement,) = compared(suite, "scrn").measurements
+    assert (measurement.measured.n, measurement.num_diverged) == (1, 1)
+
+
+def test_models_called_seedless_exist_and_draw_nothing() -> None:
+    assert set(BASELINES) >= SEEDLESS
+    for name in BASELINES:
+        path = BASELINES[name].partition(":")[0].replace(".", "/") + ".py"
+        source = (Path(__file__).parents[2] / path).read_text()
+        assert (name in SEEDLESS) == ("seed" not in source), name
