@@ -11,6 +11,8 @@ from bench.baselines import BASELINES
 from bench.cards import Card
 from bench.data.sources import status
 from bench.data.specification import TextSpec
+from bench.data.speech.folders import candidate_folders
+from bench.data.speech.specification import SpeechSpec
 from bench.models import MODELS
 from bench.record import Record
 from bench.suite import Suite
@@ -43,6 +45,10 @@ def runs(suite: Suite, task: str | None = None) -> str:
 
 def files(card: Card, path: Path | None = None) -> str:
     """Each file of a card: where it was looked for and what was found there; empty without any."""
+    if isinstance(card.corpus, SpeechSpec):
+        places = candidate_folders(card.corpus, path)
+        states = [(str(place), "there" if place.is_dir() else "missing") for place in places]
+        return aligned(("folder", "state"), states)
     if not isinstance(card.corpus, TextSpec):
         return f"{card.task} is generated and needs no file"
     rows = [

@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from bench.cards import Card
+    from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
 
 
 def data(
@@ -27,7 +31,8 @@ def data(
     task
         Name of a card; see `bench list tasks`.
     path
-        Folder with a corpus of your own, for the task `text`: counted, not verified.
+        Folder with a corpus of your own, for the task `text`: counted, not verified; of a speech
+        corpus the folder that holds it.
     fetch
         Download what is missing from the card's mirrors, checked before it is kept.
     suite
@@ -35,12 +40,16 @@ def data(
     """
     from bench.data.corpus import load_corpus
     from bench.data.specification import SyntheticTextSpec
+    from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
     from bench.listing import files
     from bench.suite import Suite
 
     card = Suite.at(suite).card(task)
     if found := files(card, path):
         print(found)
+    if isinstance(card.corpus, SpeechSpec | SyntheticSpeechSpec):
+        _speech(card, card.corpus, path=path, fetch=fetch)
+        return
     corpus = load_corpus(
         card.corpus,
         task=task,
@@ -54,6 +63,36 @@ def data(
     generated = isinstance(card.corpus, SyntheticTextSpec)
     checked = "generated" if generated else "counted" if path else "verified"
     print(f"{task}: {checked}; {len(corpus.vocabulary.symbols):,} types; tokens: {counts}")
+
+
+def _speech(
+    card: Card, spec: SpeechSpec | SyntheticSpeechSpec, *, path: Path | None, fetch: bool
+) -> None:
+    """Every bad utterance by name, then what there is; makes the features on the way."""
+    from bench.data.speech.prepared import prepare_speech
+    from bench.data.speech.problems import settle
+    from bench.data.speech.progress import shown
+    from bench.data.speech.specification import SpeechSpec
+    from bench.errors import BenchError
+
+    task = card.task
+    if fetch and isinstance(spec, SpeechSpec):
+        raise BenchError(f"{task} is not downloaded: get it from {spec.obtain}")
+    with shown(f"features of {task}", "live" if sys.stderr.isatty() else "plain") as progress:
+        data = prepare_speech(
+            spec, task=task, twin=card.twin, path=path, on_bad="skip", progress=progress
+        )
+    for problem in data.skipped:
+        print(problem)
+    settle(data.skipped, "refuse", task=task)
+    splits = ", ".join(
+        f"{name} {len(split):,} ({sum(map(len, split.labels)):,} phones)"
+        for name, split in data.splits.items()
+    )
+    checked = "generated"
+    if isinstance(spec, SpeechSpec):
+        checked = "verified" if spec.samples_sha256 else "counted"
+    print(f"{task}: {checked}; {len(data.corpus.labels)} labels; utterances: {splits}")
 
 
 def _progress() -> Callable[[str, int, int | None], None]:

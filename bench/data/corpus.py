@@ -8,6 +8,7 @@ import msgspec
 
 from bench.data.sources import Download, Progress, locate
 from bench.data.specification import CorpusSpec, SyntheticTextSpec, TextSpec
+from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
 from bench.data.synthetic_text import generate
 from bench.data.text import TextCorpus, load_text
 from bench.errors import BenchError
@@ -30,6 +31,8 @@ def load_corpus(
     become the unknown symbol, for corpora of the user's own. Raises BenchError as `locate` and
     `load_text` do.
     """
+    if isinstance(spec, SpeechSpec | SyntheticSpeechSpec):
+        raise BenchError(f"{task} is speech and cannot be read as text: choose a text task")
     if isinstance(spec, SyntheticTextSpec):
         if path is not None:
             raise BenchError(f"{task} is generated and reads no files: leave out --data.path")

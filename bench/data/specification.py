@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
 from bench.structs import Frozen
 
 SPLITS = ("train", "valid", "test")
@@ -155,7 +156,7 @@ class SyntheticTextSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag
             raise ValueError("every split needs at least one token")
 
 
-CorpusSpec = TextSpec | SyntheticTextSpec
+CorpusSpec = TextSpec | SyntheticTextSpec | SpeechSpec | SyntheticSpeechSpec
 
 
 def check_digests(digests: dict[str, str | None]) -> None:

@@ -1,0 +1,1 @@
+"""Speech: recordings become features. Nothing is imported here, so that cards stay fast."""
