@@ -28,7 +28,11 @@ Groups = list[tuple[slice, slice]]
 
 
 class ClassSoftmax(OutputLayer):
-    """Two levels, classes of equal unigram mass; `num_classes` 0 means sqrt(V) / 2, the fastest."""
+    """Two levels, classes of equal unigram mass; `num_classes` 0 means sqrt(V) / 2, the fastest.
+
+    Always in float32, whatever `products`: the matrices are small and of new shapes every step, and
+    oneDNN's bfloat16 prepares a kernel for each, which takes three times as long as a whole step.
+    """
 
     def __init__(
         self,
@@ -39,16 +43,18 @@ class ClassSoftmax(OutputLayer):
         output_bias: Literal["unigram", "zero"] = "unigram",
         products: Products = "float32",
     ) -> None:
-        super().__init__(hidden_size, counts_V, products)
+        del products
+        super().__init__(hidden_size, counts_V, "float32")
         self.bounds = class_bounds(counts_V, num_classes or max(1, math.isqrt(len(counts_V)) // 2))
-        sizes_C = torch.tensor([end - begin for begin, end in self.bounds])
-        class_V = torch.repeat_interleave(torch.arange(len(sizes_C)), sizes_C)
-        counts_C = torch.zeros(len(sizes_C), dtype=torch.int64).index_add_(0, class_V, counts_V)
-        first_C = torch.tensor([begin for begin, _ in self.bounds])
+        place = counts_V.device  # not the default one, on which weights are only counted (meta)
+        sizes_C = torch.tensor([end - begin for begin, end in self.bounds], device=place)
+        class_V = torch.repeat_interleave(torch.arange(len(sizes_C), device=place), sizes_C)
+        counts_C = torch.zeros_like(sizes_C).index_add_(0, class_V, counts_V)
+        first_C = torch.tensor([begin for begin, _ in self.bounds], device=place)
         self.class_V: Tensor
         self.register_buffer("class_V", class_V, persistent=False)
         self.within_V: Tensor
-        within_V = torch.arange(len(counts_V)) - first_C[class_V]
+        within_V = torch.arange(len(counts_V), device=place) - first_C[class_V]
         self.register_buffer("within_V", within_V, persistent=False)
         self.class_weight = initial_weight(len(sizes_C), hidden_size)
         self.class_bias = nn.Parameter(initial_bias(counts_C + sizes_C - 1, output_bias))
