@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bench.data.specification import CorpusSpec
+from bench.data.specification import CorpusSpec, SyntheticTextSpec, TextSpec
 from bench.errors import BenchError
 from bench.structs import Frozen, to_struct
 from bench.yaml import read_yaml
@@ -28,6 +28,7 @@ class Card(Frozen, frozen=True, kw_only=True):
     version: int
     """Raised when a change of the card changes numbers; part of every run's name."""
     objective: str
+    """What a model is trained for unless the caller chooses one of `objectives`."""
     description: str
     metric: Metric
     protocol: str
@@ -36,12 +37,25 @@ class Card(Frozen, frozen=True, kw_only=True):
     """Key in `results/references.bib`."""
     twin: str | None = None
     """The embedded task that needs no files."""
+    objectives: tuple[str, ...] = ()
+    """Others that the task may be trained by."""
     recipes: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
-    """`default` for every model, then by model or under a name of its own."""
+    """`default` for every model, then by objective, by model or under a name of its own."""
+
+    @property
+    def kind(self) -> Literal["text", "speech"]:
+        """What the corpus is made of."""
+        return "text" if isinstance(self.corpus, TextSpec | SyntheticTextSpec) else "speech"
 
     def recipe(self, name: str) -> dict[str, Any]:
         """The settings of the recipe `name`, empty when the card has none of that name."""
         return self.recipes.get(name, {})
+
+
+def require_text(card: Card, verb: str) -> None:
+    """Refuse a task that is not text, for a verb that reads text only."""
+    if card.kind != "text":
+        raise BenchError(f"{card.task} is {card.kind}: `bench {verb}` reads text tasks only")
 
 
 def read_card(path: Path) -> Card:

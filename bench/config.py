@@ -29,6 +29,8 @@ class DataConfig(Frozen, frozen=True, kw_only=True):
     """Words seen less often in training become <unk>, for the task `text`."""
     download: Literal["never", "missing"] = "never"
     """Fetch files that are missing from the card's mirrors."""
+    on_bad: Literal["refuse", "skip"] = "refuse"
+    """Of speech: refuse a corpus with recordings that cannot be used, or leave these out."""
 
 
 class OptimConfig(Frozen, frozen=True, kw_only=True):
@@ -94,12 +96,13 @@ class RunConfig(Frozen, frozen=True, kw_only=True):
     model: dict[str, Scalar]
     """`name` and the options of the architecture or baseline, all of them."""
     objective: dict[str, Scalar] = msgspec.field(default_factory=dict)
-    """The options of the task's objective, all of them."""
+    """The options of the objective, all of them, and its `name` where it is not the card's."""
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
     trainer: TrainerConfig = TrainerConfig()
     init: dict[str, str] = msgspec.field(default_factory=dict)
-    """Weights to begin with: part of the network (`model` is all of it) -> run of this task."""
+    """Weights to begin with: part of the network (`model` is all of it) -> run of this task, or
+    `recipe:NAME` for the run of that recipe with this seed."""
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 1
 
 

@@ -16,15 +16,21 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from bench.cards import require_text
 from bench.config import Scalar
-from bench.data.text import TextCorpus
+from bench.data.corpus import Corpus, as_text
 from bench.errors import BenchError
 from bench.finished import FinishedRun, find_run, is_evaluation, load_objective
 from bench.log_probs import write_log_probs
 from bench.models import MODELS
 from bench.objectives.evaluation_modes import GRIDS, OPTIONS, Grid, Mode, choose, score
 from bench.objectives.language_model import LanguageModel
-from bench.objectives.text_metric import metric_value, text_signature
+from bench.objectives.text_metric import (
+    bound_value,
+    metric_name,
+    metric_value,
+    text_signature,
+)
 from bench.outcome import Outcome
 from bench.provenance import peak_memory_bytes
 from bench.record import Cost, Record
@@ -53,6 +59,7 @@ def evaluate_run(
     Raises BenchError for a run without weights and for options that the mode does not have.
     """
     base = find_run(suite, run_id)
+    require_text(base.resolved.card, "evaluate")
     if base.record.model not in MODELS or is_evaluation(base.record):
         raise BenchError(f"run {base.id} has no weights of its own: name a trained run")
     grid = make_grid(mode, settings, others)
@@ -100,13 +107,14 @@ class Evaluating:
     def __call__(
         self,
         resolved: Resolved,
-        corpus: TextCorpus,
+        corpus: Corpus,
         folder: Path,
         *,
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
         begun = time.perf_counter()
+        corpus = as_text(corpus, task=resolved.card.task)
         model = load_objective(self.base, corpus)
         if not isinstance(model, LanguageModel):
             raise BenchError(f"run {self.base.id} is no language model: nothing to adapt to")
@@ -121,8 +129,9 @@ class Evaluating:
         tracker.log({f"final/{split}": value for split, value in metrics.items()}, step=0)
         return Outcome(
             metrics=metrics,
+            metric=metric_name(corpus),
             signature=text_signature(corpus, evaluation=self.mode),
-            metric_value=model.metric_value,
+            bound=bound_value(corpus),
             cost=Cost(
                 num_parameters=self.base.record.cost.num_parameters,
                 seconds=round(time.perf_counter() - begun, 1),

@@ -18,7 +18,7 @@ def learning_curves(card: Card, records: list[Record], path: Path) -> None:
     drawn = [record for record in records if record.curve]
     if not drawn:
         raise BenchError(f"{card.task} has no finished run with a learning curve: bench run first")
-    figure, axes = _new_figure()
+    figure, [[axes]] = new_figure()
     models = sorted({record.model for record in drawn})
     for record in sorted(drawn, key=lambda record: (record.model, record.id)):
         epochs = [point.epoch for point in record.curve]
@@ -36,24 +36,22 @@ def learning_curves(card: Card, records: list[Record], path: Path) -> None:
     bounds = {record.bound for record in drawn if record.bound is not None}
     for bound in bounds:
         axes.axhline(bound, color="0.4", linestyle=":", linewidth=1, label="best possible (test)")
-    axes.set_yscale("log")
-    for axis_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        axis_formatter("{x:g}")
+    log_scale(axes.yaxis, axes.set_yscale)
     axes.set_xlabel("epoch")
     axes.set_ylabel(f"validation {card.metric.name}")
     axes.set_title(card.title, fontsize=10, loc="left")
     axes.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(
-        path, dpi=150, bbox_inches="tight", metadata={} if path.suffix == ".png" else None
-    )
+    save_figure(figure, path)
 
 
 def _first(records: list[Record], model: str) -> Record:
     return min((record for record in records if record.model == model), key=lambda r: r.id)
 
 
-def _new_figure() -> tuple[Any, Any]:
+def new_figure(
+    *, num_rows: int = 1, num_columns: int = 1, width: float = 6.4, height: float = 3.6
+) -> tuple[Any, list[list[Any]]]:
+    """A figure of this suite's looks and its axes, row by row; sizes in inches."""
     try:
         import matplotlib
     except ImportError:
@@ -61,9 +59,25 @@ def _new_figure() -> tuple[Any, Any]:
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 3.6))
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="0.9", linewidth=0.8)
-    axes.set_axisbelow(True)
-    return figure, axes
+    figure = Figure(figsize=(width, height), layout="tight" if num_rows * num_columns > 1 else None)
+    grid = figure.subplots(num_rows, num_columns, squeeze=False)
+    for axes in grid.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="0.9", linewidth=0.8)
+        axes.set_axisbelow(True)
+    return figure, [list(row) for row in grid]
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write the picture; the format follows from the name of `path`: .png, .svg or .pdf."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(
+        path, dpi=150, bbox_inches="tight", metadata={} if path.suffix == ".png" else None
+    )
+
+
+def log_scale(axis: Any, set_scale: Any) -> None:
+    """A logarithmic axis with plain numbers at its ticks."""
+    set_scale("log")
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("{x:g}")

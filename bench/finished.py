@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.config import RunConfig, choices
-from bench.data.text import TextCorpus
+from bench.data.corpus import Corpus
 from bench.errors import BenchError, nearest
 from bench.models import MODELS
 from bench.objectives import objective_class
@@ -79,10 +79,10 @@ def is_evaluation(record: Record) -> bool:
     return "evaluation" in record.config.get("objective", {})
 
 
-def load_objective(finished: FinishedRun, corpus: TextCorpus) -> Objective:
+def load_objective(finished: FinishedRun, corpus: Corpus) -> Objective:
     """The trained objective, in evaluation mode; BenchError where its weights are gone."""
     require_weights(finished)
-    kind = objective_class(finished.resolved.card.objective)
+    kind = objective_class(finished.resolved.objective)
     objective = kind(finished.resolved.config, corpus)
     objective.load_state_dict(load_weights(finished.folder))
     return objective.eval()

@@ -17,11 +17,12 @@ import numpy as np
 
 from bench.baselines.cache import HALF_LIVES, cache_experts
 from bench.baselines.mix import fit_mixture, mix
-from bench.data.text import Ids, TextCorpus
+from bench.data.corpus import Corpus, as_text
+from bench.data.text import Ids
 from bench.errors import BenchError
 from bench.finished import FinishedRun
 from bench.log_probs import Floats, write_log_probs
-from bench.objectives.text_metric import metric_value
+from bench.objectives.text_metric import bound_value, metric_name, metric_value
 from bench.outcome import Outcome
 from bench.provenance import peak_memory_bytes
 from bench.record import Cost
@@ -45,13 +46,14 @@ class Mixing:
     def __call__(
         self,
         resolved: Resolved,
-        corpus: TextCorpus,
+        corpus: Corpus,
         folder: Path,
         *,
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
         begun = time.perf_counter()
+        corpus = as_text(corpus, task=resolved.card.task)
         log_probs = {split: self._read(split, corpus.splits[split]) for split in SPLITS}
         decays = choose_decays(resolved, corpus.splits["valid"], log_probs["valid"])
         metrics: dict[str, float] = {}
@@ -71,8 +73,9 @@ class Mixing:
         parameters = sum(component.record.cost.num_parameters for component in self.components)
         return Outcome(
             metrics=metrics,
+            metric=metric_name(corpus),
             signature=self.components[0].record.signature,
-            metric_value=lambda nats: metric_value(corpus, nats),
+            bound=bound_value(corpus),
             cost=Cost(
                 num_parameters=parameters + len(weights) + len(decays),
                 seconds=round(time.perf_counter() - begun, 1),

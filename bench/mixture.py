@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from bench.baselines import BASELINES
+from bench.cards import require_text
 from bench.config import RunConfig, Scalar, choices
 from bench.errors import BenchError
 from bench.finished import FinishedRun, find_run
@@ -50,6 +51,7 @@ def mix_runs(
     `cache` adds unigram caches of these decays; `auto` chooses one on validation. Raises BenchError
     for components that differ in signature, data or number of tokens.
     """
+    require_text(suite.card(task), "mix")
     found = [find_run(suite, run_id, task=task) for run_id in run_ids]
     components = sorted(found, key=lambda component: component.id)
     check_components(components, cache)

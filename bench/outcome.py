@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.record import Cost, Divergence, Point
@@ -13,11 +12,14 @@ class Outcome:
     """The numbers of one run, before anything about the machine is added."""
 
     metrics: dict[str, float]
+    metric: str
     signature: str
-    metric_value: Callable[[float], float]
-    """From a mean loss in nats to the task's metric."""
+    bound: float | None = None
+    """The best possible value on the test split, where the distribution is known."""
     cost: Cost
     curve: list[Point] = field(default_factory=list)
     divergence: Divergence | None = None
+    pruned: bool = False
+    """Whether a sweep ended it before its time."""
     products: str = "float32"
     extra: dict[str, float] = field(default_factory=dict)

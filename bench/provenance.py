@@ -91,3 +91,16 @@ def peak_memory_bytes() -> int:
         return int(torch.cuda.max_memory_allocated())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def forget_peak_memory() -> None:
+    """Let `peak_memory_bytes` count from now, where a process carries out several runs."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    if sys.platform == "linux":
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # the peak of the resident set
+        except OSError:
+            return

@@ -8,6 +8,7 @@
         protocol: same                 # or what differs from the card's protocol
         verified: lecture              # where the number was read, see `Verified`
         match: {model: scrn, model.hidden_size: 100, model.context_size: 40}
+        recipe: scrn                   # optional: what `bench reproduce` trains it by
 
 A run whose configuration contains `match` measures the row. `match: null` says that nothing
 does, and `why` says why; `why` may also stand beside a `match` that has not been run.
@@ -46,11 +47,14 @@ class PublishedRow(Frozen, frozen=True, kw_only=True):
     verified: Verified
     match: dict[str, Any] | None
     """Dotted keys of a run's configuration -> values."""
+    recipe: str | None = None
+    """The card's recipe under `match`, where it is not that of the model; of a mixture, that of
+    its component of the recipe's model."""
     why: str | None = None
     """Why nothing is measured."""
 
     def __post_init__(self) -> None:
-        for name in ("label", "cite", "where", "protocol", "why"):
+        for name in ("label", "cite", "where", "protocol", "recipe", "why"):
             text = getattr(self, name)
             if text is not None and not text.strip():
                 raise ValueError(f"{name} is empty")
@@ -65,6 +69,8 @@ class PublishedRow(Frozen, frozen=True, kw_only=True):
             raise ValueError("match: null needs a why that says why nothing is measured")
         if self.match is not None:
             _check_match(self.match)
+        elif self.recipe is not None:
+            raise ValueError("recipe: a row without a match is not run, leave it out")
 
 
 def read_published(path: Path) -> list[PublishedRow]:

@@ -11,16 +11,23 @@ import msgspec
 
 from bench.errors import BenchError
 
+Shelf = Literal["runs", "trials"]
+"""Runs are measured on test, once; a sweep's trials are not. Tables read runs only."""
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+
+class Point(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One validation on the learning curve."""
 
     epoch: int
     step: int
-    train: float
-    """Metric on the training text of this epoch, dropout on."""
+    train: float | None
+    """Metric on the training data of this epoch, dropout on; None where it is not a function of the
+    loss and would take a decoding."""
     valid: float
     lr: float
+    loss_train: float | None = None
+    """Mean loss in nats, where the metric does not tell it."""
+    loss_valid: float | None = None
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +45,10 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     num_parameters: int
     flops_per_token: int | None = None
     """Forward and backward, matrix products only, by formula."""
+    flops: int | None = None
+    """The same over all training, as far as it went."""
+    unit: Literal["token", "frame", "label"] = "token"
+    """What these figures call a token."""
     seconds: float
     """Training and validation, all sittings of a resumed run together."""
     tokens_per_sec: float | None = None
@@ -66,12 +77,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     task: str
     card_version: int
     seed: int
-    status: Literal["finished", "diverged"]
+    status: Literal["finished", "diverged", "pruned"]
+    """pruned: a trial that its sweep ended early."""
     metric: str
     signature: str
     """What exactly the number is: unit, text, protocol. Two signatures never share a column."""
     metrics: dict[str, float]
-    """Split -> value; empty when the run diverged."""
+    """Split -> value; empty when the run diverged, without `test` for a trial."""
     bound: float | None = None
     """The best possible value on the test split, where the distribution is known."""
     config: dict[str, Any]

@@ -35,6 +35,11 @@ class Resolved:
     set_by_caller: list[str]
 
     @property
+    def objective(self) -> str:
+        """The objective's name: the caller's, else the card's."""
+        return str(self.config.objective.get("name", self.card.objective))
+
+    @property
     def digest(self) -> str:
         """The configuration's name, whatever the seed."""
         return digest(self.choices, self.card.version)
@@ -50,6 +55,7 @@ def resolve(
     task: str,
     *,
     model: str | None = None,
+    objective: str | None = None,
     recipe: str | None = None,
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -59,19 +65,41 @@ def resolve(
     `overrides` is a tree such as `{"optim": {"lr": "0.5"}}`; text is read as the type of its key.
     Raises BenchError naming the source, the key and the nearest right one.
     """
-    card = suite.card(task)
+    return resolve_card(
+        suite.card(task),
+        model=model,
+        objective=objective,
+        recipe=recipe,
+        file=file,
+        overrides=overrides,
+    )
+
+
+def resolve_card(
+    card: Card,
+    *,
+    model: str | None = None,
+    objective: str | None = None,
+    recipe: str | None = None,
+    file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Resolved:
+    """The same for the task of `card`."""
+    task = card.task
     from_file = _canonical(read_yaml(file)) if file else {}
     if file and from_file.pop("task", task) != task:
         raise BenchError(f"{file}: task is not {task!r}: name the task once, by --task")
     from_caller = _canonical(overrides or {})
     if model is not None:
         from_caller = merge(from_caller, {"model": {"name": model}})
+    if objective is not None:
+        from_caller = merge(from_caller, {"objective": {"name": objective}})
     if recipe is not None and recipe not in card.recipes:
         raise BenchError(f"task {task!r} has no recipe {recipe!r}, {nearest(recipe, card.recipes)}")
     named = card.recipe(recipe) if recipe is not None else {}
-    asked = merge(card.recipe("default"), named, from_file, from_caller).get("model", {})
-    name = _model_name(asked, task)
-    of_card = merge(card.recipe("default"), named if recipe else card.recipe(name))
+    asked = merge(card.recipe("default"), named, from_file, from_caller)
+    name = _model_name(asked.get("model", {}), task)
+    of_card = _of_card(card, named if recipe else card.recipe(name), _objective_name(card, asked))
     _check_layers(card, {f"tasks/{task}.yaml": of_card, str(file): from_file}, from_caller)
     tree = merge(of_card, from_file, from_caller)
     config, defaults = _complete(card, name, tree, {*from_file, *from_caller})
@@ -85,10 +113,11 @@ def resolve(
 
 
 def _canonical(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Dashes to underscores, and `model: scrn` spelled out."""
+    """Dashes to underscores; `model: scrn` and `objective: ctc` spelled out."""
     result = _underscored(tree)
-    if isinstance(result.get("model"), str):
-        result["model"] = {"name": result["model"]}
+    for group in ("model", "objective"):
+        if isinstance(result.get(group), str):
+            result[group] = {"name": result[group]}
     return result
 
 
@@ -111,6 +140,33 @@ def _model_name(model: Any, task: str) -> str:
     return str(name)
 
 
+def _objective_name(card: Card, asked: Mapping[str, Any]) -> str:
+    allowed = [card.objective, *card.objectives]
+    options = asked.get("objective", {})
+    name = str(options.get("name", card.objective) if isinstance(options, Mapping) else options)
+    if name not in allowed:
+        hint = nearest(name, allowed) if len(allowed) > 1 else "leave it out"
+        raise BenchError(
+            f"task {card.task!r} is not trained by objective {name!r}, but by "
+            f"{' or '.join(allowed)}: {hint}"
+        )
+    return name
+
+
+def _of_card(card: Card, chosen: Mapping[str, Any], objective: str) -> dict[str, Any]:
+    """The card's settings: `default`, the objective's recipe, then the chosen one.
+
+    What a recipe says of its objective belongs to the one that it names, or the card's, and is
+    left out where another one is trained.
+    """
+    layers: list[Mapping[str, Any]] = []
+    for layer in (card.recipe("default"), card.recipe(objective), chosen):
+        if layer.get("objective", {}).get("name", card.objective) != objective:
+            layer = {key: value for key, value in layer.items() if key != "objective"}
+        layers.append(layer)
+    return merge(*layers)
+
+
 def _check_layers(card: Card, files: Mapping[str, dict[str, Any]], caller: dict[str, Any]) -> None:
     """Every layer on its own, so that an error names the layer that holds the fault."""
     for where, layer in {**files, "command line": caller}.items():
@@ -123,7 +179,7 @@ def _complete(
     """The configuration with every option in place, and what it would be by default."""
     options = {key: value for key, value in tree.get("model", {}).items() if key != "name"}
     if name in BASELINES:
-        parts, usual = _of_baseline(name, options, tree, asked)
+        parts, usual = _of_baseline(card, name, options, tree, asked)
     else:
         parts, usual = _of_recurrence(card, name, options, tree)
     config = to_struct({**parts, "task": card.task}, RunConfig, where="configuration")
@@ -132,10 +188,12 @@ def _complete(
 
 
 def _of_baseline(
-    name: str, options: dict[str, Any], tree: dict[str, Any], asked: set[str]
+    card: Card, name: str, options: dict[str, Any], tree: dict[str, Any], asked: set[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     from bench.baselines import resolve_options
 
+    if card.kind != "text":
+        raise BenchError(f"the baseline {name!r} reads text, {card.task} is {card.kind}")
     for group in ("objective", "optim", "trainer", "init"):
         if group in asked:
             raise BenchError(f"{group}: the baseline {name!r} is not trained, leave it out")
@@ -151,11 +209,14 @@ def _of_recurrence(
     from bench.models import resolve_options
     from bench.objectives import objective_options
 
-    kind = objective_options(card.objective)
+    objective_name = _objective_name(card, tree)
+    kind = objective_options(objective_name)
     model = msgspec.structs.asdict(resolve_options(name, options))
     usual = msgspec.structs.asdict(resolve_options(name, {}))
     where = f"task {card.task!r}"
-    objective = to_struct(tree.get("objective", {}), kind, where=where, prefix="objective.")
+    given = {key: value for key, value in tree.get("objective", {}).items() if key != "name"}
+    objective = to_struct(given, kind, where=where, prefix="objective.")
     parts = {**tree, "model": {"name": name, **model}}
-    parts["objective"] = msgspec.structs.asdict(objective)
+    named = {} if objective_name == card.objective else {"name": objective_name}
+    parts["objective"] = {**named, **msgspec.structs.asdict(objective)}
     return parts, {"model": usual, "objective": msgspec.structs.asdict(kind())}

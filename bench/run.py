@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -16,16 +17,16 @@ from filelock import FileLock, Timeout
 
 from bench.baselines import BASELINES
 from bench.baselines.counting import count
-from bench.data.corpus import load_corpus
-from bench.data.text import TextCorpus
+from bench.data.corpus import Corpus, load_corpus
 from bench.errors import BenchError
 from bench.outcome import Outcome
 from bench.provenance import provenance
-from bench.record import Record, read_record, write_record
+from bench.record import Record, Shelf, read_record, write_record
 from bench.resolve import Resolved
 from bench.suite import Suite
 from bench.track import Kind, Tracker, make_tracker
 from bench.training.progress import Style
+from bench.training.report import PrunedError, Report
 from bench.training.train import train
 
 
@@ -49,7 +50,7 @@ class Work(Protocol):
     def __call__(
         self,
         resolved: Resolved,
-        corpus: TextCorpus,
+        corpus: Corpus,
         folder: Path,
         *,
         style: Style,
@@ -62,26 +63,81 @@ def run(
 ) -> Record:
     """Carry out one configuration, or return its record when it has been carried out before.
 
-    An interrupted run goes on from its last checkpoint. A second process with the same
-    configuration waits for the first and returns its record. `work` is training or counting, as
-    the model asks, unless given.
+    An interrupted run goes on from its last checkpoint, and so does what a sweep's trial has
+    begun. A second process with the same configuration waits for the first and returns its
+    record. `work` is training or counting, as the model asks, unless given.
     """
-    manners = manners or Manners()
+    path = suite.record_path(resolved.card.task, resolved.run_id)
+
+    def known() -> Record | None:
+        return read_record(path) if path.exists() else None
+
+    return _once(
+        resolved, suite, manners or Manners(), known, work=work or learning(resolved), shelf="runs"
+    )
+
+
+def run_trial(
+    resolved: Resolved, suite: Suite, manners: Manners | None = None, *, report: Report
+) -> Record:
+    """Carry out one configuration as a trial: trained and validated, never measured on test.
+
+    `report` is told of every validation, also where a run or a trial of the same configuration
+    has been carried out before, and may end the trial. `run` with the same configuration has
+    only the measuring left to do.
+    """
     task, run_id = resolved.card.task, resolved.run_id
-    path = suite.record_path(task, run_id)
-    folder = suite.artifacts(task, run_id)
-    if path.exists() and not manners.again:
-        return read_record(path)
+    whole, path = suite.record_path(task, run_id), suite.record_path(task, run_id, "trials")
+
+    def known() -> Record | None:
+        for place in (whole, path):
+            if place.exists() and _is_settled(record := read_record(place), report):
+                return record
+        return None
+
+    work = learning(resolved, report=report)
+    return _once(resolved, suite, manners or Manners(), known, work=work, shelf="trials")
+
+
+def _is_settled(record: Record, report: Report) -> bool:
+    """Tell a record's validations; whether it is the end, for this sweep, of its training.
+
+    What another sweep pruned goes on from its checkpoint unless this one prunes it, too.
+    """
+    for point in record.curve:
+        try:
+            report(point.epoch, point.valid)
+        except PrunedError:
+            if record.status == "pruned":
+                return True
+    return record.status != "pruned"
+
+
+def _once(
+    resolved: Resolved,
+    suite: Suite,
+    manners: Manners,
+    known: Callable[[], Record | None],
+    *,
+    work: Work,
+    shelf: Shelf,
+) -> Record:
+    """What is `known` of the configuration; where that is nothing, what `work` makes of it."""
+    task, run_id = resolved.card.task, resolved.run_id
+    path, folder = suite.record_path(task, run_id, shelf), suite.artifacts(task, run_id)
+    if not manners.again and (record := known()):
+        return record
     for place in (path.parent, folder):
         _check_writable(place)
     with _held(folder / ".lock", manners, run_id):
         if manners.again:
-            path.unlink(missing_ok=True)
+            for each in (path, suite.record_path(task, run_id, "trials")):
+                each.unlink(missing_ok=True)
             _empty(folder)
-        if path.exists():
-            return read_record(path)
+        if record := known():
+            return record
         started = _now(folder)
-        record = _carry_out(resolved, folder, started, manners, work or learning(resolved))
+        record = _carry_out(resolved, folder, started, manners, work, shelf)
         write_record(record, path.parent)
         return record
 
@@ -122,13 +178,18 @@ def _now(folder: Path) -> str:
     return stamp.read_text()
 
 
-def learning(resolved: Resolved) -> Work:
-    """How the model learns: by counting or by gradient."""
-    return count if resolved.config.model["name"] in BASELINES else train
+def learning(resolved: Resolved, *, report: Report | None = None) -> Work:
+    """How the model learns, by counting or by gradient; on validation alone with a `report`."""
+    is_counting = resolved.config.model["name"] in BASELINES
+    if report is None:
+        return count if is_counting else train
+    if is_counting:
+        return functools.partial(count, splits=("valid",))
+    return functools.partial(train, splits=("valid",), report=report)
 
 
-def corpus_of(resolved: Resolved) -> TextCorpus:
-    """The corpus that a configuration names."""
+def corpus_of(resolved: Resolved, *, style: Style = "quiet") -> Corpus:
+    """The corpus that a configuration names; `style` shows the making of features."""
     card, data = resolved.card, resolved.config.data
     return load_corpus(
         card.corpus,
@@ -137,27 +198,32 @@ def corpus_of(resolved: Resolved) -> TextCorpus:
         path=Path(data.path) if data.path else None,
         minimum_count=data.minimum_count,
         download=data.download,
+        on_bad=data.on_bad,
+        style=style,
     )
 
 
 def _carry_out(
-    resolved: Resolved, folder: Path, started: str, manners: Manners, work: Work
+    resolved: Resolved, folder: Path, started: str, manners: Manners, work: Work, shelf: Shelf
 ) -> Record:
     config, card = resolved.config, resolved.card
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
-    corpus = corpus_of(resolved)
+    corpus = corpus_of(resolved, style=manners.style)
     tracker = make_tracker(manners.track, resolved, folder, group=manners.group, tags=manners.tags)
     made_by = provenance()  # before the work: the checkout may move on while a run goes on
-    outcome = work(resolved, corpus, folder, style=manners.style, tracker=tracker)
-    bound = (corpus.bound_nats or {}).get("test")
+    try:
+        outcome = work(resolved, corpus, folder, style=manners.style, tracker=tracker)
+    except BaseException:
+        tracker.abandon()
+        raise
     record = Record(
         id=resolved.run_id,
         task=card.task,
         card_version=card.version,
         seed=config.seed,
-        metric=card.metric.name,
-        bound=None if bound is None else outcome.metric_value(bound),
+        metric=outcome.metric,
+        bound=outcome.bound if shelf == "runs" else None,
         config=msgspec.to_builtins(config),
         digest=resolved.digest,
         set_by_caller=resolved.set_by_caller,
@@ -166,7 +232,7 @@ def _carry_out(
         provenance=msgspec.structs.replace(made_by, products=outcome.products),
         started=started,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        status="diverged" if outcome.divergence else "finished",
+        status="diverged" if outcome.divergence else "pruned" if outcome.pruned else "finished",
         signature=outcome.signature,
         metrics=outcome.metrics,
         curve=outcome.curve,

@@ -5,7 +5,9 @@ the root of a checkout or inside the installed package. A working folder, the cu
 `--suite` names another, may add cards and takes what is measured:
 
     <folder>/tasks/*.yaml                    further cards
+    <folder>/sweeps/*.yaml                   further sweeps
     <folder>/results/<task>/runs/*.json      records
+    <folder>/results/<task>/trials/*.json    records of a sweep's trials, which never saw the test
     <folder>/artifacts/<task>/<run>/         checkpoints and other heavy output
 """
 
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from bench.cards import Card, read_card
 from bench.errors import BenchError, nearest
-from bench.record import Record, read_record
+from bench.record import Record, Shelf, read_record
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -49,10 +51,26 @@ class Suite:
 
     def card_paths(self) -> dict[str, Path]:
         """Task -> card; a card of the working folder hides a shipped one of the same name."""
+        return self._paths("tasks")
+
+    def sweep_paths(self) -> dict[str, Path]:
+        """Name -> sweep file; one of the working folder hides a shipped one of the same name."""
+        return self._paths("sweeps")
+
+    def _paths(self, kind: str) -> dict[str, Path]:
         found: dict[str, Path] = {}
         for folder in reversed(self.folders):
-            found.update({path.stem: path for path in sorted(folder.glob("tasks/*.yaml"))})
+            found.update({path.stem: path for path in sorted(folder.glob(f"{kind}/*.yaml"))})
         return dict(sorted(found.items()))
+
+    def sweep_path(self, name: str) -> Path:
+        """The sweep file that `name` is the path of, or that is called so without its ending."""
+        if Path(name).suffix in (".yaml", ".yml"):
+            return Path(name)
+        paths = self.sweep_paths()
+        if name not in paths:
+            raise BenchError(f"unknown sweep {name!r}, {nearest(name, paths)}")
+        return paths[name]
 
     def card(self, task: str) -> Card:
         """The card of `task`, or an error that names the nearest one."""
@@ -73,9 +91,13 @@ class Suite:
                 return path
         return None
 
-    def record_path(self, task: str, run_id: str) -> Path:
-        """Where the record of a run is written."""
-        return self.folder / "results" / task / "runs" / f"{run_id}.json"
+    def sweep_result_path(self, task: str, name: str) -> Path:
+        """Where the result of a sweep is written; its tables and pictures lie beside it."""
+        return self.folder / "results" / task / "sweeps" / f"{name}.json"
+
+    def record_path(self, task: str, run_id: str, shelf: Shelf = "runs") -> Path:
+        """Where the record of a run is written, or that of a trial."""
+        return self.folder / "results" / task / shelf / f"{run_id}.json"
 
     def artifacts(self, task: str, run_id: str) -> Path:
         """The folder of a run's heavy output."""

@@ -38,6 +38,6 @@ def _values(record: Record, suite: Suite) -> list[str]:
 
 def _cost(record: Record) -> list[str]:
     cost = record.cost
-    speed = f", {cost.tokens_per_sec:,.0f} tokens/s" if cost.tokens_per_sec else ""
+    speed = f", {cost.tokens_per_sec:,.0f} {cost.unit}s/s" if cost.tokens_per_sec else ""
     memory = f", {cost.peak_memory_bytes / 1e9:.2f} GB" if cost.peak_memory_bytes else ""
     return [f"  {cost.num_parameters:,} parameters, {cost.seconds:,.0f} s{speed}{memory}"]

@@ -27,6 +27,9 @@ class Tracker(Protocol):
     def finish(self, record: Record) -> None:
         """The run is over; its record is written."""
 
+    def abandon(self) -> None:
+        """The run was stopped or failed; it may go on later."""
+
 
 class NoTracker:
     """Mirrors nothing."""
@@ -35,6 +38,9 @@ class NoTracker:
         pass
 
     def finish(self, record: Record) -> None:
+        pass
+
+    def abandon(self) -> None:
         pass
 
 
@@ -78,9 +84,13 @@ class WandbTracker:
             self._run.summary.update(
                 {**summary, "status": record.status, "num_parameters": record.cost.num_parameters}
             )
-            self._run.finish(exit_code=0 if record.status == "finished" else 1)
+            self._run.finish(exit_code=1 if record.status == "diverged" else 0)
 
         self._guard(close)
+
+    def abandon(self) -> None:
+        # Left open, it would be taken for the process's next run.
+        self._guard(lambda: self._run.finish(exit_code=1))
 
     def _guard(self, action: Callable[[], None]) -> None:
         """Whatever W&B does, the run goes on: after one warning it is left alone."""

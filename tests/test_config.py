@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from bench.baselines import BASELINES
 from bench.config import OptimConfig, RunConfig, dotted, merge
 from bench.errors import BenchError
+from bench.models import MODELS
 from bench.resolve import resolve
 from bench.structs import to_struct
 from bench.suite import Suite
@@ -131,7 +133,8 @@ def test_every_recipe_of_every_card_resolves() -> None:
         for name, recipe in card.recipes.items():
             if name == "default":
                 continue
-            model = recipe.get("model", {}).get("name", name)
+            namesake = name if name in {*MODELS, *BASELINES} else "srn"
+            model = recipe.get("model", {}).get("name", namesake)
             resolve(SUITE, card.task, model=model, recipe=name)
 
 

@@ -6,9 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
+from msgspec.structs import asdict
 
+from bench.config import RunConfig, choices, digest
 from bench.data.specification import TextSpec
+from bench.models import MODELS, resolve_options
+from bench.objectives import objective_options
 from bench.record import read_record
+from bench.structs import to_struct
 from bench.suite import Suite
 from bench.table import task_table, write_tables
 from bench.table.embed import embedded, tasks_embedded
@@ -42,6 +48,20 @@ def test_a_record_read_the_bytes_of_its_card(path: Path) -> None:
         wanted = {file.sha256 for file in card.corpus.files.values() if file.sha256}
         assert set(record.data.values()) == wanted
     assert record.card_version <= card.version
+
+
+def test_the_names_of_learned_runs_follow_from_their_configurations() -> None:
+    """A setting that was added or renamed would have all of them trained anew."""
+    named = []
+    for record in map(read_record, RECORDS):
+        if record.model in MODELS and "evaluation" not in record.config["objective"]:
+            config = to_struct(record.config, RunConfig, where=record.id)
+            model = asdict(resolve_options(record.model, {}))
+            objective = asdict(objective_options(SUITE.card(record.task).objective)())
+            defaults = to_builtins(RunConfig(task=record.task, model=model, objective=objective))
+            assert digest(choices(config, defaults), record.card_version) == record.digest
+            named.append(record.id)
+    assert len(named) > 10
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)

@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bench.baselines import baseline_class
-from bench.data.text import TextCorpus
-from bench.objectives.text_metric import metric_value, text_signature
+from bench.data.corpus import Corpus, as_text
+from bench.objectives.text_metric import (
+    bound_value,
+    metric_name,
+    metric_value,
+    text_signature,
+)
 from bench.outcome import Outcome
 from bench.provenance import peak_memory_bytes
 from bench.record import Cost
@@ -21,9 +27,19 @@ from bench.training.progress import Style
 
 
 def count(
-    resolved: Resolved, corpus: TextCorpus, folder: Path, *, style: Style, tracker: Tracker
+    resolved: Resolved,
+    corpus: Corpus,
+    folder: Path,
+    *,
+    style: Style,
+    tracker: Tracker,
+    splits: Sequence[str] = ("valid", "test"),
 ) -> Outcome:
-    """Fit the baseline and measure it; per-token log-probabilities are kept in `folder`."""
+    """Fit the baseline and measure it on `splits`.
+
+    Per-token log-probabilities are kept in `folder`.
+    """
+    corpus = as_text(corpus, task=resolved.card.task)
     options = {key: value for key, value in resolved.config.model.items() if key != "name"}
     baseline = baseline_class(str(resolved.config.model["name"]))(**options)
     end = corpus.end_of_sentence
@@ -37,15 +53,16 @@ def count(
     )
     fitting_sec = time.perf_counter() - begun
     metrics = {}
-    for split in ("valid", "test"):
+    for split in splits:
         log_probs_N = baseline.log_probs(corpus.splits[split])
         np.save(folder / f"log_probs_{split}.npy", log_probs_N.astype(np.float32))
         metrics[split] = metric_value(corpus, -math.fsum(log_probs_N) / len(log_probs_N))
     tracker.log({f"final/{split}": value for split, value in metrics.items()}, step=0)
     return Outcome(
         metrics=metrics,
+        metric=metric_name(corpus),
         signature=text_signature(corpus),
-        metric_value=lambda nats: metric_value(corpus, nats),
+        bound=bound_value(corpus),
         cost=Cost(
             num_parameters=baseline.num_parameters,
             seconds=round(time.perf_counter() - begun, 1),

@@ -17,6 +17,7 @@ from bench import __version__
 from bench.cli.compare import compare
 from bench.cli.data import data
 from bench.cli.diagnose import diagnose
+from bench.cli.errors import errors
 from bench.cli.evaluate import evaluate
 from bench.cli.list import list_things
 from bench.cli.mix import mix
@@ -47,6 +48,7 @@ app.command(list_things, name="list")
 app.command(mix)
 app.command(evaluate)
 app.command(diagnose)
+app.command(errors)
 app.command(plot)
 app.command(data)
 app.command(speed)

@@ -38,7 +38,7 @@ def data(
     suite
         Folder with further `tasks/`.
     """
-    from bench.data.corpus import load_corpus
+    from bench.data.corpus import as_text, load_corpus
     from bench.data.specification import SyntheticTextSpec
     from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
     from bench.listing import files
@@ -50,7 +50,7 @@ def data(
     if isinstance(card.corpus, SpeechSpec | SyntheticSpeechSpec):
         _speech(card, card.corpus, path=path, fetch=fetch)
         return
-    corpus = load_corpus(
+    found_here = load_corpus(
         card.corpus,
         task=task,
         twin=card.twin,
@@ -58,6 +58,7 @@ def data(
         download="missing" if fetch else "never",
         progress=_progress(),
     )
+    corpus = as_text(found_here, task=task)
     sizes = {split: len(tokens) for split, tokens in corpus.splits.items()}
     counts = ", ".join(f"{split} {size:,}" for split, size in sizes.items())
     generated = isinstance(card.corpus, SyntheticTextSpec)

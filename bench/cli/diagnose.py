@@ -103,10 +103,12 @@ def _trained(
     settings: dict[str, Any],
 ) -> str:
     """The name of the run that the options mean, trained if it has not been."""
+    from bench.cards import require_text
     from bench.resolve import resolve
     from bench.run import Manners, run
 
     assert task is not None
+    require_text(place.card(task), "diagnose")
     resolved = resolve(place, task, model=model, recipe=recipe, file=config, overrides=settings)
     style: Any = "live" if sys.stderr.isatty() else "plain"
     manners = Manners(style=style, busy=lambda line: print(line, file=sys.stderr))

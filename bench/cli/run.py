@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -18,6 +18,11 @@ from bench.cli.settings import (
     tree,
 )
 
+if TYPE_CHECKING:
+    from bench.resolve import Resolved
+    from bench.run import Manners
+    from bench.suite import Suite
+
 
 def run(
     *,
@@ -27,7 +32,8 @@ def run(
     recipe: str | None = None,
     seed: int | None = None,
     config: Path | None = None,
-    objective: ObjectiveSettings = None,
+    objective: str | None = None,
+    objective_: ObjectiveSettings = None,
     optim: OptimSettings = None,
     trainer: TrainerSettings = None,
     data: DataSettings = None,
@@ -48,6 +54,7 @@ def run(
         bench run --task synthetic-text --model scrn
         bench run --task ptb --model scrn --model.hidden-size 200 --optim.lr 0.005 --seed 3
         bench run --task ptb --model lstm --config mine.yaml --print-config
+        bench run --task synthetic-speech --model lstm --model.direction bidirectional
 
     Parameters
     ----------
@@ -61,6 +68,8 @@ def run(
         Of weights, dropout and everything else that is drawn.
     config
         YAML file of settings; the command line stands above it.
+    objective
+        What the model is trained for, where the card allows several: transducer instead of ctc.
     print_config
         Print the complete configuration as YAML and stop.
     again
@@ -81,24 +90,39 @@ def run(
 
     place = Suite.at(suite)
     overrides = tree(
-        seed, model=model_, objective=objective, optim=optim, trainer=trainer, data=data, init=init
+        seed, model=model_, objective=objective_, optim=optim, trainer=trainer, data=data, init=init
     )
-    resolved = resolve(place, task, model=model, recipe=recipe, file=config, overrides=overrides)
+    resolved = resolve(
+        place,
+        task,
+        model=model,
+        objective=objective,
+        recipe=recipe,
+        file=config,
+        overrides=overrides,
+    )
     if print_config:
         _print_config(resolved.config)
         return
     from bench.run import Manners
-    from bench.run import run as carry_out
-    from bench.summary import summary
 
     style: Any = "quiet" if quiet else "live" if sys.stderr.isatty() else "plain"
     manners = Manners(style=style, track=track, group=group, tags=tag, again=again, busy=_say)
-    existed = place.record_path(task, resolved.run_id).exists() and not again
+    _carry_out(resolved, place, manners)
+
+
+def _carry_out(resolved: Resolved, place: Suite, manners: Manners) -> None:
+    from bench.run import run as carry_out
+    from bench.summary import summary
+
+    path = place.record_path(resolved.card.task, resolved.run_id)
+    existed = path.exists() and not manners.again
     record = carry_out(resolved, place, manners)
-    if existed and not quiet:
+    if manners.style == "quiet":
+        return
+    if existed:
         _say(f"run {record.id} was done before; --again would do it anew")
-    if not quiet:
-        print(summary(record, place))
+    print(summary(record, place))
 
 
 def _say(line: str) -> None:

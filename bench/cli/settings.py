@@ -25,7 +25,8 @@ ModelSettings = Annotated[
 ObjectiveSettings = Annotated[
     Settings,
     Parameter(
-        help="Options of the objective: `--objective.bptt-length 20`; all by --print-config."
+        name="--objective",
+        help="Options of the objective: `--objective.bptt-length 20`; all by --print-config.",
     ),
 ]
 OptimSettings = Annotated[
@@ -36,11 +37,26 @@ TrainerSettings = Annotated[
     Parameter(help=f"How long, on what: `--trainer.max-epochs 10`; {_keys(TrainerConfig)}."),
 ]
 DataSettings = Annotated[
-    Settings, Parameter(help="Where text comes from: `--data.path DIR`, `--data.download missing`.")
+    Settings,
+    Parameter(
+        help="Where the corpus comes from: `--data.path DIR`; of text "
+        "`--data.download missing`, of speech `--data.on-bad skip`."
+    ),
 ]
 InitSettings = Annotated[
     Settings,
-    Parameter(help="Begin with another run's weights: `--init.model RUN`; see `bench list runs`."),
+    Parameter(
+        help="Begin with another run's weights: `--init.model RUN`, or a part of the network, as "
+        "`--init.encoder RUN`; see `bench list runs`. `recipe:NAME` is the run of that recipe."
+    ),
+]
+LauncherSettings = Annotated[
+    Settings,
+    Parameter(
+        name="--launcher",
+        help="What a worker asks for: `--launcher.partition long` (slurm: cluster, partition, "
+        "account, qos, time-min, cpus, gpus, memory-gb; ray: address, cpus, gpus, dashboard).",
+    ),
 ]
 GROUPS = ("model", "objective", "optim", "trainer", "data", "init")
 

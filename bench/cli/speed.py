@@ -19,7 +19,8 @@ def speed(
     task: str,
     model: str,
     model_: ModelSettings = None,
-    objective: ObjectiveSettings = None,
+    objective: str | None = None,
+    objective_: ObjectiveSettings = None,
     optim: OptimSettings = None,
     trainer: TrainerSettings = None,
     part: Literal["step", "cell", "output"] = "step",
@@ -29,12 +30,14 @@ def speed(
     """Time training steps beside the plain program, `nn.LSTM` and the machine's own limits.
 
     Contestants take turns in one process, so a busy machine slows all of them alike; medians are
-    printed. Batches are 32 streams of 35 steps unless said otherwise.
+    printed. Batches of text are 32 streams of 35 steps unless said otherwise. Of speech whole steps
+    are timed beside a packed `nn.LSTM` program, and the transducer's loss beside a plain loop.
 
         bench speed --task ptb --model scrn
         bench speed --task ptb --model gru --part cell
         bench speed --task ptb --model srn --part output
         bench speed --task synthetic-text --model lstm --trainer.threads 1
+        bench speed --task an4 --model lstm --model.direction bidirectional
 
     Parameters
     ----------
@@ -42,6 +45,8 @@ def speed(
         Name of a card; its vocabulary decides the size of the output layer.
     model
         Name of an architecture.
+    objective
+        What the model is trained for, where the card allows several.
     part
         The whole training step; the cell alone, without embedding, output layer and optimiser;
         or the output layers alone: full, classes and adaptive softmax.
@@ -52,24 +57,30 @@ def speed(
     """
     import torch
 
-    from bench.data.corpus import load_corpus
+    from bench.data.corpus import as_text, load_corpus
     from bench.errors import BenchError
     from bench.models import MODELS
     from bench.resolve import resolve
     from bench.speed.output_layers import output_report
     from bench.speed.report import cell_report, step_report
+    from bench.speed.speech import speech_report
     from bench.suite import Suite
 
     if model not in MODELS:
         raise BenchError(
             f"speed is measured of architectures, not of {model!r}: {', '.join(MODELS)}"
         )
-    sizes = {"batch_size": "32", "bptt_length": "35", **(objective or {})}
+    place = Suite.at(suite)
+    card = place.card(task)
+    usual = {"batch_size": "32", "bptt_length": "35"} if card.kind == "text" else {}
+    sizes = {**usual, **(objective_ or {})}
     overrides = tree(None, model=model_, objective=sizes, optim=optim, trainer=trainer)
-    resolved = resolve(Suite.at(suite), task, model=model, overrides=overrides)
+    resolved = resolve(place, task, model=model, objective=objective, overrides=overrides)
     if resolved.config.trainer.threads:
         torch.set_num_threads(resolved.config.trainer.threads)
-    card = resolved.card
-    corpus = load_corpus(card.corpus, task=task, twin=card.twin)
+    corpus = load_corpus(card.corpus, task=task, twin=card.twin, style="plain")
+    if card.kind == "speech" and part == "step":
+        print(speech_report(resolved, corpus, num_rounds=rounds))
+        return
     reports = {"step": step_report, "cell": cell_report, "output": output_report}
-    print(reports[part](resolved, corpus, num_rounds=rounds))
+    print(reports[part](resolved, as_text(corpus, task=task), num_rounds=rounds))

@@ -10,6 +10,7 @@ from bench.compare.subjects import Subject
 from bench.compare.units import Units, token_blocks
 from bench.errors import BenchError
 from bench.kept_log_probs import kept_log_probs
+from bench.kept_recognitions import kept_recognitions
 from bench.log_probs import Floats
 from bench.record import Record
 from bench.suite import Suite
@@ -39,7 +40,7 @@ def read_units(suite: Suite, subject: Subject, reading: Reading) -> list[Units]:
 
 
 def _units_of(suite: Suite, record: Record, reading: Reading) -> Units:
-    objective = suite.card(record.task).objective
+    objective = str(record.config["objective"].get("name", suite.card(record.task).objective))
     if objective not in READERS:
         raise BenchError(f"runs of the objective {objective!r} keep no test units")
     return READERS[objective](suite, record, reading)
@@ -68,6 +69,13 @@ def _made_again(suite: Suite, record: Record, reading: Reading) -> Floats:
     return token_log_probs(suite, record, reading.split)
 
 
+def _speech(suite: Suite, record: Record, reading: Reading) -> Units:
+    if reading.block_length is not None:
+        raise BenchError("--block-length is of text: speech is resampled by utterances")
+    found = kept_recognitions(suite, record, reading.split, missing=reading.missing)
+    return found.errors()
+
+
 Reader = Callable[[Suite, Record, Reading], Units]
-READERS: dict[str, Reader] = {"language-model": _text}
+READERS: dict[str, Reader] = {"ctc": _speech, "language-model": _text, "transducer": _speech}
 """Objective -> how its runs are taken apart."""

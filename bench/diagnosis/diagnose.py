@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.cards import require_text
 from bench.diagnosis.context import positions, truncated_losses, usable_lengths
 from bench.diagnosis.gradients import gradient_norms
 from bench.diagnosis.jacobians import JacobianSummary, recurrent_matrices, summarise_jacobians
@@ -72,6 +73,7 @@ def diagnose(suite: Suite, run_id: str, effort: Effort | None = None) -> Diagnos
     """
     effort = effort or Effort()
     finished = find_run(suite, run_id)
+    require_text(finished.resolved.card, "diagnose")
     model = load_objective(finished, corpus_of(finished.resolved))
     if not isinstance(model, LanguageModel):
         raise BenchError(f"run {finished.id} is no language model: nothing to diagnose")

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from bench.structs import Frozen
 
 OBJECTIVES = {
+    "ctc": "bench.objectives.ctc:CTC",
     "language-model": "bench.objectives.language_model:LanguageModel",
+    "next-label": "bench.objectives.next_label:NextLabel",
+    "transducer": "bench.objectives.transducer:Transducer",
 }
 
 

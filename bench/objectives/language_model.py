@@ -23,10 +23,16 @@ from bench.data.text import TextCorpus
 from bench.errors import BenchError
 from bench.log_probs import write_log_probs
 from bench.models import build_recurrence
+from bench.objectives.contract import own_options
 from bench.objectives.dropout import drop, drop_words
 from bench.objectives.objective import Objective
 from bench.objectives.output import build_output_layer
-from bench.objectives.text_metric import metric_value, text_signature
+from bench.objectives.text_metric import (
+    bound_value,
+    metric_name,
+    metric_value,
+    text_signature,
+)
 from bench.structs import Frozen
 
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
@@ -70,10 +76,11 @@ class LanguageModel(Objective):
     """Next-symbol prediction over one long text, for any causal recurrence."""
 
     Options = LanguageModelOptions
+    corpus: TextCorpus
 
     def __init__(self, config: RunConfig, corpus: TextCorpus) -> None:
         super().__init__(config, corpus)
-        self.options = msgspec.convert(config.objective, LanguageModelOptions)
+        self.options = own_options(config, LanguageModelOptions)
         model = {key: value for key, value in config.model.items() if key != "name"}
         vocabulary_size = len(corpus.vocabulary.symbols)
         embedding_size = self.options.embedding_size or int(config.model["hidden_size"] or 0)
@@ -141,7 +148,7 @@ class LanguageModel(Objective):
     def keep_evaluation(self, folder: Path, split: str) -> None:
         write_log_probs(folder, split, torch.cat(self.log_probs_read).double().numpy())
 
-    def update_loss(self, loss_sum: Tensor, count: Tensor) -> Tensor:
+    def update_loss(self, loss_sum: Tensor, count: Tensor, batch: Any) -> Tensor:
         if self.options.loss_scale == "token":
             return loss_sum / count
         if self.options.loss_scale == "stream":
@@ -163,8 +170,19 @@ class LanguageModel(Objective):
         tokens = self.corpus.splits[split]
         return Streams(tokens, batch_size=1, bptt_length=1000, first_input=self.corpus.first_input)
 
-    def metric_value(self, loss_per_unit: float) -> float:
-        return metric_value(self.corpus, loss_per_unit)
+    @property
+    def metric(self) -> str:
+        return metric_name(self.corpus)
+
+    def metric_value(self, mean_nats: float) -> float:
+        return metric_value(self.corpus, mean_nats)
+
+    @property
+    def bound(self) -> float | None:
+        return bound_value(self.corpus)
+
+    def units_in(self, batch: tuple[Tensor, Tensor]) -> int:
+        return batch[1].numel()
 
     @property
     def signature(self) -> str:

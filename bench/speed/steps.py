@@ -8,9 +8,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
 
-from bench.data.text import TextCorpus
+from bench.data.corpus import Corpus
 from bench.objectives import objective_class
 from bench.objectives.objective import Objective
 from bench.objectives.optimiser import build_optimizer, clip_gradients
@@ -21,7 +20,7 @@ from bench.training.fit import make_trainer, quiet_lightning
 from bench.training.progress import ProgressCallback
 from bench.training.train import TrackCallback
 
-Batch = tuple[Tensor, Tensor]
+Batch = Any
 
 
 class BareLoop:
@@ -37,7 +36,7 @@ class BareLoop:
         batch = self.batches[self.place % len(self.batches)]
         self.place += 1
         loss_sum, count = self.objective.batch_loss(batch)
-        loss = self.objective.update_loss(loss_sum, count)
+        loss = self.objective.update_loss(loss_sum, count, batch)
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         clip_gradients(self.objective.config.optim, self.parameters)
@@ -76,10 +75,10 @@ class _StepTimer(pl.Callback):
         return (self.ended - self.begun) / (self.num_steps - self.skip)
 
 
-def make_objective(resolved: Resolved, corpus: TextCorpus) -> Objective:
+def make_objective(resolved: Resolved, corpus: Corpus) -> Objective:
     """The task's objective around the configured model, freshly seeded."""
     torch.manual_seed(resolved.config.seed)
-    return objective_class(resolved.card.objective)(resolved.config, corpus)
+    return objective_class(resolved.objective)(resolved.config, corpus)
 
 
 def bare_step_sec(objective: Objective, batches: list[Batch], *, skip: int = 5) -> float:

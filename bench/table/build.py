@@ -12,7 +12,7 @@ from bench.published import PublishedRow
 from bench.record import Record
 from bench.structs import Frozen
 from bench.table.assignment import Family, assign
-from bench.table.groups import Group, base_label, difference_label, group_records
+from bench.table.groups import Group, base_label, chosen_label, difference_label, group_records
 from bench.table.ranking import rank
 from bench.table.rows import Row, bound_rows, measured_row, published_row, unmeasured_row
 
@@ -102,7 +102,9 @@ def _rows(family: Family, others: list[Group], card: Card, split: str) -> list[R
         return [unmeasured_row(published, metric=metric, split=split)]
     if published is None:
         label = base_label(first)
-        rows = [measured_row(first, label=label, metric=metric, split=split)]
+        chosen = chosen_label(first)
+        whole = f"{label}; {chosen}" if chosen else label
+        rows = [measured_row(first, label=whole, metric=metric, split=split)]
     else:
         label = published.label
         rows = [published_row(published, first, metric=metric, split=split)]

@@ -135,7 +135,8 @@ def signature_line(table: Table, block: list[Row]) -> str:
     """Which number the block holds, with the signature that defines it once there is one."""
     better = "lower" if table.direction == "min" else "higher"
     signature = next((row.signature for row in block if row.signature), None)
-    line = f"{table.split} {table.metric}, {better} is better"
+    metric = next((row.metric for row in block if row.signature), table.metric)
+    line = f"{table.split} {metric}, {better} is better"
     return f"{line}; signature `{signature}`" if signature else line
 
 

@@ -32,6 +32,11 @@ class Group:
     def model(self) -> str:
         return str(self.config["model.name"])
 
+    @property
+    def metric(self) -> str:
+        """The metric's name; an objective of its own may have one that is not the card's."""
+        return (*self.finished, *self.diverged)[0].metric
+
     def values(self, split: str) -> list[float]:
         """The metric on `split`, a value for each finished run that has one."""
         return [r.metrics[split] for r in self.finished if split in r.metrics]
@@ -74,9 +79,18 @@ def preference(
 
 
 def base_label(group: Group) -> str:
-    """The model with its sizes: `gru, hidden_size=100`."""
+    """The model with its sizes: `gru, hidden_size=100`; an objective that is not the card's."""
     sizes = [_setting(key, value) for key, value in group.config.items() if _is_size(key, value)]
-    return ", ".join([group.model, *sizes])
+    objective = group.config.get("objective.name")
+    return ", ".join([group.model, *([str(objective)] if objective else []), *sizes])
+
+
+def chosen_label(group: Group) -> str:
+    """What the caller chose besides sizes: `objective.output=adaptive`; empty where nothing."""
+    chosen = sorted(group.choices.intersection(group.config))
+    return ", ".join(
+        _setting(key, group.config[key]) for key in chosen if not _is_size(key, group.config[key])
+    )
 
 
 def difference_label(group: Group, reference: Group) -> str:
@@ -111,8 +125,8 @@ def _same(ours: Any, theirs: Any) -> bool:
 
 
 def _is_size(key: str, value: Any) -> bool:
-    if key == "model.num_layers":
-        return bool(value != 1)
+    if key in ("model.num_layers", "model.direction"):
+        return value not in (1, "forward")
     return key in ("model.order", "model.smoothing", "model.components") or (
         key.startswith("model.") and key.endswith("_size")
     )

@@ -105,7 +105,7 @@ def measured_row(group: Group, *, label: str, metric: Metric, split: str) -> Row
         label=label,
         model=group.model,
         config=group.config,
-        metric=metric.name,
+        metric=group.metric,
         measured=measured,
         verdict="not published" if measured else "diverged" if group.diverged else f"no {split}",
         records=[record.id for record in (*group.finished, *group.diverged)],

@@ -6,7 +6,6 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,21 @@ from bench.training.checkpoint import LAST, ExactCheckpoint, check_readable
 from bench.training.clock import Clock
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """What training took."""
-
-    total_sec: float
-    training_sec: float
-    num_epochs: int
-
-
-def fit(objective: Objective, folder: Path, *, callbacks: Sequence[pl.Callback] = ()) -> Fitted:
+def fit(
+    objective: Objective,
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    callbacks: Sequence[pl.Callback] = (),
+) -> None:
     """Train to the end, from `folder`/last.ckpt where there is one, and load the best weights.
 
-    Raises DivergedError when the loss leaves the numbers; a kill at any moment leaves the folder
-    ready for the next call.
+    `clock` counts what it takes, to an early end as well. Raises DivergedError when the loss
+    leaves the numbers; a kill at any moment leaves the folder ready for the next call.
     """
     config = objective.config.trainer
     folder.mkdir(parents=True, exist_ok=True)
-    clock = Clock()
+    clock = clock or Clock()
     checkpoint = ExactCheckpoint(folder, every_steps=config.checkpoint_every_steps)
     last = folder / LAST
     if last.exists():
@@ -59,11 +55,6 @@ def fit(objective: Objective, folder: Path, *, callbacks: Sequence[pl.Callback] 
         raise KeyboardInterrupt
     assert objective.best_weights is not None
     objective.load_state_dict(objective.best_weights)
-    return Fitted(
-        total_sec=clock.total_sec,
-        training_sec=clock.training_sec,
-        num_epochs=len(objective.curve),
-    )
 
 
 def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> float:
@@ -76,8 +67,7 @@ def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> f
         trainer.test(objective, objective.evaluation_loader(split), verbose=False)
     if keep is not None:
         objective.keep_evaluation(keep, split)
-    loss, count = (float(value) for value in objective.evaluation_sums)
-    return objective.metric_value(loss / count)
+    return objective.evaluation_metric()
 
 
 def make_trainer(

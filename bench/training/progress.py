@@ -98,7 +98,7 @@ class ProgressCallback(pl.Callback):
         self._mark(pl_module)
 
     def _mark(self, objective: Objective) -> None:
-        self._since, self._units = time.perf_counter(), float(objective.train_sums[1])
+        self._since, self._units = time.perf_counter(), objective.train_units
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
@@ -112,16 +112,18 @@ class ProgressCallback(pl.Callback):
 
     def _describe(self, trainer: pl.Trainer, objective: Objective) -> str:
         loss, count = (float(value) for value in objective.train_sums)
-        train = objective.metric_value(loss / max(count, 1.0))
+        mean = loss / max(count, 1.0)
+        value = objective.metric_value(mean)
+        train = f"loss {mean:.4g}" if value is None else f"train {value:.4g}"
         valid = f" valid {objective.curve[-1]['valid']:.4g}" if objective.curve else ""
         return (
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} "
-            f"{self._rate(objective):,.0f} tokens/s train {train:.4g}{valid}"
+            f"{self._rate(objective):,.0f} {objective.unit}s/s {train}{valid}"
         )
 
     def _rate(self, objective: Objective) -> float:
         elapsed_sec = time.perf_counter() - self._since
-        return (float(objective.train_sums[1]) - self._units) / max(elapsed_sec, 1e-9)
+        return (objective.train_units - self._units) / max(elapsed_sec, 1e-9)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "fit":
@@ -131,10 +133,14 @@ class ProgressCallback(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Objective)
         point = pl_module.curve[-1]
+        train = "" if point["train"] is None else f"train {point['train']:.4g}  "
+        loss = ""
+        if "loss_valid" in point:
+            loss = f"loss {point['loss_train']:.3g} valid {point['loss_valid']:.3g}  "
         self.view.epoch(
-            f"epoch {point['epoch']:.0f}/{trainer.max_epochs}  train {point['train']:.4g}  "
+            f"epoch {point['epoch']:.0f}/{trainer.max_epochs}  {loss}{train}"
             f"valid {point['valid']:.4g} {self.metric}  lr {point['lr']:.3g}  "
-            f"{self._epoch_rate:,.0f} tokens/s"
+            f"{self._epoch_rate:,.0f} {pl_module.unit}s/s"
         )
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -213,9 +213,9 @@ def test_a_card_of_ones_own_is_listed_beside_the_others(bench: CommandLine, suit
     ("right", "wrong", "named"),
     [
         ("num_topics", "num_topic", "unknown key 'corpus.num_topic', did you mean 'num_topics'?"),
-        ("kind: synthetic-text", "kind: texts", "'texts' is none of text, synthetic-text, speech, synthetic-speech, did"),
+        ("kind: synthetic-text", "kind: texts", "'texts' is none of text, synthetic-text, speech,"),
         ("direction: min", "direction: up", "metric.direction: 'up' is none of min, max"),
-        ("objective:", "objectives:", "unknown key 'objectives', did you mean 'objective'?"),
+        ("objective:", "objectiv:", "unknown key 'objectiv', did you mean 'objective'?"),
         ("task: tiny", "task: small", "task is 'small', expected the file's name 'tiny'"),
         ("version: 1", "version: 1\nversion: 2", "line 4: key 'version' is given twice"),
     ],

@@ -13,7 +13,7 @@ import pytest
 from bench.baselines import BASELINES
 from bench.baselines.cache import cache_experts
 from bench.cli import app
-from bench.data.corpus import load_corpus
+from bench.data.corpus import as_text, load_corpus
 from bench.errors import BenchError
 from bench.finished import find_run
 from bench.mixing import CACHE
@@ -92,7 +92,7 @@ def test_a_cache_is_a_component(suite: Suite, runs: dict[str, Record]) -> None:
     own = token_log_probs(suite, runs["srn"], "test")
     data = record.config["data"]
     card = suite.card("text")
-    corpus = load_corpus(card.corpus, task="text", path=Path(data["path"]))
+    corpus = as_text(load_corpus(card.corpus, task="text", path=Path(data["path"])), task="text")
     experts = np.exp(cache_experts(corpus.splits["test"], own, (0.9,)))
     mixed = np.array([part.weight for part in parts]) @ experts
     assert record.metrics["test"] == pytest.approx(math.exp(-np.log(mixed).mean()), rel=1e-6)

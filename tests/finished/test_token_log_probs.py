@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.data.corpus import as_text
 from bench.errors import BenchError
 from bench.finished import bring_back, find_run, load_objective
 from bench.log_probs import log_probs_path, read_log_probs, write_log_probs
@@ -30,13 +31,13 @@ def test_their_mean_is_the_records_value(
 ) -> None:
     log_probs_N = token_log_probs(suite, runs[name], split)
     assert math.exp(-log_probs_N.mean()) == pytest.approx(runs[name].metrics[split], rel=1e-6)
-    corpus = corpus_of(bring_back(suite, runs[name]).resolved)
+    corpus = as_text(corpus_of(bring_back(suite, runs[name]).resolved), task="text")
     assert len(log_probs_N) == len(corpus.splits[split])
 
 
 def test_each_is_the_probability_of_its_own_token(suite: Suite, runs: dict[str, Record]) -> None:
     finished = find_run(suite, runs["scrn"].id)
-    corpus = corpus_of(finished.resolved)
+    corpus = as_text(corpus_of(finished.resolved), task="text")
     model = load_objective(finished, corpus)
     assert isinstance(model, LanguageModel)
     target_N = torch.from_numpy(corpus.splits["test"])

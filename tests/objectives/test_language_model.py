@@ -17,7 +17,7 @@ from tiny_task import make_suite, settings
 from torch import Tensor, nn
 
 import bench.run
-from bench.data.corpus import load_corpus
+from bench.data.corpus import as_text, load_corpus
 from bench.data.streams import IGNORE, Streams
 from bench.data.text import TextCorpus
 from bench.errors import BenchError
@@ -37,7 +37,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
 @pytest.fixture(scope="module")
 def corpus(suite: Suite) -> TextCorpus:
-    return load_corpus(suite.card("tiny").corpus, task="tiny")
+    return as_text(load_corpus(suite.card("tiny").corpus, task="tiny"), task="tiny")
 
 
 def resolved(suite: Suite, name: str = "srn", **groups: dict[str, Any]) -> Resolved:
@@ -388,10 +388,9 @@ def test_the_test_split_is_read_once_when_training_is_over(
     watched = dataclasses.replace(corpus, splits=Watched(corpus.splits, asked))
     monkeypatch.setattr(bench.run, "load_corpus", lambda *_, **__: watched)
 
-    def watched_fit(*arguments: Any, **named: Any) -> Any:
-        fitted = fit(*arguments, **named)
+    def watched_fit(*arguments: Any, **named: Any) -> None:
+        fit(*arguments, **named)
         asked.append("trained")
-        return fitted
 
     monkeypatch.setattr("bench.training.train.fit", watched_fit)
     record = run(resolved(suite), suite)

@@ -22,20 +22,33 @@ from typing import Any
 import msgspec
 import pytorch_lightning as pl
 import torch
+from tiny_speech import make_suite
 
 import bench.record
 import bench.training.checkpoint
 import bench.training.train
-from bench.objectives.language_model import LanguageModel
-from bench.resolve import resolve
+from bench.objectives import objective_class
+from bench.resolve import Resolved, resolve
 from bench.run import run
 from bench.suite import Suite
 
-OVERRIDES: dict[str, Any] = {
-    "model": {"hidden_size": 8},
-    "objective": {"batch_size": 4, "bptt_length": 5, "dropout_input": 0.2, "dropout_output": 0.2},
-    "optim": {"schedule": "plateau", "lr": 0.05, "threshold": 0.5, "back_to_best": True},
-    "trainer": {"max_epochs": 3, "checkpoint_every_steps": 4, "threads": 1},
+OVERRIDES: dict[str, dict[str, Any]] = {
+    "text": {
+        "model": {"hidden_size": 8},
+        "objective": {
+            "batch_size": 4,
+            "bptt_length": 5,
+            "dropout_input": 0.2,
+            "dropout_output": 0.2,
+        },
+        "optim": {"schedule": "plateau", "lr": 0.05, "threshold": 0.5, "back_to_best": True},
+        "trainer": {"max_epochs": 3, "checkpoint_every_steps": 4, "threads": 1},
+    },
+    "tiny-speech": {
+        "model": {"direction": "bidirectional"},
+        "objective": {"dropout_output": 0.2, "weight_noise": 0.05},
+        "trainer": {"max_epochs": 3, "checkpoint_every_steps": 3, "threads": 1},
+    },
 }
 
 
@@ -60,9 +73,10 @@ class Moments:
         return wrapped
 
 
-def watch(moments: Moments) -> None:
+def watch(moments: Moments, resolved: Resolved) -> None:
     """Put a moment before or around everything that a kill could spoil."""
-    train, validate = LanguageModel.training_step, LanguageModel.validation_step
+    kind: Any = objective_class(resolved.objective)
+    train, validate = kind.training_step, kind.validation_step
     save = pl.Trainer.save_checkpoint
 
     def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
@@ -80,24 +94,33 @@ def watch(moments: Moments) -> None:
         moments.pass_one("half a checkpoint")
         path.write_bytes(whole)
 
-    LanguageModel.training_step = training_step  # type: ignore[method-assign]
-    LanguageModel.validation_step = validation_step  # type: ignore[method-assign]
+    kind.training_step, kind.validation_step = training_step, validation_step
     pl.Trainer.save_checkpoint = save_checkpoint  # type: ignore[method-assign, assignment]
     checkpoint = bench.training.checkpoint
     checkpoint.replace_durably = moments.around("naming", checkpoint.replace_durably)
     os.replace = moments.around("replacing", os.replace)
 
 
-def carry_out(folder: Path, corpus: Path, model: str, fatal: int | None, report: int) -> None:
+def resolved_in(suite: Suite, corpus: Path | None, model: str) -> Resolved:
+    """The run: of text where there is a corpus, of generated speech elsewhere."""
+    if corpus is None:
+        make_suite(suite.folder)
+        return resolve(suite, "tiny-speech", model=model, overrides=OVERRIDES["tiny-speech"])
+    overrides = {**OVERRIDES["text"], "data": {"path": str(corpus)}}
+    return resolve(suite, "text", model=model, overrides=overrides)
+
+
+def carry_out(
+    folder: Path, corpus: Path | None, model: str, fatal: int | None, report: int
+) -> None:
     """The run of a child process; what it ended with goes to the pipe `report`."""
     torch.set_num_threads(1)
     moments = Moments(fatal)
-    watch(moments)
     suite = Suite(folder=folder)
-    overrides = {**OVERRIDES, "data": {"path": str(corpus)}}
-    resolved = resolve(suite, "text", model=model, overrides=overrides)
+    resolved = resolved_in(suite, corpus, model)
+    watch(moments, resolved)
     record = run(resolved, suite)
-    weights = suite.artifacts("text", record.id) / "weights.pt"
+    weights = suite.artifacts(record.task, record.id) / "weights.pt"
     tensors = torch.load(weights, weights_only=True)
     digest = hashlib.sha256()
     for name in sorted(tensors):
@@ -111,7 +134,9 @@ def carry_out(folder: Path, corpus: Path, model: str, fatal: int | None, report:
     os.write(report, json.dumps(result).encode())
 
 
-def in_child(folder: Path, corpus: Path, model: str, fatal: int | None) -> dict[str, Any] | None:
+def in_child(
+    folder: Path, corpus: Path | None, model: str, fatal: int | None
+) -> dict[str, Any] | None:
     """What a child ended with, None when it was killed on the way."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -128,7 +153,8 @@ def in_child(folder: Path, corpus: Path, model: str, fatal: int | None) -> dict[
 
 
 def main() -> None:
-    folder, corpus, model = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    folder, model = Path(sys.argv[1]), sys.argv[3]
+    corpus = None if sys.argv[2] == "speech" else Path(sys.argv[2])
     every = int(sys.argv[4])
     calm = in_child(folder / "calm", corpus, model, None)
     assert calm is not None

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -28,14 +28,21 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
-def killed_and_resumed(tmp_path: Path, corpus: Path, model: str, every: int) -> dict[str, Any]:
+def killed_and_resumed(
+    tmp_path: Path, corpus: Path | Literal["speech"], model: str, every: int
+) -> dict[str, Any]:
     program = Path(__file__).with_name("killed.py")
     done = subprocess.run(
         [sys.executable, str(program), str(tmp_path), str(corpus), model, str(every)],
         capture_output=True,
         text=True,
         timeout=600,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "BENCH_CACHE": str(tmp_path / "cache"),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        },
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -47,7 +54,14 @@ def killed_and_resumed(tmp_path: Path, corpus: Path, model: str, every: int) -> 
 def test_same_bytes_wherever_the_run_was_killed(
     tmp_path: Path, corpus: Path, model: str, every: int
 ) -> None:
-    results = killed_and_resumed(tmp_path, corpus, model, every)
+    check_same_bytes(killed_and_resumed(tmp_path, corpus, model, every))
+
+
+def test_same_bytes_of_speech_with_noise_on_the_weights(tmp_path: Path) -> None:
+    check_same_bytes(killed_and_resumed(tmp_path, "speech", "lstm", 13))
+
+
+def check_same_bytes(results: dict[str, Any]) -> None:
     calm = results["calm"]
     kinds = set(calm["moments"])
     assert {"training", "validation", "half a checkpoint", "before naming"} <= kinds

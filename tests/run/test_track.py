@@ -63,6 +63,28 @@ def test_the_whole_configuration_is_there(told: tuple[Record, Offline]) -> None:
     assert offline.config["card_version"] == 1
 
 
+def test_a_run_that_was_stopped_leaves_the_next_one_alone(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a worker, which goes from trial to trial."""
+
+    def stop(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    first, second = (resolved(suite, optim={"lr": lr}) for lr in (0.01, 0.02))
+    with monkeypatch.context() as context:
+        context.setattr("bench.objectives.language_model.LanguageModel.validation_step", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(first, suite, MANNERS)
+    record = run(second, suite, MANNERS)
+    told = {name: read_offline(suite.artifacts("tiny", name)) for name in (first.run_id, record.id)}
+    assert {name: offline.run_id for name, offline in told.items()} == {
+        name: f"tiny-{name}" for name in told
+    }
+    assert told[first.run_id].exit_code == 1
+    assert told[record.id].exit_code == 0
+
+
 def test_every_validation_is_there(told: tuple[Record, Offline]) -> None:
     record, offline = told
     rows = [row for row in offline.history if "epoch/valid" in row]

@@ -122,6 +122,15 @@ def test_unpublished_models_are_rows_of_their_own() -> None:
     assert gru_row.measured.n == 2
 
 
+def test_a_row_without_a_published_one_says_what_its_caller_chose() -> None:
+    gru = {"name": "gru", "hidden_size": 100}
+    caller = ("model.hidden_size", "objective.output", "seed")
+    record = make_record(116.0, model=gru, objective={"output": "adaptive"}, caller=caller)
+    (label,) = by_label(build_table(make_card(), [], [record]))
+    assert label.startswith("gru, hidden_size=100")
+    assert label.endswith("; objective.output=adaptive")
+
+
 def test_hidden_alternatives_are_counted() -> None:
     records = [
         make_record(116.0),

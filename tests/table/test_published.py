@@ -57,6 +57,8 @@ def test_a_row_is_read_and_its_model_spelled_out(tmp_path: Path) -> None:
         ({"match": {"model": "scrn", "model.sizes": [1]}}, "expected one value"),
         ({"where": " "}, "where is empty"),
         ({"protocol": ""}, "protocol is empty"),
+        ({"recipe": ""}, "recipe is empty"),
+        ({"match": None, "why": "no model", "recipe": "scrn"}, "a row without a match is not run"),
     ],
 )
 def test_a_fault_is_named_with_file_and_row(

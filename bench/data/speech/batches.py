@@ -95,6 +95,11 @@ class SpeechBatches:
             self._place += 1
             yield self.batch(int(order[self._place - 1]))
 
+    def set_epoch(self, epoch: int) -> None:
+        """The next iteration is of this epoch, from its beginning unless it was left in it."""
+        if epoch != self._epoch:
+            self._epoch, self._place = epoch, 0
+
     def epoch_order(self, epoch: int) -> Ids:
         """The batches' numbers in the order of an epoch."""
         if self.order == "sorted":

@@ -176,3 +176,18 @@ def test_other_utterances_are_other_batches() -> None:
 def test_impossible_settings(settings: dict[str, int], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         loader(**settings)
+
+
+def test_a_new_loader_that_is_told_the_epoch_goes_on_with_it() -> None:
+    calm = loader(seed=2)
+    epochs = [places(calm) for _ in range(3)]
+    told = loader(seed=2)
+    told.set_epoch(2)
+    assert places(told) == epochs[2]
+    left = loader(seed=2)
+    left.set_epoch(1)
+    batches = iter(left)
+    assert [next(batches).utterances.tolist() for _ in range(2)] == epochs[1][:2]
+    told.load_state_dict(left.state_dict())
+    told.set_epoch(1)
+    assert places(told) == epochs[1][2:]
