@@ -25,6 +25,7 @@ from bench.cli.plot import plot
 from bench.cli.run import run
 from bench.cli.settings import GROUPS
 from bench.cli.speed import speed
+from bench.cli.sweep import sweep
 from bench.cli.table import table
 from bench.errors import BenchError, nearest
 
@@ -42,6 +43,7 @@ app = App(
     """,
 )
 app.command(run)
+app.command(sweep)
 app.command(table)
 app.command(compare)
 app.command(list_things, name="list")

@@ -1,0 +1,204 @@
+"""`bench sweep`: many trials of a task under one budget, by one worker or many."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from bench.cli.settings import DataSettings, LauncherSettings, TrainerSettings
+
+if TYPE_CHECKING:
+    from bench.launch.launcher import Launcher
+    from bench.suite import Suite
+    from bench.sweep.definition import Sweep
+    from bench.sweep.storage import Storage
+
+STORAGE = "BENCH_STORAGE"
+LauncherName = Literal["local", "slurm", "ray"]
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+def sweep(
+    file: str,
+    *,
+    workers: int = 1,
+    storage: Annotated[str | None, Parameter(env_var=STORAGE)] = None,
+    launcher: LauncherName = "local",
+    launcher_: LauncherSettings = None,
+    status: Flag = False,
+    again: Flag = False,
+    quiet: Flag = False,
+    track: Literal["wandb", "none"] = "wandb",
+    trainer: TrainerSettings = None,
+    data: DataSettings = None,
+    heartbeat: float = 30.0,
+    suite: Path = Path(),
+    as_worker: Annotated[int | None, Parameter(show=False)] = None,
+) -> None:
+    """Try settings of models until a budget is used up, judged on validation alone.
+
+    The same command again goes on where the last one stopped, and joins one that runs: any
+    machine that reaches the storage may help. Trials are runs with a record of their own; the
+    same configuration is never trained twice, and `bench run` with the best one has only the
+    test left to do.
+
+        bench sweep ptb-scrn
+        bench sweep sweeps/mine.yaml --workers 4
+        bench sweep sweeps/mine.yaml --status
+        bench sweep ptb-scrn --storage postgresql+psycopg://me@db/sweeps
+        bench sweep ptb-scrn --workers 8 --launcher slurm
+
+    Parameters
+    ----------
+    file
+        A sweep file, or the name of one that is shipped.
+    workers
+        How many trials at a time; local ones share this machine's cores.
+    storage
+        Where trials are kept: sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE.
+        Unless given, `artifacts/sweeps/<name>.db`.
+    launcher
+        What starts the workers: local processes, Slurm jobs or Ray tasks.
+    status
+        Print how the sweep stands, from any machine, write its result so far, and stop.
+    again
+        Forget the trials of this sweep first. Their records stay, and are not trained again.
+    quiet
+        Print nothing while it runs.
+    track
+        Mirror every trial into W&B, grouped by the sweep's name, or nowhere.
+    heartbeat
+        Seconds between a worker's signs of life; the trial of one that misses four goes to another.
+    suite
+        Folder with further `tasks/` and `sweeps/`, and where results and artifacts are written.
+    """
+    from bench.errors import BenchError
+    from bench.suite import Suite
+    from bench.sweep.specification import load_sweep
+    from bench.sweep.storage import default_url, open_storage
+
+    place = Suite.at(suite)
+    if workers < 1 or heartbeat <= 0:
+        raise BenchError("--workers is 1 or more, --heartbeat above 0")
+    fixed = {"trainer": trainer or {}, "data": data or {}}
+    plan = load_sweep(place, file, fixed=fixed)
+    url = storage or default_url(place, plan.name)
+    if status:
+        _show(plan, place, open_storage(url, heartbeat_sec=heartbeat, missing="refuse"))
+        return
+    store = open_storage(url, heartbeat_sec=heartbeat)
+    if as_worker is not None:
+        _work(plan, place, store, track)
+        return
+    _run(
+        plan,
+        place,
+        store,
+        starter=_starter(launcher, launcher_, store),
+        command_for=_commands(place.sweep_path(file), track, heartbeat, suite, fixed),
+        workers=workers,
+        environment=_environment(url, launcher, workers),
+        again="forget" if again else "keep",
+        style="quiet" if quiet else "live" if sys.stderr.isatty() else "plain",
+    )
+
+
+def _starter(name: LauncherName, options: dict[str, str] | None, store: Storage) -> Launcher:
+    from bench.launch.launcher import make_launcher
+
+    if name != "local" and store.url.get_backend_name() == "sqlite":
+        _say("note: SQLite is for the workers of one machine; for several, name a PostgreSQL")
+    return make_launcher(name, options)
+
+
+def _environment(url: str, launcher: LauncherName, workers: int) -> dict[str, str]:
+    """What workers need besides their command: an address may hold a password."""
+    from bench.launch.launcher import shared_threads
+
+    return {STORAGE: url, **(shared_threads(workers) if launcher == "local" else {})}
+
+
+def _commands(
+    path: Path, track: str, heartbeat: float, suite: Path, fixed: dict[str, dict[str, str]]
+) -> Callable[[int], list[str]]:
+    """The command of each worker: the user's own, in the hidden form for one."""
+    from bench.launch.launcher import bench_command
+
+    shared = [
+        path.resolve(),
+        "--track",
+        track,
+        "--heartbeat",
+        heartbeat,
+        "--suite",
+        suite.resolve(),
+    ]
+    for group, values in fixed.items():
+        for key, value in values.items():
+            shared += [f"--{group}.{key}", value]
+    return lambda number: bench_command("sweep", *shared, "--as-worker", number)
+
+
+def _run(
+    plan: Sweep,
+    place: Suite,
+    store: Storage,
+    *,
+    starter: Launcher,
+    command_for: Callable[[int], list[str]],
+    workers: int,
+    environment: dict[str, str],
+    again: Literal["keep", "forget"],
+    style: Literal["live", "plain", "quiet"],
+) -> None:
+    from bench.sweep.preparation import check_corpora
+    from bench.sweep.study import forget, open_studies
+    from bench.sweep.supervision import supervise
+
+    check_corpora(plan, place, style=style)
+    if again == "forget":
+        forget(plan, store)
+    studies = open_studies(plan, place, store)
+    state = supervise(
+        studies, place, starter, command_for, workers, environment=environment, style=style
+    )
+    _report(state, place, silent=style == "quiet")
+
+
+def _show(plan: Sweep, place: Suite, store: Storage) -> None:
+    from bench.sweep.display import progress
+    from bench.sweep.status import read_state
+    from bench.sweep.study import open_studies
+
+    state = read_state(open_studies(plan, place, store, missing="refuse"))
+    print("\n".join(progress(state)), end="\n\n")
+    _report(state, place, silent=False)
+
+
+def _report(state: Any, place: Suite, *, silent: bool) -> None:
+    from bench.sweep.display import repeated, summary
+    from bench.sweep.supervision import write_outcome
+
+    paths = write_outcome(state, place)
+    if not silent:
+        print(summary(state))
+        print("".join(f"{line}\n" for line in repeated(state, place)), end="")
+        print("\n".join(f"  wrote  {os.path.relpath(path)}" for path in paths))
+
+
+def _work(plan: Sweep, place: Suite, store: Storage, track: Literal["wandb", "none"]) -> None:
+    from bench.run import Manners
+    from bench.sweep.study import open_studies
+    from bench.sweep.worker import Worker
+
+    manners = Manners(style="plain", track=track, group=plan.name, busy=_say)
+    Worker(open_studies(plan, place, store), place, manners=manners, say=_say).work()
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

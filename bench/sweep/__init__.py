@@ -1,0 +1,1 @@
+"""Sweeps: many runs of a task, chosen by a sampler, under one budget."""

@@ -1,0 +1,163 @@
+"""What a sweep leaves: all its trials, the best of each model, and what they took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from bench.cards import Card
+from bench.config import Scalar
+from bench.errors import BenchError
+from bench.record import write_atomically
+from bench.suite import Suite
+from bench.sweep.definition import Sweep
+from bench.sweep.importance import Importance, importance_of
+from bench.sweep.trial import TrialResult, of_model, spent
+
+
+class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """The best value at a moment, and what all trials together had taken by then."""
+
+    trials: int
+    seconds: float
+    flops: float
+    value: float
+
+
+class Best(msgspec.Struct, frozen=True, kw_only=True):
+    """The best finished trial of a model."""
+
+    number: int
+    value: float
+    chosen: dict[str, Scalar]
+    num_parameters: int | None
+    run_ids: list[str]
+
+
+class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that tables and pictures of a sweep are made of."""
+
+    schema: int = 1
+    name: str
+    task: str
+    card_version: int
+    metric: str
+    direction: Literal["min", "max"]
+    sweep: Sweep
+    best: dict[str, Best]
+    """Model -> its best trial; models without a finished one are absent."""
+    curves: dict[str, list[CurvePoint]]
+    """Model -> best so far against spent budget."""
+    importance: dict[str, Importance]
+    """Model -> which choices its validation metric depended on."""
+    repeats: dict[str, list[str]] = {}
+    """Model -> full runs of its best configuration with fresh seeds."""
+    trials: list[TrialResult]
+
+
+def summarise(
+    sweep: Sweep,
+    card: Card,
+    trials: Sequence[TrialResult],
+    *,
+    repeats: dict[str, list[str]] | None = None,
+) -> SweepResult:
+    """The result of a sweep from its trials, in any state of it."""
+    direction = card.metric.direction
+    best = {model: best_of(trials, model, direction) for model in sweep.models}
+    importances = {
+        model: importance_of(sweep, trials, model, direction=direction) for model in sweep.models
+    }
+    return SweepResult(
+        name=sweep.name,
+        task=sweep.task,
+        card_version=card.version,
+        metric=card.metric.name,
+        direction=direction,
+        sweep=sweep,
+        best={model: found for model, found in best.items() if found},
+        curves={model: best_so_far(trials, model, direction) for model in sweep.models},
+        importance={model: found for model, found in importances.items() if found},
+        repeats=repeats or {},
+        trials=[
+            # Which machine it was is nobody's business once it is over.
+            msgspec.structs.replace(trial, worker=None)
+            for model in sweep.models
+            for trial in of_model(trials, model)
+        ],
+    )
+
+
+def best_of(
+    trials: Sequence[TrialResult], model: str, direction: Literal["min", "max"]
+) -> Best | None:
+    """The finished trial of the best value; of equal ones the first."""
+    finished = [t for t in of_model(trials, model) if t.status == "finished"]
+    if not finished:
+        return None
+    sign = 1 if direction == "min" else -1
+    first = min(finished, key=lambda trial: (sign * _value(trial), trial.number))
+    return Best(
+        number=first.number,
+        value=_value(first),
+        chosen=first.chosen,
+        num_parameters=first.num_parameters,
+        run_ids=first.run_ids,
+    )
+
+
+def best_so_far(
+    trials: Sequence[TrialResult], model: str, direction: Literal["min", "max"]
+) -> list[CurvePoint]:
+    """One point a trial that counts towards the budget, from the first finished one on."""
+    better = min if direction == "min" else max
+    points: list[CurvePoint] = []
+    value: float | None = None
+    seconds = flops = 0.0
+    for number, trial in enumerate(spent(of_model(trials, model)), start=1):
+        seconds, flops = seconds + trial.seconds, flops + trial.flops
+        if trial.status == "finished":
+            value = _value(trial) if value is None else better(value, _value(trial))
+        if value is not None:
+            points.append(CurvePoint(trials=number, seconds=seconds, flops=flops, value=value))
+    return points
+
+
+def _value(trial: TrialResult) -> float:
+    assert trial.value is not None, "a finished trial has a value"
+    return trial.value
+
+
+def write_result(result: SweepResult, suite: Suite) -> Path:
+    """Write `result` as JSON, and its tables as Markdown beside it, each in one step."""
+    from bench.sweep.report import report
+
+    path = suite.sweep_result_path(result.task, result.name)
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+    write_atomically(path.with_suffix(".md"), report(result).encode())
+    return path
+
+
+def read_result(path: Path) -> SweepResult:
+    """The result in `path`."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=SweepResult)
+    except FileNotFoundError:
+        raise BenchError(f"{path}: there is no such file, run the sweep first") from None
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise BenchError(f"{path}: not the result of a sweep ({error}); write it anew") from None
+
+
+def export(
+    suite: Suite,
+    sweep: Sweep,
+    trials: Sequence[TrialResult],
+    *,
+    repeats: dict[str, list[str]] | None = None,
+) -> Path:
+    """Summarise and write; returns the JSON file's path."""
+    result = summarise(sweep, suite.card(sweep.task), trials, repeats=repeats)
+    return write_result(result, suite)

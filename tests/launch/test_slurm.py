@@ -1,0 +1,185 @@
+"""Workers through submitit, for real: its own executor of this machine takes Slurm's place."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import submitit
+from small_sweep import sweep_through
+
+from bench.errors import BenchError
+from bench.launch import slurm
+from bench.launch.launcher import LOST, make_launcher
+from bench.launch.slurm import Attendant, SlurmLauncher, SlurmOptions
+from bench.launch.watch import watch
+
+STOPS = """
+import os, sys, time
+try:
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+    sys.exit(130)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(__file__).resolve().parents[2]
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    monkeypatch.setattr(slurm, "ARRIVAL_SEC", 0.5)
+
+
+def python(program: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-c", program, *map(str, arguments)]
+
+
+def lines(folder: Path, number: int = 1) -> list[str]:
+    log = folder / f"worker-{number}.log"
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def test_jobs_run_with_their_exit_codes_logs_and_variables(tmp_path: Path) -> None:
+    program = (
+        "import os, sys\nprint(sys.argv[1], os.environ['COLOUR'], os.environ['OMP_NUM_THREADS'])\n"
+        "print(os.getcwd())\nraise SystemExit(int(sys.argv[1]))"
+    )
+    ended = watch(
+        make_launcher("slurm", {"cluster": "local", "cpus": "3"}),
+        lambda number: python(program, 2 * (number - 1)),
+        2,
+        environment={"COLOUR": "blue"},
+        logs=tmp_path,
+        on_tick=lambda: None,
+        is_done=lambda: False,
+        max_restarts=0,
+        poll_sec=0.1,
+    )
+    assert [end.exit_code for end in ended] == [0, 2]
+    assert lines(tmp_path) == ["0 blue 3", str(Path.cwd())]
+    assert lines(tmp_path, 2)[0] == "2 blue 3"
+
+
+def test_ctrl_c_ends_the_job_in_order(tmp_path: Path) -> None:
+    def interrupt_once_it_runs() -> None:
+        if lines(tmp_path):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch(
+            SlurmLauncher(SlurmOptions(cluster="local")),
+            lambda _: python(STOPS),
+            1,
+            environment={},
+            logs=tmp_path,
+            on_tick=interrupt_once_it_runs,
+            is_done=lambda: False,
+            max_restarts=0,
+            poll_sec=0.1,
+        )
+    assert lines(tmp_path)[1:] == ["stopped"]
+    assert list((tmp_path / "submitit").glob("*.stop")) == []
+
+
+def test_a_job_that_is_killed_takes_its_worker_along_and_is_lost(tmp_path: Path) -> None:
+    launcher = SlurmLauncher(SlurmOptions(cluster="local"))
+    log = tmp_path / "worker-1.log"
+    worker = launcher.start(python(STOPS), environment={}, log=log, name="worker-1")
+    until = time.monotonic() + 30
+    while not lines(tmp_path) and time.monotonic() < until:
+        assert worker.exit_code() is None
+        time.sleep(0.1)
+    worker.kill()
+    while (code := worker.exit_code()) is None and time.monotonic() < until:
+        time.sleep(0.1)
+    assert code == LOST
+    while is_running(int(lines(tmp_path)[0])) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not is_running(int(lines(tmp_path)[0]))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_when_the_time_is_up_the_worker_ends_in_order(tmp_path: Path) -> None:
+    """submitit raises in the job's main thread; the worker must get its SIGINT before that."""
+    attends = (
+        "import pickle, signal, sys\n"
+        "def up(*_): raise RuntimeError('time is up')\n"
+        "signal.signal(signal.SIGUSR2, up)\n"
+        "pickle.loads(bytes.fromhex(sys.argv[1]))()"
+    )
+    attendant = Attendant(
+        command=tuple(python(STOPS)),
+        environment={},
+        folder=tmp_path,
+        log=tmp_path / "worker-1.log",
+        name="worker-1",
+        stop=tmp_path / "stop",
+    )
+    job = subprocess.Popen(python(attends, pickle.dumps(attendant).hex()), stderr=subprocess.PIPE)
+    while not lines(tmp_path):
+        assert job.poll() is None
+        time.sleep(0.05)
+    job.send_signal(signal.SIGUSR2)
+    _, errors = job.communicate(timeout=30)
+    assert b"time is up" in errors
+    assert lines(tmp_path)[1:] == ["stopped"]
+
+
+def test_what_a_job_asks_for_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    class Executor:
+        def __init__(self, *, folder: Path, cluster: str) -> None:
+            given["cluster"] = cluster
+
+        def update_parameters(self, **parameters: Any) -> None:
+            given.update(parameters)
+
+        def submit(self, attendant: Attendant) -> None:
+            given["command"] = attendant.command
+
+    monkeypatch.setattr(submitit, "AutoExecutor", Executor)
+    options = {"partition": "long", "time-min": "90", "cpus": "4", "gpus": "1", "memory-gb": "8"}
+    launcher = make_launcher("slurm", options)
+    launcher.start(["true"], environment={}, log=tmp_path / "worker-1.log", name="worker-1")
+    wanted = {
+        "cluster": "slurm",
+        "command": ("true",),
+        "slurm_partition": "long",
+        "timeout_min": 90,
+        "cpus_per_task": 4,
+        "gpus_per_node": 1,
+        "mem_gb": 8.0,
+        "nodes": 1,
+        "tasks_per_node": 1,
+    }
+    assert wanted.items() <= given.items()
+
+
+def test_where_there_is_no_slurm_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    launcher = make_launcher("slurm")
+    with pytest.raises(BenchError, match=r"--launcher slurm: .*srun"):
+        launcher.start(["true"], environment={}, log=tmp_path / "worker-1.log", name="worker-1")
+
+
+def test_a_sweep_by_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep_through("slurm", tmp_path, monkeypatch, "--launcher.cluster", "local")

@@ -1,0 +1,89 @@
+"""The sweeps that ship: every text with every main architecture, read and resolved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.suite import Suite
+from bench.sweep.dimension import FloatRange
+from bench.sweep.space import activating, resolve_trial, space_of, start_points
+from bench.sweep.specification import Sweep, load_sweep
+
+ROOT = Path(__file__).parent.parent.parent
+SUITE = Suite(folder=ROOT)
+MAIN = ("srn", "gru", "lstm", "scrn")
+NAMES = sorted(path.stem for path in ROOT.glob("sweeps/*.yaml"))
+
+
+def test_every_text_has_a_sweep_of_every_main_architecture() -> None:
+    tasks = [card.task for card in SUITE.cards() if card.objective == "language-model"]
+    wanted = {f"{task}-{model}" for task in tasks for model in MAIN}
+    assert set(NAMES) == wanted | {"ptb-equal", "synthetic-text-quick"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_sweep_resolves(name: str) -> None:
+    sweep = load_sweep(SUITE, name)
+    free = unsized(sweep)
+    for model in sweep.models:
+        for key, dimension in space_of(sweep.space, model).items():
+            settings = {**activating(sweep.space, key, model), key: dimension.extremes[0]}
+            resolved = resolve_trial(SUITE, free, model, settings, sweep.seeds[0])
+            assert key in resolved.set_by_caller
+            assert resolved.config.model["name"] == model
+    for part in name.split("-"):
+        assert part in f"{sweep.task}-{'-'.join(sweep.models)}-equal-quick"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_sweep_says_what_it_searches(name: str) -> None:
+    text = (ROOT / "sweeps" / f"{name}.yaml").read_text()
+    assert text.startswith("# ")
+    assert len(text.splitlines()) <= 22
+    sweep = load_sweep(SUITE, name)
+    assert sweep.budget.trials is not None
+    rate = sweep.space["optim.lr"]
+    assert isinstance(rate, FloatRange)
+    assert rate.log
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_recipe_lies_within_a_shipped_space(name: str) -> None:
+    """What the card recommends can be found again, so a sweep is no worse for the card's sake."""
+    sweep = load_sweep(SUITE, name)
+    rate = sweep.space["optim.lr"]
+    assert isinstance(rate, FloatRange)
+    for model in sweep.models:
+        usual = resolve_trial(SUITE, unsized(sweep), model, {}, 1).config.optim.lr
+        assert rate.low <= usual <= rate.high
+
+
+def test_the_equal_sweep_is_equal() -> None:
+    sweep = load_sweep(SUITE, "ptb-equal")
+    assert sweep.models == ["srn", "gru", "lstm", "scrn"]
+    assert sweep.budget.parameters is not None
+    assert all(start_points(sweep, model) for model in sweep.models)
+
+
+def unsized(sweep: Sweep) -> Sweep:
+    """The sweep without the solved size, which needs the corpus."""
+    budget = msgspec.structs.replace(sweep.budget, parameters=None)
+    return msgspec.structs.replace(sweep, budget=budget)
+
+
+def test_the_equal_sweep_on_its_corpus(bench_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_DATA", str(bench_data))
+    from bench.sweep.size import _vocabulary_of, count_parameters
+
+    sweep = load_sweep(SUITE, "ptb-equal")
+    target = sweep.budget.parameters
+    assert target is not None
+    for model in sweep.models:
+        resolved = resolve_trial(SUITE, sweep, model, start_points(sweep, model)[0], 1)
+        counted = count_parameters(
+            resolved.config, resolved.card.objective, _vocabulary_of(resolved)
+        )
+        assert abs(counted - target) < 0.01 * target

@@ -1,0 +1,184 @@
+"""A trial is a run without the test split, and a run after a trial has only the test left."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_task import CARD, make_suite, settings
+
+import bench.run
+from bench.data.corpus import as_text, load_corpus
+from bench.objectives.language_model import LanguageModel
+from bench.record import Record, read_record
+from bench.resolve import Resolved, resolve
+from bench.run import Manners, run, run_trial
+from bench.suite import Suite
+from bench.training.report import PrunedError
+
+MODELS: dict[str, dict[str, Any]] = {
+    "srn": settings(model={"hidden_size": 8}, trainer={"max_epochs": 3}),
+    "ngram": {"model": {"order": 2}},
+}
+
+
+def resolved(suite: Suite, model: str = "srn") -> Resolved:
+    return resolve(suite, "tiny", model=model, overrides=MODELS[model])
+
+
+def make(folder: Path) -> Suite:
+    """A suite whose task gives no option to the model, so that a baseline may learn it, too."""
+    make_suite(folder)
+    (folder / "tasks" / "tiny.yaml").write_text(CARD.replace("    model: {hidden_size: 8}\n", ""))
+    return Suite(folder=folder)
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return make(tmp_path / "suite")
+
+
+def ignore(*_: float) -> None:
+    """A sweep that lets every trial go on."""
+
+
+def never_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(*_: Any) -> Any:
+        pytest.fail("it was trained again")
+
+    monkeypatch.setattr(LanguageModel, "training_step", step)
+
+
+class Watched(Mapping[str, Any]):
+    """Splits that note which of them are read."""
+
+    def __init__(self, splits: Mapping[str, Any], asked: list[str]) -> None:
+        self._splits, self._asked = splits, asked
+
+    def __getitem__(self, split: str) -> Any:
+        self._asked.append(split)
+        return self._splits[split]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._splits)
+
+    def __len__(self) -> int:
+        return len(self._splits)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_trial_never_reads_the_test_split(
+    suite: Suite, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    corpus = as_text(load_corpus(suite.card("tiny").corpus, task="tiny"), task="tiny")
+    watched = dataclasses.replace(corpus, splits=Watched(corpus.splits, asked))
+    monkeypatch.setattr(bench.run, "load_corpus", lambda *_, **__: watched)
+    record = run_trial(resolved(suite, model), suite, report=ignore)
+    assert set(asked) == {"train", "valid"}
+    assert set(record.metrics) == {"valid"}
+    assert record.bound is None
+    assert read_record(suite.record_path("tiny", record.id, "trials")) == record
+    assert not suite.record_path("tiny", record.id).exists()
+
+
+def lasting(record: Record) -> dict[str, Any]:
+    """What two runs of one configuration on one machine have in common."""
+    names = ("id", "config", "digest", "metrics", "curve", "signature", "bound", "extra", "status")
+    return {name: getattr(record, name) for name in names} | {"flops": record.cost.flops}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_after_a_trial_equals_a_direct_run(
+    tmp_path: Path, suite: Suite, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directly = make(tmp_path / "directly")
+    direct = run(resolved(directly, model), directly)
+    tried = run_trial(resolved(suite, model), suite, report=ignore)
+    never_trains(monkeypatch)
+    promoted = run(resolved(suite, model), suite)
+    assert lasting(promoted) == lasting(direct)
+    assert promoted.metrics["valid"] == tried.metrics["valid"]
+    for path in directly.artifacts("tiny", direct.id).glob("weights.pt"):
+        again = suite.artifacts("tiny", promoted.id) / path.name
+        assert again.read_bytes() == path.read_bytes()
+
+
+def test_every_validation_is_reported_as_the_record_has_it(suite: Suite) -> None:
+    told: list[tuple[int, float]] = []
+    record = run_trial(resolved(suite), suite, report=lambda *point: told.append(point))
+    assert told == [(point.epoch, point.valid) for point in record.curve]
+    assert [epoch for epoch, _ in told] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("first", ["run", "trial"])
+def test_what_was_carried_out_before_is_told_and_not_trained(
+    suite: Suite, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = (
+        run(resolved(suite), suite)
+        if first == "run"
+        else run_trial(resolved(suite), suite, report=ignore)
+    )
+    never_trains(monkeypatch)
+    told: list[tuple[int, float]] = []
+    record = run_trial(resolved(suite), suite, report=lambda *point: told.append(point))
+    assert record == earlier
+    assert told == [(point.epoch, point.valid) for point in earlier.curve]
+
+
+def prune_at(last: int) -> Any:
+    def report(epoch: int, _: float) -> None:
+        if epoch == last:
+            raise PrunedError
+
+    return report
+
+
+def test_a_pruned_trial_is_recorded_with_the_best_so_far(suite: Suite) -> None:
+    record = run_trial(resolved(suite), suite, report=prune_at(2))
+    assert record.status == "pruned"
+    assert [point.epoch for point in record.curve] == [1, 2]
+    assert record.metrics == {"valid": min(point.valid for point in record.curve)}
+    assert record.cost.flops == record.cost.flops_per_token * 2 * 2000  # type: ignore[operator]
+    assert run_trial(resolved(suite), suite, report=prune_at(1)) == record
+
+
+def test_after_the_last_validation_nothing_is_pruned(suite: Suite) -> None:
+    assert run_trial(resolved(suite), suite, report=prune_at(3)).status == "finished"
+
+
+@pytest.mark.parametrize("then", ["run", "trial"])
+def test_what_one_sweep_pruned_goes_on_for_another(tmp_path: Path, suite: Suite, then: str) -> None:
+    """With the numbers of a run that was never stopped."""
+    directly = make(tmp_path / "directly")
+    direct = run(resolved(directly), directly)
+    run_trial(resolved(suite), suite, report=prune_at(2))
+    whole = (
+        run(resolved(suite), suite)
+        if then == "run"
+        else run_trial(resolved(suite), suite, report=ignore)
+    )
+    assert whole.status == "finished"
+    assert whole.curve == direct.curve
+    assert whole.metrics["valid"] == direct.metrics["valid"]
+
+
+def test_a_diverged_trial_has_its_cost_and_no_value(suite: Suite) -> None:
+    groups: dict[str, Any] = {"model": {"hidden_size": 8}}
+    overrides = settings(optim={"name": "sgd", "lr": 1e6, "clip": "none"}, **groups)
+    record = run_trial(
+        resolve(suite, "tiny", model="srn", overrides=overrides), suite, report=ignore
+    )
+    assert (record.status, record.metrics) == ("diverged", {})
+    assert record.cost.flops
+    assert 0 < record.cost.flops <= record.cost.flops_per_token * 2 * 2000  # type: ignore[operator]
+
+
+def test_again_forgets_the_trial_with_its_checkpoint(suite: Suite) -> None:
+    tried = run_trial(resolved(suite), suite, report=ignore)
+    run(resolved(suite), suite, Manners(again=True))
+    assert not suite.record_path("tiny", tried.id, "trials").exists()
