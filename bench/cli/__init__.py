@@ -22,6 +22,7 @@ from bench.cli.evaluate import evaluate
 from bench.cli.list import list_things
 from bench.cli.mix import mix
 from bench.cli.plot import plot
+from bench.cli.reproduce import reproduce
 from bench.cli.run import run
 from bench.cli.settings import GROUPS
 from bench.cli.speed import speed
@@ -45,6 +46,7 @@ app = App(
 app.command(run)
 app.command(sweep)
 app.command(table)
+app.command(reproduce)
 app.command(compare)
 app.command(list_things, name="list")
 app.command(mix)

@@ -1,0 +1,164 @@
+"""What a plan consists of: runs that are trained or counted, evaluations, mixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from bench.baselines import BASELINES
+from bench.evaluation import evaluate_run, make_grid, resolve_evaluation
+from bench.finished import FinishedRun, bring_back
+from bench.log_probs import log_probs_path
+from bench.mixing import SPLITS
+from bench.mixture import Decay, mix_runs, resolve_mixture
+from bench.objectives.evaluation_modes import Mode
+from bench.record import Cost, Provenance, Record
+from bench.resolve import Resolved
+from bench.run import Manners, run
+from bench.suite import Suite
+from bench.training.checkpoint import WEIGHTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One record of the plan: how it is made and which others it is made of."""
+
+    resolved: Resolved
+    labels: tuple[str, ...] = ()
+    """The published rows that it measures, or that need it."""
+    needs: tuple[str, ...] = ()
+    """Runs that come first."""
+
+    @property
+    def run_id(self) -> str:
+        return self.resolved.run_id
+
+    @property
+    def seed(self) -> int:
+        return self.resolved.config.seed
+
+    @property
+    def model(self) -> str:
+        return str(self.resolved.config.model["name"])
+
+    @property
+    def verb(self) -> str:
+        raise NotImplementedError
+
+    def carry_out(self, suite: Suite, manners: Manners) -> Record:
+        """Make the record; what it needs has been made."""
+        raise NotImplementedError
+
+    def can_read(self, suite: Suite, component: Record) -> bool:
+        """Whether what this step reads of a component besides its record is there."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learn(Step):
+    """A network that is trained or a model that counts."""
+
+    @property
+    def verb(self) -> str:
+        return "count" if self.model in BASELINES else "train"
+
+    def carry_out(self, suite: Suite, manners: Manners) -> Record:
+        return run(self.resolved, suite, manners)
+
+    def can_read(self, suite: Suite, component: Record) -> bool:
+        return (suite.artifacts(component.task, component.id) / WEIGHTS).is_file()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Step):
+    """A trained network measured in another way; options that the row leaves open are tuned."""
+
+    mode: Mode
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def verb(self) -> str:
+        return "evaluate"
+
+    def carry_out(self, suite: Suite, manners: Manners) -> Record:
+        (base,) = self.needs
+        return evaluate_run(suite, base, self.mode, self.settings, others="tuned", manners=manners)
+
+    def can_read(self, suite: Suite, component: Record) -> bool:
+        return (suite.artifacts(component.task, component.id) / WEIGHTS).is_file()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mix(Step):
+    """Several runs interpolated."""
+
+    cache: tuple[Decay, ...] = ()
+
+    @property
+    def verb(self) -> str:
+        return "mix"
+
+    def carry_out(self, suite: Suite, manners: Manners) -> Record:
+        task = self.resolved.card.task
+        record, _ = mix_runs(suite, task, self.needs, cache=self.cache, manners=manners)
+        return record
+
+    def can_read(self, suite: Suite, component: Record) -> bool:
+        folder = suite.artifacts(component.task, component.id)
+        kept = all(log_probs_path(folder, split).is_file() for split in SPLITS)
+        return kept or component.model in BASELINES or (folder / WEIGHTS).is_file()
+
+
+def evaluation_of(base: FinishedRun, mode: Mode, settings: dict[str, Any]) -> Evaluate:
+    """The step that evaluates `base`, which may be `expected` only."""
+    resolved = resolve_evaluation(base, mode, make_grid(mode, settings, "tuned"))
+    return Evaluate(resolved=resolved, needs=(base.id,), mode=mode, settings=settings)
+
+
+def mixture_of(components: Sequence[FinishedRun], cache: tuple[Decay, ...]) -> Mix:
+    """The step that mixes `components`, which may be `expected` only."""
+    found = sorted(components, key=lambda component: component.id)
+    resolved = resolve_mixture(found, cache)
+    return Mix(resolved=resolved, needs=tuple(c.id for c in found), cache=cache)
+
+
+def expected(
+    suite: Suite, resolved: Resolved, records: dict[str, Record] | None = None
+) -> FinishedRun:
+    """The run of a configuration: the recorded one, else as it will be, without any number."""
+    if records and resolved.run_id in records:
+        record = records[resolved.run_id]
+        if record.status == "finished" and record.card_version == resolved.card.version:
+            return bring_back(suite, record)
+    record = expected_record(resolved)
+    folder = suite.artifacts(record.task, record.id)
+    return FinishedRun(record=record, resolved=resolved, folder=folder)
+
+
+def expected_record(resolved: Resolved) -> Record:
+    """What the record of a configuration says before it is run: all but its numbers."""
+    evaluation = resolved.config.objective.get("evaluation", "static")
+    return Record(
+        id=resolved.run_id,
+        task=resolved.card.task,
+        card_version=resolved.card.version,
+        seed=resolved.config.seed,
+        status="finished",
+        metric=resolved.card.metric.name,
+        signature=f"{resolved.card.metric.name}|eval:{evaluation}",
+        metrics={},
+        config=msgspec.to_builtins(resolved.config),
+        digest=resolved.digest,
+        set_by_caller=resolved.set_by_caller,
+        recipe=resolved.recipe,
+        data={},
+        cost=Cost(num_parameters=0, seconds=0.0),
+        provenance=Provenance(
+            commit=None, dirty=None, packages={}, python="", platform="", hardware={}
+        ),
+        started="",
+        finished="",
+    )

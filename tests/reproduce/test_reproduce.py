@@ -1,0 +1,210 @@
+"""`bench reproduce` on a tiny task, for real: in this process, by two workers, killed, stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from published_rows import BAD_ROW, LONG_ROWS, ROWS, make_suite_with
+
+from bench.cli import main
+from bench.launch.local import LocalLauncher
+from bench.record import read_record
+from bench.reproduce import carry_out
+from bench.reproduce.call import Wanted
+from bench.reproduce.session import Session, open_session
+from bench.suite import Suite
+
+
+class Call:
+    """Calls `bench reproduce tiny` in this process."""
+
+    def __init__(
+        self, folder: Path, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.folder, self._patch, self._capsys = folder, patch, capsys
+
+    def __call__(self, *arguments: object) -> tuple[object, str, str]:
+        """Exit code, standard output, standard error."""
+        words = ["reproduce", "tiny", "--track", "none", "--suite", self.folder, *arguments]
+        self._patch.setattr(sys, "argv", ["bench", *map(str, words)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+        return code, *self._capsys.readouterr()
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Call:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
+    return Call(make_suite_with(tmp_path), monkeypatch, capsys)
+
+
+def records(folder: Path) -> dict[str, float]:
+    """Run -> test metric."""
+    found = map(read_record, sorted(folder.glob("results/tiny/runs/*.json")))
+    return {record.id: record.metrics.get("test", 0.0) for record in found}
+
+
+def table_rows(output: str) -> dict[str, list[str]]:
+    """Label -> the other cells of the printed table."""
+    lines = [line.split("|")[1:-1] for line in output.splitlines() if line.startswith("|")]
+    return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
+
+
+def test_every_kind_of_row_from_nothing_to_the_table(call: Call) -> None:
+    code, out, err = call("--seeds", 2)
+    assert code == 0, err
+    made = records(call.folder)
+    kinds = [run_id.partition("-")[0] for run_id in made]
+    assert sorted(kinds) == ["mix", "mix", "ngram", *["srn"] * 6]
+    rows = table_rows(out)
+    for label in ("SRN, 8 hidden", "SRN, wide", "SRN + bigram + cache"):
+        assert "2" in rows[label], "two seeds"
+    assert "1" in rows["Bigram"]
+    assert any(cell.startswith("not run") for cell in rows["Unheard of"])
+    assert any(cell.startswith("not comparable") for cell in rows["SRN, dynamic evaluation"])
+    told = [line for line in err.splitlines() if line.startswith("[")]
+    assert [line.partition("]")[0] for line in told] == [f"[{n}/9" for n in range(1, 10)]
+    code, again, err = call("--seeds", 2)
+    assert (code, again) == (0, out)
+    assert "9 runs: 9 done, 0 to do" in err
+    assert records(call.folder) == made
+
+
+def test_the_plan_alone_runs_nothing(call: Call) -> None:
+    code, out, err = call("--dry-run", "--rows", "srn, 8*", "bigram", "--seeds", 3)
+    assert (code, err) == (0, "")
+    assert "4 runs: 0 done, 4 to do; about" in out
+    assert not (call.folder / "artifacts").exists()
+    assert records(call.folder) == {}
+
+
+def test_selected_rows_alone_are_run_and_shown(call: Call) -> None:
+    code, out, _ = call("--rows", "Bigram", "--rows", "unheard*", "--seeds", 2)
+    assert code == 0
+    assert [run_id.partition("-")[0] for run_id in records(call.folder)] == ["ngram"]
+    assert {"Bigram", "Unheard of"} <= set(table_rows(out))
+    assert "SRN, wide" not in out
+
+
+def test_a_failed_run_is_told_at_the_end_and_the_others_go_on(call: Call) -> None:
+    make_suite_with(call.folder, ROWS + BAD_ROW)
+    code, out, err = call("--rows", "streams*", "bigram", "--seeds", 1)
+    assert code == 1
+    assert "Bigram" in out
+    last = err.splitlines()[-1]
+    assert last.startswith("gru-")
+    assert "failed: " in last
+    assert [run_id.partition("-")[0] for run_id in records(call.folder)] == ["ngram"]
+
+
+def test_a_component_without_weights_is_trained_anew(call: Call) -> None:
+    call("--rows", "SRN, 8*", "--seeds", 1)
+    ((run_id, value),) = records(call.folder).items()
+    for path in (call.folder / "artifacts" / "tiny" / run_id).iterdir():
+        path.unlink()
+    code, _, err = call("--rows", "*dynamic*", "--seeds", 1)
+    assert code == 0, err
+    assert "1 (1 anew)" in err
+    made = records(call.folder)
+    assert len(made) == 2
+    assert made[run_id] == value, "the same machine makes the same number"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "scnr"], "--rows 'scnr' fits no published row of tiny, did you mean 'srn'"),
+        (["--seeds", "0"], "--seeds and --workers are 1 or more"),
+        (["--launcher.cpus", "2", "--workers", "2"], "unknown key 'launcher.cpus'"),
+    ],
+)
+def test_what_is_refused(call: Call, arguments: list[str], message: str) -> None:
+    code, _, err = call(*arguments)
+    assert code == 2
+    assert err.splitlines()[-1].startswith("bench: ")
+    assert message in err
+
+
+def test_workers_that_cannot_begin_leave_their_runs_failed(tmp_path: Path) -> None:
+    wanted = Wanted(suite=Suite(folder=make_suite_with(tmp_path)), task="tiny", num_seeds=1)
+    plan = wanted.plan()
+    task = wanted.shared(plan, open_session(tmp_path / "artifacts", "tiny"), "quiet")
+    command = [sys.executable, "-c", "print('no licence'); raise SystemExit(2)"]
+    outcomes = carry_out.carry_out_with(
+        LocalLauncher(), task, lambda _: command, num_workers=2, environment={}
+    )
+    assert set(outcomes) == {step.run_id for step in plan.steps}
+    assert {outcome.status for outcome in outcomes.values()} == {"failed"}
+    assert all("no worker was left" in str(outcome.reason) for outcome in outcomes.values())
+
+
+def at_work(folder: Path) -> dict[str, int]:
+    """Run -> process of the worker that is at it, in the newest session."""
+    sessions = sorted((folder / "artifacts" / "reproduce").glob("tiny-*"))
+    doing = Session(sessions[-1]).doing().values() if sessions else ()
+    return {each.run_id: each.pid for each in doing}
+
+
+class Intruder(threading.Thread):
+    """Sends a signal as soon as a worker is at a run: to the worker, or to this process."""
+
+    def __init__(self, folder: Path, number: signal.Signals, *, to: str) -> None:
+        super().__init__(daemon=True)
+        self.folder, self.number, self.to = folder, number, to
+        self.run_id, self.pid = "", 0
+
+    def run(self) -> None:
+        until = time.monotonic() + 100
+        while not (found := at_work(self.folder)) and time.monotonic() < until:
+            time.sleep(0.005)
+        self.run_id, self.pid = next(iter(found.items()))
+        os.kill(self.pid if self.to == "worker" else os.getpid(), self.number)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_two_workers_share_the_runs_and_one_that_is_killed_is_replaced(call: Call) -> None:
+    make_suite_with(call.folder, LONG_ROWS)
+    intruder = Intruder(call.folder, signal.SIGKILL, to="worker")
+    intruder.start()
+    code, out, err = call("--seeds", 2, "--workers", 2)
+    assert code == 0, err
+    assert "was killed by SIGKILL; started again (1 of 12)" in err
+    made = records(call.folder)
+    assert len(made) == 4
+    assert intruder.run_id in made
+    assert {"srn, long", "gru, long"} <= set(table_rows(out))
+    told = [line for line in err.splitlines() if line.startswith("[")]
+    assert sorted(line.split()[1] for line in told) == sorted(made)
+
+
+def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(call: Call) -> None:
+    make_suite_with(call.folder, LONG_ROWS)
+    intruder = Intruder(call.folder, signal.SIGINT, to="watcher")
+    intruder.start()
+    code, out, err = call("--seeds", 1, "--workers", 2)
+    assert (code, out) == (130, "")
+    assert "the same command goes on" in err
+    assert not is_running(intruder.pid)
+    assert intruder.run_id not in records(call.folder)
+    code, _, err = call("--seeds", 1)
+    assert code == 0, err
+    assert len(records(call.folder)) == 2
