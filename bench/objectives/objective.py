@@ -67,7 +67,8 @@ class Objective(Contract):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         self._noise.add(self.parameters(), self.weight_noise)
         loss_sum, count = self.batch_loss(batch)
-        self.train_sums += torch.stack([loss_sum.detach().double(), count.double()])
+        sums = torch.stack([loss_sum.detach().double(), count.double()])
+        self.train_sums += sums.to(self.train_sums.device)
         self.train_units += self.units_in(batch)
         self._check_finite(loss_sum, count)
         return self.update_loss(loss_sum, count, batch)
