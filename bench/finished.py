@@ -13,9 +13,11 @@ from bench.objectives import objective_class
 from bench.objectives.objective import Objective
 from bench.record import Record
 from bench.resolve import Resolved
+from bench.run import corpus_of
 from bench.structs import to_struct
 from bench.suite import Suite
 from bench.training.checkpoint import WEIGHTS, load_weights
+from bench.training.fit import evaluate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,13 @@ def load_objective(finished: FinishedRun, corpus: Corpus) -> Objective:
     objective = kind(finished.resolved.config, corpus)
     objective.load_state_dict(load_weights(finished.folder))
     return objective.eval()
+
+
+def read_again(finished: FinishedRun, split: str) -> None:
+    """Evaluate a trained run once more and keep what that finds besides the metric."""
+    require_weights(finished)  # before the corpus, which may be gone, too
+    objective = load_objective(finished, corpus_of(finished.resolved))
+    evaluate(objective, split, keep=finished.folder)
 
 
 def require_weights(finished: FinishedRun) -> None:

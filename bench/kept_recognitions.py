@@ -45,10 +45,6 @@ def kept_recognitions(
 
 def _make(suite: Suite, record: Record, split: str) -> None:
     """Decode again; torch is loaded only where it is needed."""
-    from bench.finished import bring_back, load_objective, require_weights
-    from bench.run import corpus_of
-    from bench.training.fit import evaluate
+    from bench.finished import bring_back, read_again
 
-    finished = bring_back(suite, record)
-    require_weights(finished)  # before the corpus, which may be gone, too
-    evaluate(load_objective(finished, corpus_of(finished.resolved)), split, keep=finished.folder)
+    read_again(bring_back(suite, record), split)

@@ -20,7 +20,7 @@ from bench.baselines.counting import count
 from bench.data.corpus import Corpus, load_corpus
 from bench.errors import BenchError
 from bench.outcome import Outcome
-from bench.provenance import provenance
+from bench.provenance import forget_peak_memory, provenance
 from bench.record import Record, Shelf, read_record, write_record
 from bench.resolve import Resolved
 from bench.suite import Suite
@@ -211,6 +211,7 @@ def _carry_out(
         torch.set_num_threads(config.trainer.threads)
     corpus = corpus_of(resolved, style=manners.style)
     tracker = make_tracker(manners.track, resolved, folder, group=manners.group, tags=manners.tags)
+    forget_peak_memory()  # of earlier runs of this process, as a sweep's worker has them
     made_by = provenance()  # before the work: the checkout may move on while a run goes on
     try:
         outcome = work(resolved, corpus, folder, style=manners.style, tracker=tracker)

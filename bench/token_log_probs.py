@@ -8,14 +8,13 @@ from __future__ import annotations
 from bench.baselines import BASELINES
 from bench.baselines.counting import count
 from bench.errors import BenchError
-from bench.finished import FinishedRun, bring_back, is_evaluation, load_objective, require_weights
+from bench.finished import FinishedRun, bring_back, is_evaluation, read_again
 from bench.kept_log_probs import kept_log_probs
 from bench.log_probs import Floats, log_probs_path
 from bench.record import Record
 from bench.run import corpus_of
 from bench.suite import Suite
 from bench.track import NoTracker
-from bench.training.fit import evaluate
 
 
 def token_log_probs(suite: Suite, record: Record, split: str) -> Floats:
@@ -48,6 +47,4 @@ def remake(finished: FinishedRun, split: str) -> None:
         finished.folder.mkdir(parents=True, exist_ok=True)
         count(resolved, corpus, finished.folder, style="quiet", tracker=NoTracker())
     else:
-        require_weights(finished)  # before the corpus, which may be gone, too
-        model = load_objective(finished, corpus_of(resolved))
-        evaluate(model, split, keep=finished.folder)
+        read_again(finished, split)

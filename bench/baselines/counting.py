@@ -8,10 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from bench.baselines import baseline_class
 from bench.data.corpus import Corpus, as_text
+from bench.log_probs import write_log_probs
 from bench.objectives.text_metric import (
     bound_value,
     metric_name,
@@ -55,7 +54,7 @@ def count(
     metrics = {}
     for split in splits:
         log_probs_N = baseline.log_probs(corpus.splits[split])
-        np.save(folder / f"log_probs_{split}.npy", log_probs_N.astype(np.float32))
+        write_log_probs(folder, split, log_probs_N)
         metrics[split] = metric_value(corpus, -math.fsum(log_probs_N) / len(log_probs_N))
     tracker.log({f"final/{split}": value for split, value in metrics.items()}, step=0)
     return Outcome(

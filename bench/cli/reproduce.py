@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from bench.cli.output import chosen_format, put, terminal_width
 from bench.cli.settings import DataSettings, LauncherSettings, TrainerSettings, tree
+from bench.launch.launcher import LauncherName
 
 
 def reproduce(
@@ -19,7 +20,7 @@ def reproduce(
     seeds: int = 3,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     workers: int = 1,
-    launcher: Literal["local", "slurm", "ray"] = "local",
+    launcher: LauncherName = "local",
     launcher_: LauncherSettings = None,
     trainer: TrainerSettings = None,
     data: DataSettings = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from bench.cli.settings import DataSettings, LauncherSettings, TrainerSettings
+from bench.launch.launcher import LauncherName
 
 if TYPE_CHECKING:
     from bench.launch.launcher import Launcher
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from bench.sweep.storage import Storage
 
 STORAGE = "BENCH_STORAGE"
-LauncherName = Literal["local", "slurm", "ray"]
 Flag = Annotated[bool, Parameter(negative=())]
 
 

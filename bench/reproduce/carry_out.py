@@ -13,27 +13,21 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from bench.data.sources import locate
-from bench.data.specification import TextSpec
 from bench.launch.launcher import Launcher
 from bench.launch.watch import watch
 from bench.reproduce.session import MAX_STARTS, Outcome
 from bench.reproduce.show import begun_line, duration, outcome_line
 from bench.reproduce.steps import Step
 from bench.reproduce.work import Task, work
+from bench.run import corpus_of
 
 RESTARTS_PER_RUN = MAX_STARTS
 """Deaths that every run may cost; one that costs more is given up, see `work`."""
 
 
 def check_data(steps: Sequence[Step]) -> None:
-    """Refuse, before anything begins, what every run would be refused for: missing files."""
-    for step in steps:
-        card, data = step.resolved.card, step.resolved.config.data
-        if isinstance(card.corpus, TextSpec):
-            path = Path(data.path) if data.path else None
-            locate(card.corpus, task=card.task, twin=card.twin, path=path, download=data.download)
-            return
+    """Refuse, before anything begins, what every run would be: missing or altered files."""
+    corpus_of(steps[0].resolved, style="plain")  # one task, and the data of one call
 
 
 def carry_out_here(task: Task) -> dict[str, Outcome]:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.errors import BenchError
-from bench.provenance import forget_peak_memory
 from bench.record import Record
 from bench.reproduce.plan import Plan
 from bench.reproduce.session import MAX_STARTS, Outcome, Session
@@ -85,7 +84,6 @@ def _attempt(task: Task, step: Step, worker: str) -> Outcome | None:
         return Outcome(run_id=run_id, status="failed", reason=reason)
     session.at(worker, run_id)
     since = time.monotonic()
-    forget_peak_memory()
     try:
         record = _carry_out(task, step)
     except TakenError:

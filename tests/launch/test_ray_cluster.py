@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import is_running, wait_for
 from small_sweep import sweep_through
 
 from bench.errors import BenchError
@@ -88,21 +88,6 @@ def run(launcher: Any, folder: Path, program: str, **settings: Any) -> list[Ende
 def lines(folder: Path, number: int) -> list[str]:
     log = folder / f"worker-{number}.log"
     return log.read_text().splitlines() if log.exists() else []
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.05)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def test_two_workers_use_both_nodes(launcher: RayLauncher, tmp_path: Path) -> None:

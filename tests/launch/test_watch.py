@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import is_running, wait_for
 
 from bench.errors import BenchError
 from bench.launch import tether
@@ -75,25 +75,10 @@ def run(
     return watch(LocalLauncher(), command_for, num_workers, **{**defaults, **settings})
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
-
-
 def pids(folder: Path) -> list[int]:
     """The processes that have written down their number."""
     texts = [path.read_text() for path in folder.glob("*.pid")]
     return [int(text) for text in texts if text]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def test_each_worker_has_its_number_its_log_and_the_added_variables(tmp_path: Path) -> None:

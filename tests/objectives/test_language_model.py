@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from tiny_task import make_suite, settings
 from torch import Tensor, nn
+from watched import Watched
 
 import bench.run
 from bench.data.corpus import as_text, load_corpus
@@ -362,23 +362,6 @@ def test_a_validation_that_leaves_the_numbers_is_a_divergence(
     with pytest.raises(DivergedError) as caught:
         fit(objective, tmp_path)
     assert (caught.value.epoch, caught.value.step) == (0, len(objective.train_loader()))
-
-
-class Watched(Mapping[str, Any]):
-    """Splits that remember in which order they were asked for."""
-
-    def __init__(self, splits: Mapping[str, Any], asked: list[str]) -> None:
-        self._splits, self._asked = splits, asked
-
-    def __getitem__(self, split: str) -> Any:
-        self._asked.append(split)
-        return self._splits[split]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._splits)
-
-    def __len__(self) -> int:
-        return len(self._splits)
 
 
 def test_the_test_split_is_read_once_when_training_is_over(

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import is_running
 from published_rows import BAD_ROW, LONG_ROWS, ROWS, make_suite_with
 
 from bench.cli import main
@@ -171,14 +172,6 @@ class Intruder(threading.Thread):
             time.sleep(0.005)
         self.run_id, self.pid = next(iter(found.items()))
         os.kill(self.pid if self.to == "worker" else os.getpid(), self.number)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
 
 
 def test_two_workers_share_the_runs_and_one_that_is_killed_is_replaced(call: Call) -> None:

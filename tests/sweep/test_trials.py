@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny_task import CARD, make_suite, settings
+from watched import Watched
 
 import bench.run
 from bench.data.corpus import as_text, load_corpus
@@ -50,23 +50,6 @@ def never_trains(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.fail("it was trained again")
 
     monkeypatch.setattr(LanguageModel, "training_step", step)
-
-
-class Watched(Mapping[str, Any]):
-    """Splits that note which of them are read."""
-
-    def __init__(self, splits: Mapping[str, Any], asked: list[str]) -> None:
-        self._splits, self._asked = splits, asked
-
-    def __getitem__(self, split: str) -> Any:
-        self._asked.append(split)
-        return self._splits[split]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._splits)
-
-    def __len__(self) -> int:
-        return len(self._splits)
 
 
 @pytest.mark.parametrize("model", MODELS)
