@@ -21,7 +21,7 @@ NAMES = sorted(path.stem for path in ROOT.glob("sweeps/*.yaml"))
 def test_every_text_has_a_sweep_of_every_main_architecture() -> None:
     tasks = [card.task for card in SUITE.cards() if card.objective == "language-model"]
     wanted = {f"{task}-{model}" for task in tasks for model in MAIN}
-    assert set(NAMES) == wanted | {"ptb-equal", "synthetic-text-quick"}
+    assert set(NAMES) == wanted | {"ptb-equal", "ptb-modern", "synthetic-text-quick"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,7 +35,7 @@ def test_a_shipped_sweep_resolves(name: str) -> None:
             assert key in resolved.set_by_caller
             assert resolved.config.model["name"] == model
     for part in name.split("-"):
-        assert part in f"{sweep.task}-{'-'.join(sweep.models)}-equal-quick"
+        assert part in f"{sweep.task}-{'-'.join(sweep.models)}-equal-modern-quick"
 
 
 @pytest.mark.parametrize("name", NAMES)
