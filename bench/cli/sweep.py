@@ -31,7 +31,7 @@ def sweep(
     launcher: LauncherName = "local",
     launcher_: LauncherSettings = None,
     status: Flag = False,
-    again: Flag = False,
+    again: Annotated[bool, Parameter(negative="--resume")] = False,
     quiet: Flag = False,
     track: Literal["wandb", "none"] = "wandb",
     trainer: TrainerSettings = None,
@@ -68,6 +68,7 @@ def sweep(
         Print how the sweep stands, from any machine, write its result so far, and stop.
     again
         Forget the trials of this sweep first. Their records stay, and are not trained again.
+        `--resume`, which is the default, goes on with them.
     quiet
         Print nothing while it runs.
     track

@@ -93,7 +93,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(bench: CommandLine, tmp_path:
     assert f"{len(told) - len(stopped.live())} finished" in status.out
 
     write_sweep(tmp_path, budget={"trials": len(told) + 2}, repeat_best=1)
-    second = start(suite, "--workers", "2")
+    second = start(suite, "--resume", "--workers", "2")
     out, err = second.communicate(timeout=300)
     assert second.returncode == 0, err
     state = read_state(begin(suite))
