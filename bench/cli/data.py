@@ -23,6 +23,8 @@ def data(
 ) -> None:
     """Say where a task's files are and whether they are the right bytes.
 
+    Nothing is downloaded unless `--fetch` says so.
+
         bench data ptb
         bench data ptb --fetch
 

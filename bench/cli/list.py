@@ -11,6 +11,8 @@ def list_things(
 ) -> None:
     """List tasks, models or finished runs.
 
+    Names are what the other commands take.
+
         bench list tasks
         bench list models
         bench list runs --task ptb

@@ -8,6 +8,8 @@ from pathlib import Path
 def plot(task: str, *, out: Path | None = None, suite: Path = Path()) -> None:
     """Draw the learning curves of a task's runs.
 
+    One line for each run, and the best possible value where it is known.
+
         bench plot synthetic-text
         bench plot ptb --out curves.svg
 

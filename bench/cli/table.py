@@ -22,6 +22,9 @@ def table(
 ) -> None:
     """Print a task's published rows beside what was measured.
 
+    Each row carries its difference to the paper, a verdict, and where the published number was
+    read; runs with another signature stand in a table of their own.
+
         bench table ptb
         bench table ptb --format latex --out ptb.tex
 
