@@ -37,15 +37,18 @@ def dynamic_log_probs(
         bptt_length=segment_length,
         first_input=model.corpus.first_input,
     )
+    # One array for all: small ones that stay would each keep apart the large ones that go.
+    log_p_N = np.empty(len(model.corpus.splits[split]))
     model.eval().begin_sequence()
+    start = 0
     try:
-        pieces = [
-            _score_and_learn(model, input_BT, target_BT.flatten(), lr)
-            for input_BT, target_BT in segments
-        ]
+        for input_BT, target_BT in segments:
+            end = start + target_BT.numel()
+            log_p_N[start:end] = _score_and_learn(model, input_BT, target_BT.flatten(), lr)
+            start = end
     finally:
         model.load_state_dict(trained)
-    return np.concatenate(pieces)
+    return log_p_N
 
 
 def _score_and_learn(
