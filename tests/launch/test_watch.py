@@ -22,8 +22,8 @@ from bench.launch.watch import Ended, watch
 ENDS_IN_ORDER = """
 import os, pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
-(folder / f"{sys.argv[2]}.pid").write_text(str(os.getpid()))
 try:
+    (folder / f"{sys.argv[2]}.pid").write_text(str(os.getpid()))
     time.sleep(60)
 except KeyboardInterrupt:
     with open(folder / "stopped", "a") as file:
