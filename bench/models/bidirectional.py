@@ -6,6 +6,8 @@ Processing 45, 1997.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -62,7 +64,24 @@ def reverse(x_BTD: Tensor, lengths_B: Tensor | None) -> Tensor:
     """Each row's sequence back to front, its padding left where it is."""
     if lengths_B is None:
         return x_BTD.flip(1)
-    t_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
+    B, T, _ = x_BTD.shape
+    t_T = torch.arange(T, device=x_BTD.device)
     mirrored_BT = lengths_B.to(x_BTD.device).unsqueeze(1) - 1 - t_T
     source_BT = torch.where(mirrored_BT >= 0, mirrored_BT, t_T)
-    return x_BTD.gather(1, source_BT.unsqueeze(2).expand_as(x_BTD))
+    source_BT += T * torch.arange(B, device=x_BTD.device).unsqueeze(1)
+    found: Tensor = _Mirror.apply(x_BTD, source_BT.flatten())  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Mirror(torch.autograd.Function):
+    """Rows of features in an order that undoes itself, so that gradients go the same way."""
+
+    @staticmethod
+    def forward(ctx: Any, x_BTD: Tensor, source_N: Tensor) -> Tensor:
+        ctx.save_for_backward(source_N)
+        return x_BTD.flatten(0, 1).index_select(0, source_N).view_as(x_BTD)
+
+    @staticmethod
+    def backward(ctx: Any, grad_BTD: Tensor) -> tuple[Tensor, None]:
+        (source_N,) = ctx.saved_tensors
+        return _Mirror.apply(grad_BTD, source_N), None  # type: ignore[no-untyped-call]

@@ -35,7 +35,7 @@ def elman_scan(
     """h_BTH after every step, from h_BH before the first."""
     if x_BTD.is_cuda:
         return native_scan(x_BTD, h_BH, A_HD, R_HH, b_H, nonlinearity)
-    a_TBH = F.linear(x_BTD.transpose(0, 1), A_HD, b_H)
+    a_TBH = F.linear(x_BTD.transpose(0, 1).contiguous(), A_HD, b_H)
     arguments = a_TBH, R_HH.to(a_TBH), h_BH.to(a_TBH), nonlinearity
     h_TBH: Tensor = ElmanLoop.apply(*arguments)  # type: ignore[no-untyped-call]
     return h_TBH.transpose(0, 1)

@@ -70,7 +70,7 @@ class GRU(Recurrence):
         if self.reset == "after":
             h_BTH = native_scan(x_BTD, h_BH, self.W_GD, self.U_GH, self.b_G)
         else:
-            a_TBG = F.linear(x_BTD.transpose(0, 1), self.W_GD, self.b_G)
+            a_TBG = F.linear(x_BTD.transpose(0, 1).contiguous(), self.W_GD, self.b_G)
             arguments = a_TBG, self.U_GH.to(a_TBG), h_BH.to(a_TBG)
             h_TBH: Tensor = GRULoop.apply(*arguments)  # type: ignore[no-untyped-call]
             h_BTH = h_TBH.transpose(0, 1)

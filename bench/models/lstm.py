@@ -98,7 +98,7 @@ class LSTM(Recurrence):
             weights = self.W_GD, self.U_GH, self.b_G
             h_BTH, last_BH = native_scan(x_BTD, h_BH, c_BH, weights, valid)
             return h_BTH, (last_state(h_BTH, h_BH, lengths_B), last_BH)
-        a_TBG = F.linear(x_BTD.transpose(0, 1), self.W_GD, self.b_G)
+        a_TBG = F.linear(x_BTD.transpose(0, 1).contiguous(), self.W_GD, self.b_G)
         peepholes = self.P_Q if self.P_QH is None else self.P_QH
         others = self.U_GH, peepholes, h_BH, c_BH
         arguments = (None if other is None else other.to(a_TBG) for other in others)

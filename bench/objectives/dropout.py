@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+
+LEVELS = 1 << 16
+"""Shares that `drop_quickly` can tell apart."""
 
 
 def drop(x_BTH: Tensor, share: float, mask: Literal["step", "sequence"], training: bool) -> Tensor:
@@ -27,3 +31,20 @@ def drop_words(embedding: nn.Embedding, input_BT: Tensor, share: float, training
         return x_BTE
     keep_V = x_BTE.new_empty(embedding.num_embeddings).bernoulli_(1.0 - share).div_(1.0 - share)
     return x_BTE * keep_V[input_BT].unsqueeze(-1)
+
+
+def drop_quickly(x: Tensor, share: float, training: bool) -> Tensor:
+    """`drop` by step with 16 random bits an entry: the library draws a number of 64 for each.
+
+    The share is met to 2^-17, what is kept is scaled by the share that is really kept.
+    """
+    if not training or share == 0.0:
+        return x
+    if x.device.type != "cpu":
+        return nn.functional.dropout(x, share)
+    num_dropped = min(round(share * LEVELS), LEVELS - 1)
+    words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(1 << 63), None)
+    bits = words.view(torch.int16)[: x.numel()].view(x.shape)
+    keep = torch.empty(x.shape, dtype=x.dtype)
+    torch.ge(bits, num_dropped - LEVELS // 2, out=keep)
+    return x * keep.mul_(LEVELS / (LEVELS - num_dropped))

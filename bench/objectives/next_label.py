@@ -20,7 +20,7 @@ from bench.config import Count, NonNegative, Positive, RunConfig
 from bench.data.speech.batches import SpeechBatch, SpeechBatches
 from bench.data.speech.prepared import SpeechData
 from bench.objectives.contract import own_options
-from bench.objectives.dropout import drop
+from bench.objectives.dropout import drop_quickly
 from bench.objectives.objective import Objective
 from bench.objectives.prediction import Prediction
 from bench.objectives.speech import EVALUATION_FRAMES, Share
@@ -64,7 +64,7 @@ class NextLabel(Objective):
 
     def batch_loss(self, batch: SpeechBatch) -> tuple[Tensor, Tensor]:
         p_BUP = self.prediction(batch.labels)[:, :-1]
-        p_BUP = drop(p_BUP, self.options.dropout_output, "step", self.training)
+        p_BUP = drop_quickly(p_BUP, self.options.dropout_output, self.training)
         u_U = torch.arange(batch.labels.shape[1], device=batch.labels.device)
         valid_BU = u_U < batch.num_labels[:, None]
         scores_NK = self.output(p_BUP[valid_BU])

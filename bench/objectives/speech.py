@@ -23,7 +23,7 @@ from bench.data.speech.batches import SpeechBatch, SpeechBatches
 from bench.data.speech.prepared import FeatureSplit, SpeechData
 from bench.models import build_recurrence
 from bench.objectives.contract import mean_loss, own_options
-from bench.objectives.dropout import drop
+from bench.objectives.dropout import drop_quickly
 from bench.objectives.objective import Objective
 from bench.objectives.scoring import Decoded, Scoring
 from bench.objectives.stacking import num_stacks, stack
@@ -110,9 +110,9 @@ class SpeechObjective(Objective):
         """Outputs y_BTE of the encoder; a step is a stack of frames."""
         options = self.speech_options
         x_BTD = stack(batch.features, options.stack_frames)
-        x_BTD = drop(x_BTD, options.dropout_input, "step", self.training)
+        x_BTD = drop_quickly(x_BTD, options.dropout_input, self.training)
         y_BTE, _ = self.encoder(x_BTD, None, self.lengths(batch))
-        return drop(y_BTE, options.dropout_output, "step", self.training)
+        return drop_quickly(y_BTE, options.dropout_output, self.training)
 
     def lengths(self, batch: SpeechBatch) -> Tensor:
         """Steps of each utterance, [B]."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,13 +20,13 @@ class Timing:
 
 
 def take_turns(
-    contestants: Mapping[str, Callable[[], object]], *, num_rounds: int, warm_up: int = 2
-) -> dict[str, Timing]:
+    contestants: Mapping[Name, Callable[[], object]], *, num_rounds: int, warm_up: int = 2
+) -> dict[Name, Timing]:
     """Call every contestant once a round, in turn, and time each call.
 
     Drift of the machine falls on all of them alike. The first `warm_up` rounds are not counted.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    seconds: dict[Name, list[float]] = {name: [] for name in contestants}
     for round_number in range(warm_up + num_rounds):
         for name, call in contestants.items():
             begun = time.perf_counter()

@@ -13,7 +13,9 @@ from tiny_speech import make_suite, random_speech
 from bench.data.speech.batches import SpeechBatches
 from bench.objectives import objective_class
 from bench.resolve import resolve
-from bench.speed.speech import _plain, plain_transducer_loss
+from bench.speed.plain_speech import batches_at_random, library_program
+from bench.speed.speech import loop_program
+from bench.speed.transducer_loss import plain_transducer_loss
 from bench.suite import Suite
 from bench.transducer.loss import transducer_loss
 
@@ -27,7 +29,7 @@ def test_steps_and_losses_are_set_side_by_side(
     bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("bench.speed.speech.LATTICE", (2, 5, 3, 7))
+    monkeypatch.setattr("bench.speed.transducer_loss.LATTICE", (2, 5, 3, 7))
     options = "--model lstm --model.direction bidirectional --rounds 1 --trainer.threads 1"
     words = f"speed --task tiny-speech {options} --suite {make_suite(tmp_path)}"
     said = bench(*words.split())
@@ -38,7 +40,11 @@ def test_steps_and_losses_are_set_side_by_side(
     assert header.split()[-4:] == ["ms", "frames/s", "x", "shipped"]
     assert shipped.startswith("shipped (ctc)")
     assert shipped.split()[-1] == "1.00"
-    assert [line.split()[0] for line in plain] == ["packed", "packed", "plain"]
+    assert [line.split(", ctc")[1].split("  ")[0] for line in plain] == [
+        ", the same batches",
+        ", batches at random",
+        "",
+    ]
     assert "2 utterances, 5 frames, 3 labels, 7 outputs" in losses
     assert "plain double loop" in losses
 
@@ -54,13 +60,24 @@ def test_the_plain_programs_have_the_shipped_loss(tmp_path: Path, stack_frames: 
     data = random_speech(("a", "b", "c"))
     network: Any = objective_class("ctc")(resolved.config, data)
     (batch,) = SpeechBatches(data.splits["train"], batch_frames=10**6)
-    library, *_, loop = _plain(network).values()
+    library, loop = library_program(network), loop_program(network)
     loop.output.load_state_dict(network.output.state_dict())
     wanted = network.update_loss(*network.batch_loss(batch), batch)
     torch.testing.assert_close(loop(batch), wanted)
     assert library(batch).shape == wanted.shape
     sizes = [sum(p.numel() for p in m.parameters()) for m in (library, network)]
     assert sizes[0] - sizes[1] == 4 * 4 * 6, "the library's cells have their biases twice"
+
+
+def test_batches_at_random_hold_utterances_of_any_length() -> None:
+    split = random_speech(("a", "b", "c")).splits["train"]
+    batches = batches_at_random(split, num_batches=3, num_utterances=2, seed=1)
+    assert [len(batch.num_frames) for batch in batches] == [2, 2, 2]
+    first, second, again = (batch.utterances.tolist() for batch in batches)
+    assert sorted(first + second) == [0, 1, 2, 3]
+    assert again == first
+    for batch in batches:
+        assert batch.num_frames.tolist() == split.num_frames[batch.utterances].tolist()
 
 
 def test_the_double_loop_is_the_transducer_s_loss() -> None:

@@ -64,3 +64,11 @@ def test_reverse_leaves_padding_in_place(
     x_BTD = torch.arange(1, 9).view(2, 4, 1)
     lengths_B = None if lengths is None else torch.tensor(lengths)
     assert reverse(x_BTD, lengths_B).squeeze(2).tolist() == expected
+
+
+@pytest.mark.parametrize("lengths", [[4, 2], [0, 3]])
+def test_gradients_are_reversed_with_the_sequence(lengths: list[int]) -> None:
+    x_BTD = torch.randn(2, 4, 3, dtype=torch.float64, requires_grad=True)
+    lengths_B = torch.tensor(lengths)
+    assert torch.autograd.gradcheck(lambda x: reverse(x, lengths_B), x_BTD)
+    assert torch.autograd.gradgradcheck(lambda x: reverse(x, lengths_B), x_BTD)
