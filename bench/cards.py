@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
 from bench.data.specification import CorpusSpec, SyntheticTextSpec, TextSpec
 from bench.errors import BenchError
 from bench.structs import Frozen, to_struct
@@ -43,8 +44,10 @@ class Card(Frozen, frozen=True, kw_only=True):
     """`default` for every model, then by objective, by model or under a name of its own."""
 
     @property
-    def kind(self) -> Literal["text", "speech"]:
+    def kind(self) -> Literal["text", "speech", "translation"]:
         """What the corpus is made of."""
+        if isinstance(self.corpus, ParallelSpec | SyntheticTranslationSpec):
+            return "translation"
         return "text" if isinstance(self.corpus, TextSpec | SyntheticTextSpec) else "speech"
 
     def recipe(self, name: str) -> dict[str, Any]:

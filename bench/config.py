@@ -24,13 +24,18 @@ class DataConfig(Frozen, frozen=True, kw_only=True):
     """Where the corpus comes from."""
 
     path: str | None = None
-    """Folder with train, valid and test files, for the task `text`."""
+    """Folder with train, valid and test files, for the tasks `text` and `parallel-text`."""
     minimum_count: Count | None = None
     """Words seen less often in training become <unk>, for the task `text`."""
     download: Literal["never", "missing"] = "never"
     """Fetch files that are missing from the card's mirrors."""
     on_bad: Literal["refuse", "skip"] = "refuse"
-    """Of speech: refuse a corpus with recordings that cannot be used, or leave these out."""
+    """Of speech and translation: refuse a corpus with recordings or pairs of lines that cannot be
+    used, or leave these out."""
+    segmentation: str | None = None
+    """Of translation: which of the card's segmentations cuts the text, its first if not given."""
+    languages: str | None = None
+    """Source and target of the task `parallel-text`, as its files' names end: en-fr."""
 
 
 class OptimConfig(Frozen, frozen=True, kw_only=True):

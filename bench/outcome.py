@@ -23,3 +23,5 @@ class Outcome:
     """Whether a sweep ended it before its time."""
     products: str = "float32"
     extra: dict[str, float] = field(default_factory=dict)
+    beside: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Signature -> split -> value of what is reported beside the metric."""

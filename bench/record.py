@@ -102,6 +102,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     finished: str
     extra: dict[str, float] = {}
     """Further numbers of the run, such as the spread of a gradient norm."""
+    beside: dict[str, dict[str, float]] = {}
+    """Signature -> split -> value of what is reported beside the metric; the signature begins with
+    its name."""
 
     @property
     def model(self) -> str:

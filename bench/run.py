@@ -199,6 +199,8 @@ def corpus_of(resolved: Resolved, *, style: Style = "quiet") -> Corpus:
         minimum_count=data.minimum_count,
         download=data.download,
         on_bad=data.on_bad,
+        segmentation=data.segmentation,
+        languages=data.languages,
         style=style,
     )
 
@@ -240,6 +242,7 @@ def _carry_out(
         divergence=outcome.divergence,
         cost=outcome.cost,
         extra=outcome.extra,
+        beside=outcome.beside,
     )
     tracker.finish(record)
     return record

@@ -27,13 +27,22 @@ def _values(record: Record, suite: Suite) -> list[str]:
     test = record.metrics["test"]
     lines = [f"  test {record.metric} {test:.2f} (validation {record.metrics['valid']:.2f})"]
     if record.bound is not None:
-        lines.append(
-            f"  bound {record.bound:.2f}: {test - record.bound:+.2f} above the best possible"
-        )
+        lines.append(f"  bound {record.bound:.2f}: {_distance(test, record.bound)}")
+    lines += [
+        f"  beside  {values['test']:.2f}  {signature}"
+        for signature, values in record.beside.items()
+        if "test" in values
+    ]
     rows = task_table(suite, record.task).rows
     mine = [row for row in rows if record.id in row.records and row.published is not None]
     lines += [f"  published {row.published:g} ({row.label}): {row.difference:+.2f}" for row in mine]
     return lines
+
+
+def _distance(value: float, bound: float) -> str:
+    """No honest model is on the other side of the bound, whichever side is better."""
+    side = "below" if value < bound else "above"
+    return f"{abs(value - bound):.2f} {side} the best possible"
 
 
 def _cost(record: Record) -> list[str]:

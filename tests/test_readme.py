@@ -30,13 +30,13 @@ def code_lines(text: str) -> list[str]:
 def commands(text: str, program: str) -> list[list[str]]:
     """The calls of `program` in the code of a document, each as its words.
 
-    A call ends at a comment or at two blanks, goes on in lines that begin with `--` or after a
-    backslash, and stands for several where it says `a|b`.
+    A call ends at a comment, at two blanks or where files are redirected, goes on in lines that
+    begin with `--` or after a backslash, and stands for several where it says `a|b`.
     """
     calls: list[str] = []
     going_on = False
     for line in code_lines(text):
-        shown = re.split(r"\s{2,}|\s#", line)[0]
+        shown = re.split(r"\s{2,}|\s#|\s[<>]\s", line)[0]
         if going_on or (calls and line.startswith("--")):
             calls[-1] += " " + shown.removesuffix("\\")
         elif shown.split(" ")[0] == program:
@@ -69,13 +69,15 @@ def understood(words: list[str]) -> str:
 def test_the_reader_of_documents_sees_calls_whole() -> None:
     text = (
         "Say `bench no`.\n\n    $ bench run --task t   # so\n      --seed 3    three\n"
-        "    bench list a|b\n\n```text\nbench table t \\\n  --all\nother\n```\n"
+        "    bench list a|b\n\n```text\nbench table t \\\n  --all\nother\n"
+        "bench list c < in > out\n```\n"
     )
     assert commands(text, "bench") == [
         ["bench", "run", "--task", "t", "--seed", "3"],
         ["bench", "list", "a"],
         ["bench", "list", "b"],
         ["bench", "table", "t", "--all"],
+        ["bench", "list", "c"],
     ]
 
 

@@ -23,11 +23,13 @@ from bench.cli.list import list_things
 from bench.cli.mix import mix
 from bench.cli.plot import plot
 from bench.cli.reproduce import reproduce
+from bench.cli.rescore import rescore
 from bench.cli.run import run
 from bench.cli.settings import GROUPS
 from bench.cli.speed import speed
 from bench.cli.sweep import sweep
 from bench.cli.table import table
+from bench.cli.translate import translate
 from bench.errors import BenchError, nearest
 
 app = App(
@@ -53,6 +55,8 @@ app.command(mix)
 app.command(evaluate)
 app.command(diagnose)
 app.command(errors)
+app.command(translate)
+app.command(rescore)
 app.command(plot)
 app.command(data)
 app.command(speed)

@@ -11,6 +11,8 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from bench.cards import Card
+    from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
+    from bench.data.sources import Download
     from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
 
 
@@ -19,6 +21,8 @@ def data(
     *,
     path: Path | None = None,
     fetch: Annotated[bool, Parameter(negative=())] = False,
+    segmentation: str | None = None,
+    languages: str | None = None,
     suite: Path = Path(),
 ) -> None:
     """Say where a task's files are and whether they are the right bytes.
@@ -27,20 +31,26 @@ def data(
 
         bench data ptb
         bench data ptb --fetch
+        bench data parallel-text --path my-text --languages en-fr
 
     Parameters
     ----------
     task
         Name of a card; see `bench list tasks`.
     path
-        Folder with a corpus of your own, for the task `text`: counted, not verified; of a speech
-        corpus the folder that holds it.
+        Folder with a corpus of your own, for the tasks `text` and `parallel-text`: counted, not
+        verified; of a speech corpus the folder that holds it.
     fetch
         Download what is missing from the card's mirrors, checked before it is kept.
+    segmentation
+        Of translation: which of the card's segmentations is shown, the first unless you choose.
+    languages
+        Source and target of `parallel-text`, as its files' names end, such as en-fr.
     suite
         Folder with further `tasks/`.
     """
     from bench.data.corpus import as_text, load_corpus
+    from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
     from bench.data.specification import SyntheticTextSpec
     from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
     from bench.listing import files
@@ -52,12 +62,18 @@ def data(
     if isinstance(card.corpus, SpeechSpec | SyntheticSpeechSpec):
         _speech(card, card.corpus, path=path, fetch=fetch)
         return
+    if isinstance(card.corpus, ParallelSpec | SyntheticTranslationSpec):
+        chosen = (segmentation, languages)
+        _translation(card, card.corpus, path=path, fetch=fetch, chosen=chosen)
+        return
     found_here = load_corpus(
         card.corpus,
         task=task,
         twin=card.twin,
         path=path,
         download="missing" if fetch else "never",
+        segmentation=segmentation,
+        languages=languages,
         progress=_progress(),
     )
     corpus = as_text(found_here, task=task)
@@ -96,6 +112,53 @@ def _speech(
     if isinstance(spec, SpeechSpec):
         checked = "verified" if spec.samples_sha256 else "counted"
     print(f"{task}: {checked}; {len(data.corpus.labels)} labels; utterances: {splits}")
+
+
+def _translation(
+    card: Card,
+    spec: ParallelSpec | SyntheticTranslationSpec,
+    *,
+    path: Path | None,
+    fetch: bool,
+    chosen: tuple[str | None, str | None],
+) -> None:
+    """The splits that are there and what is bad in them, then the vocabularies."""
+    from bench.data.parallel.prepared import prepare_parallel
+    from bench.data.parallel.report import report_files, report_symbols
+    from bench.data.parallel.specification import ParallelSpec
+    from bench.data.speech.progress import shown
+
+    task, (segmentation, languages) = card.task, chosen
+    download: Download = "missing" if fetch else "never"
+    with shown(f"words of {task}", "live" if sys.stderr.isatty() else "plain") as progress:
+        if isinstance(spec, ParallelSpec):
+            report_files(
+                spec,
+                task=task,
+                twin=card.twin,
+                path=path,
+                languages=languages,
+                download=download,
+                fetching=_progress(),
+            )
+        corpus = prepare_parallel(
+            spec,
+            task=task,
+            path=path,
+            segmentation=segmentation,
+            languages=languages,
+            progress=progress,
+        )
+    report_symbols(corpus, task=task, checked=_checked(spec))
+
+
+def _checked(spec: ParallelSpec | SyntheticTranslationSpec) -> str:
+    from bench.data.parallel.specification import ParallelSpec
+
+    if not isinstance(spec, ParallelSpec):
+        return "generated"
+    known = [file.digest() is not None for file in spec.files.values()]
+    return "verified" if known and all(known) else "counted"
 
 
 def _progress() -> Callable[[str, int, int | None], None]:

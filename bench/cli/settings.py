@@ -39,8 +39,9 @@ TrainerSettings = Annotated[
 DataSettings = Annotated[
     Settings,
     Parameter(
-        help="Where the corpus comes from: `--data.path DIR`; of text "
-        "`--data.download missing`, of speech `--data.on-bad skip`."
+        help="Where the corpus comes from: `--data.path DIR`, `--data.download missing`; of speech "
+        "and translation `--data.on-bad skip`; of translation `--data.segmentation NAME`, of your "
+        "own `--data.languages en-fr`."
     ),
 ]
 InitSettings = Annotated[

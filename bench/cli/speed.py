@@ -31,13 +31,15 @@ def speed(
 
     Contestants take turns in one process, so a busy machine slows all of them alike; medians are
     printed. Batches of text are 32 streams of 35 steps unless said otherwise. Of speech whole steps
-    are timed beside a packed `nn.LSTM` program, and the transducer's loss beside a plain loop.
+    are timed beside a packed `nn.LSTM` program, and the transducer's loss beside a plain loop; of
+    translation beside `nn.GRU` and `nn.LSTM` programs, and decoding by batches beside one by one.
 
         bench speed --task ptb --model scrn
         bench speed --task ptb --model gru --part cell
         bench speed --task ptb --model srn --part output
         bench speed --task synthetic-text --model lstm --trainer.threads 1
         bench speed --task an4 --model lstm --model.direction bidirectional
+        bench speed --task multi30k-en-fr --model gru
 
     Parameters
     ----------
@@ -64,6 +66,7 @@ def speed(
     from bench.speed.output_layers import output_report
     from bench.speed.report import cell_report, step_report
     from bench.speed.speech import speech_report
+    from bench.speed.translation import translation_report
     from bench.suite import Suite
 
     if model not in MODELS:
@@ -81,6 +84,9 @@ def speed(
     corpus = load_corpus(card.corpus, task=task, twin=card.twin, style="plain")
     if card.kind == "speech" and part == "step":
         print(speech_report(resolved, corpus, num_rounds=rounds))
+        return
+    if card.kind == "translation" and part == "step":
+        print(translation_report(resolved, corpus, num_rounds=rounds))
         return
     reports = {"step": step_report, "cell": cell_report, "output": output_report}
     print(reports[part](resolved, as_text(corpus, task=task), num_rounds=rounds))

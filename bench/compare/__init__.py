@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bench.compare.formats import render
 from bench.compare.over_seeds import POWER
-from bench.compare.over_units import Difference, bootstrap_units, smallest_p
+from bench.compare.over_units import Difference, bootstrap_units, smallest_p, usual_test
 from bench.compare.pairs import Resampling, all_pairs
 from bench.compare.reading import Missing, Reading, read_units
 from bench.compare.result import Comparison, Interval, Measurement, Pair, Significance
@@ -134,19 +134,25 @@ def _over_units(
     """Bootstrap intervals by place, and by pair of places."""
     if not units:
         return {}, {}
-    places = list(units)
+    places, groups = list(units), list(units.values())
     pairs = list(combinations(range(len(places)), 2))
     intervals, differences = bootstrap_units(
-        [units[place] for place in places],
+        groups,
         pairs,
         num_resamples=resampling.num_resamples,
         seed=resampling.seed,
     )
     by_pair = {
-        (places[i], places[j]): difference
-        for (i, j), difference in zip(pairs, differences, strict=True)
+        (places[i], places[j]): _with_usual_test(found, groups[i], groups[j])
+        for (i, j), found in zip(pairs, differences, strict=True)
     }
     return dict(zip(places, intervals, strict=True)), by_pair
+
+
+def _with_usual_test(
+    found: Difference, first: Sequence[Units], second: Sequence[Units]
+) -> Difference:
+    return Difference(interval=found.interval, p=found.p, usual=usual_test(first, second))
 
 
 def _measurement(subject: Subject, over_units: Interval | None, split: str) -> Measurement:

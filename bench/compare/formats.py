@@ -57,6 +57,11 @@ def legend(comparison: Comparison) -> list[str]:
             f"{comparison.method}. All runs are seen on the same resamples; they say what other "
             "text would change, not what other seeds would."
         )
+    if "sacreBLEU" in tests:
+        lines.append(
+            "sacreBLEU: its own paired bootstrap of two runs, whose p is the share of resampled "
+            "differences that are further from their mean than the one found is from zero."
+        )
     if "permutation" in tests:
         lines.append(_about_permutations(comparison))
     if any(pair.resolvable is not None for pair in comparison.pairs):

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.compare.result import Interval
-from bench.compare.units import Units
+from bench.compare.result import Interval, Significance
+from bench.compare.units import PairedUnits, Units
 from bench.errors import BenchError
 from bench.log_probs import Floats
 from bench.table.statistics import CONFIDENCE
@@ -31,6 +31,8 @@ class Difference:
 
     interval: Interval
     p: float
+    usual: Significance | None = None
+    """The test that the field usually makes, where it has one."""
 
 
 def bootstrap_units(
@@ -74,6 +76,17 @@ def bootstrap_units(
         for interval, drawn_X in zip(intervals[len(groups) :], drawn, strict=True)
     ]
     return intervals[: len(groups)], differences
+
+
+def usual_test(first: Sequence[Units], second: Sequence[Units]) -> Significance | None:
+    """The field's own paired test between two single runs; it knows no groups of seeds."""
+    if len(first) != 1 or len(second) != 1:
+        return None
+    (a,), (b,) = first, second
+    if not isinstance(a, PairedUnits) or not isinstance(b, type(a)):
+        return None
+    p, detail = a.paired_test(b)
+    return Significance(name="sacreBLEU", over="units", p=p, detail=detail)
 
 
 def two_sided_p(drawn_X: Floats) -> float:

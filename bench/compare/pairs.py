@@ -74,7 +74,8 @@ def _pair(
             p=over_units.p,
             detail=f"{resampling.num_resamples:,} resamples",
         )
-        tests.insert(min(1, len(tests)), bootstrap)
+        usual = [over_units.usual] if over_units.usual else []
+        tests[1:1] = [bootstrap, *usual]
     return Pair(
         first=a.name,
         second=b.name,

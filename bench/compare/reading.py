@@ -11,6 +11,7 @@ from bench.compare.units import Units, token_blocks
 from bench.errors import BenchError
 from bench.kept_log_probs import kept_log_probs
 from bench.kept_recognitions import kept_recognitions
+from bench.kept_translations import kept_translations
 from bench.log_probs import Floats
 from bench.record import Record
 from bench.suite import Suite
@@ -76,6 +77,18 @@ def _speech(suite: Suite, record: Record, reading: Reading) -> Units:
     return found.errors()
 
 
+def _translation(suite: Suite, record: Record, reading: Reading) -> Units:
+    if reading.block_length is not None:
+        raise BenchError("--block-length is of text: translations are resampled by sentences")
+    found = kept_translations(suite, record, reading.split, missing=reading.missing)
+    return found.counts()
+
+
 Reader = Callable[[Suite, Record, Reading], Units]
-READERS: dict[str, Reader] = {"ctc": _speech, "language-model": _text, "transducer": _speech}
+READERS: dict[str, Reader] = {
+    "ctc": _speech,
+    "language-model": _text,
+    "transducer": _speech,
+    "translation": _translation,
+}
 """Objective -> how its runs are taken apart."""

@@ -41,7 +41,7 @@ class Measurement(Frozen, frozen=True, kw_only=True):
 class Significance(Frozen, frozen=True, kw_only=True):
     """One test of the difference, first minus second, in the metric's unit."""
 
-    name: Literal["paired bootstrap", "Welch's t", "one-sample t", "permutation"]
+    name: Literal["paired bootstrap", "sacreBLEU", "Welch's t", "one-sample t", "permutation"]
     over: Literal["units", "seeds"]
     interval: Interval | None = None
     p: float

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -46,6 +46,15 @@ class Units(Protocol):
 
     def metric(self, sums_XK: Floats) -> Floats:
         """The metric [X] of added statistics."""
+        ...
+
+
+@runtime_checkable
+class PairedUnits(Units, Protocol):
+    """Units whose field has a paired test of its own that referees expect."""
+
+    def paired_test(self, other: Self) -> tuple[float, str]:
+        """p between two runs over the same units, and what to say of the test."""
         ...
 
 

@@ -19,8 +19,8 @@ from typing import IO
 from filelock import FileLock
 
 from bench import __version__
+from bench.data.files import FileSpec, InFiles, Mirror
 from bench.data.sources import Progress
-from bench.data.specification import FileSpec, Mirror, TextSpec
 from bench.data.verification import mismatch
 from bench.errors import BenchError
 
@@ -32,7 +32,7 @@ class _MirrorError(Exception):
     """Why one mirror did not serve; the next one is tried."""
 
 
-def fetch(spec: TextSpec, folder: Path, *, task: str, progress: Progress | None = None) -> None:
+def fetch(spec: InFiles, folder: Path, *, task: str, progress: Progress | None = None) -> None:
     """Fetch the files that `folder` lacks; two processes do not do it at the same time.
 
     Raises BenchError that names each mirror and why it did not serve.
@@ -56,11 +56,11 @@ def fetch(spec: TextSpec, folder: Path, *, task: str, progress: Progress | None 
         raise BenchError(f"{task}: could not fetch {names}: {why}; put them in {folder} by hand")
 
 
-def _lacking(spec: TextSpec, folder: Path) -> list[str]:
+def _lacking(spec: InFiles, folder: Path) -> list[str]:
     return [name for name, file in spec.files.items() if not (folder / file.path).is_file()]
 
 
-def _fetch_missing(spec: TextSpec, folder: Path, progress: Progress | None) -> list[str]:
+def _fetch_missing(spec: InFiles, folder: Path, progress: Progress | None) -> list[str]:
     reasons = []
     for mirror in spec.mirrors:
         wanted = [name for name in _lacking(spec, folder) if name in mirror.members]
@@ -77,7 +77,7 @@ def _fetch_missing(spec: TextSpec, folder: Path, progress: Progress | None) -> l
 def _fetch_from(
     mirror: Mirror,
     wanted: list[str],
-    spec: TextSpec,
+    spec: InFiles,
     folder: Path,
     scratch: Path,
     progress: Progress | None,

@@ -1,4 +1,4 @@
-"""Where a text corpus lies: a named folder, or $BENCH_DATA, then the cache; fetched when asked.
+"""Where a corpus of text lies: a named folder, or $BENCH_DATA, then the cache; fetched when asked.
 
 locate -> folder -> load_text, which checks every byte that it reads
    \\-> download, only with `download: missing`
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench.data.files import FileSpec, InFiles
 from bench.data.specification import SPLITS, TextSpec
 from bench.data.verification import mismatch
 from bench.errors import BenchError
@@ -44,7 +45,7 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else platformdirs.user_cache_path("sequence-bench")
 
 
-def candidates(spec: TextSpec, path: Path | None = None) -> list[Path]:
+def candidates(spec: InFiles, path: Path | None = None) -> list[Path]:
     """The folders where the corpus may lie, in the order in which they are tried.
 
     A `path` of the user's is the only one; otherwise $BENCH_DATA/<folder>, then the cache.
@@ -58,19 +59,21 @@ def candidates(spec: TextSpec, path: Path | None = None) -> list[Path]:
 
 
 def locate(
-    spec: TextSpec,
+    spec: InFiles,
     *,
     task: str,
     twin: str | None = None,
     path: Path | None = None,
     download: Download = "never",
     progress: Progress | None = None,
+    needed: Collection[str] | None = None,
+    obtain: str | None = None,
 ) -> Path:
-    """The first folder that holds every file of the corpus.
+    """The first folder that holds every file of the corpus, or those that are `needed`, by name.
 
     With `missing`, the files that the cache lacks are fetched into it, each checked before it gets
-    its name. Raises one BenchError that says which files are missing, where to put them, their
-    checksums and which `twin` task needs no file.
+    its name. Raises one BenchError that says which files are missing, where to put them and to
+    `obtain` them, their checksums and which `twin` task needs no file.
     """
     if not spec.files and path is None:
         raise BenchError(
@@ -78,15 +81,16 @@ def locate(
             "(`bench data`: --path DIR), which holds one file each for train, valid and test"
         )
     folders = candidates(spec, path)
+    files = [file for name, file in spec.files.items() if needed is None or name in needed]
     for folder in folders:
-        if folder.is_dir() and all((folder / file.path).is_file() for file in spec.files.values()):
+        if folder.is_dir() and all((folder / file.path).is_file() for file in files):
             return folder
     if download == "missing" and path is None:
         from bench.data.download import fetch  # the network's modules are slow to import
 
         fetch(spec, folders[-1], task=task, progress=progress)
         return folders[-1]
-    raise BenchError(_missing(spec, folders, task=task, twin=twin))
+    raise BenchError(_missing(spec, files, folders, task=task, twin=twin, obtain=obtain))
 
 
 def corpus_files(spec: TextSpec, folder: Path) -> dict[str, Path]:
@@ -103,7 +107,7 @@ def corpus_files(spec: TextSpec, folder: Path) -> dict[str, Path]:
     return files
 
 
-def status(spec: TextSpec, path: Path | None = None) -> list[FileStatus]:
+def status(spec: InFiles, path: Path | None = None) -> list[FileStatus]:
     """Each of the card's files in each folder where it may lie: found, and as the card says?"""
     found = []
     for folder in candidates(spec, path):
@@ -112,7 +116,7 @@ def status(spec: TextSpec, path: Path | None = None) -> list[FileStatus]:
     return found
 
 
-def _status(name: str, path: Path, spec: TextSpec) -> FileStatus:
+def _status(name: str, path: Path, spec: InFiles) -> FileStatus:
     if not path.is_file():
         return FileStatus(name=name, path=path, state="missing")
     reason = mismatch(path, spec.files[name])
@@ -141,19 +145,29 @@ def _file_of(split: str, folder: Path) -> Path:
     raise BenchError(f"{folder} holds several {split} texts ({names}): leave only one of them")
 
 
-def _missing(spec: TextSpec, folders: list[Path], *, task: str, twin: str | None) -> str:
-    files = [
+def _missing(
+    spec: InFiles,
+    files: list[FileSpec],
+    folders: list[Path],
+    *,
+    task: str,
+    twin: str | None,
+    obtain: str | None,
+) -> str:
+    missing = [
         f"{file.path} ({' '.join(file.digest() or ('no', 'checksum known'))})"
-        for file in spec.files.values()
+        for file in files
         if not any((folder / file.path).is_file() for folder in folders)
     ]
-    files = files or ["no single folder holds all of them"]
+    missing = missing or ["no single folder holds all of them"]
     places = " or ".join(str(folder) for folder in folders)
     hints = [f"put them in {places}"]
+    if obtain is not None:
+        hints[0] = f"get them from {obtain} and {hints[0]}"
     if spec.folder is not None and "BENCH_DATA" not in os.environ:
         hints.append(f"set BENCH_DATA to the folder that holds {spec.folder}/")
     if spec.mirrors:
         hints.append(f"fetch them with `bench data {task} --fetch` (or --data.download missing)")
     if twin is not None:
         hints.append(f"run `--task {twin}`, its twin that needs no file")
-    return f"{task}: missing files: {', '.join(files)}; " + "; or ".join(hints)
+    return f"{task}: missing files: {', '.join(missing)}; " + "; or ".join(hints)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from bench.data.files import FileSpec
 from bench.data.reading import num_lines
-from bench.data.specification import FileSpec
 
 
 def digest_of(path: Path, algorithm: str) -> str:

@@ -13,6 +13,7 @@ from bench.metrics.confusion import NOTHING, Confusion
 from bench.metrics.edits import Edits
 from bench.metrics.phone_error_rate import PhoneErrors
 
+CONFIDENCE, NUM_RESAMPLES = 0.95, 2000
 COLUMNS = ("labels", "substituted", "deleted", "inserted", "error %")
 
 
@@ -20,7 +21,11 @@ def as_tables(
     run: str, split: str, signature: str, errors: PhoneErrors, *, num_confusions: int
 ) -> str:
     """Edits of a run in all, by speaker, and the most frequent confusions."""
-    parts = [f"{run} on {split}, {errors.noun}\n{signature}"]
+    low, high = interval(errors)
+    parts = [
+        f"{run} on {split}, {errors.noun}\n{signature}\nerror rate {errors.total.rate:.2f} %, "
+        f"{CONFIDENCE:.0%} interval over utterances {low:.2f} to {high:.2f}"
+    ]
     speakers = errors.by_speaker()
     lines = [("all", str(len(errors.utterances)), *_figures(errors.total))]
     lines += [(one.speaker, str(one.num_utterances), *_figures(one.edits)) for one in speakers]
@@ -31,6 +36,16 @@ def as_tables(
         title = f"most frequent confusions ({NOTHING}: nothing)"
         parts.append(f"{title}\n{aligned(('times', 'spoken', 'recognised'), rows)}")
     return "\n\n".join(parts)
+
+
+def interval(errors: PhoneErrors) -> tuple[float, float]:
+    """Percentile interval of the rate by the bootstrap over utterances, from one seed."""
+    size = len(errors.sums)
+    shares = np.full(size, 1 / size)
+    times = np.random.default_rng(1).multinomial(size, shares, NUM_RESAMPLES)
+    rest = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(errors.metric(times @ errors.sums), [rest, 1 - rest])
+    return float(low), float(high)
 
 
 def _figures(edits: Edits) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ OBJECTIVES = {
     "language-model": "bench.objectives.language_model:LanguageModel",
     "next-label": "bench.objectives.next_label:NextLabel",
     "transducer": "bench.objectives.transducer:Transducer",
+    "translation": "bench.objectives.translation:TranslationObjective",
 }
 
 

@@ -110,6 +110,10 @@ class Contract(pl.LightningModule):
         assert value is not None
         return value
 
+    def beside_metric(self) -> dict[str, float]:
+        """Signature -> value of what else is reported of the evaluation that was made last."""
+        return {}
+
     def validation_choice(self) -> float:
         """What the schedule and the choice of the best weights minimise; the mean loss, usually."""
         return mean_loss(self.evaluation_sums)

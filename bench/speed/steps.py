@@ -35,10 +35,14 @@ class BareLoop:
     def __call__(self) -> float:
         batch = self.batches[self.place % len(self.batches)]
         self.place += 1
+        return self.step(batch)
+
+    def step(self, batch: Batch) -> float:
+        """A step on one batch; its loss."""
         loss_sum, count = self.objective.batch_loss(batch)
         loss = self.objective.update_loss(loss_sum, count, batch)
         self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
+        self.objective.backward(loss)
         clip_gradients(self.objective.config.optim, self.parameters)
         self.optimizer.step()
         return float(loss.detach())

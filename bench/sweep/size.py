@@ -110,7 +110,7 @@ def count_parameters(config: RunConfig, objective: str, corpus: Corpus) -> int:
 def _vocabulary_of(resolved: Resolved) -> Corpus:
     """The corpus of a configuration, of text the vocabulary only, read once a process."""
     card, data = resolved.card, resolved.config.data
-    key = (card.task, card.version, data.path, data.minimum_count, data.on_bad)
+    key = (card.task, card.version, msgspec.structs.replace(data, download="never"))
     if key not in _corpora:
         corpus = corpus_of(resolved)
         if isinstance(corpus, TextCorpus):

@@ -10,13 +10,15 @@ from typing import Literal
 from bench.table.build import Table
 from bench.table.ranking import is_ranked, num_better_unranked
 from bench.table.rows import Row
-from bench.table.statistics import CONFIDENCE, LEVEL
+from bench.table.statistics import CONFIDENCE, LEVEL, Measured
 
 UNVERIFIED = "†"
 # Decimals where no spread says how many are meaningful; two for any other metric.
 _USUAL_DECIMALS = {"perplexity": 1, "bits per character": 3}
 _TEXT_COLUMNS = frozenset(("Model", "Verdict", "Protocol", "Source"))
 _RANKED_COLUMN = "Measured"
+# What is measured beside the metric: how it is written, and what a note on it adds.
+_BESIDE = {"bleu": ("BLEU", ""), "chrf2": ("chrF2", ""), "ter": ("TER", ", lower is better")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +59,28 @@ def comparison_columns(block: list[Row], notes: Notes) -> list[Column]:
         "Diverged": lambda row: str(row.num_diverged or ""),
         "Difference": lambda row: _signed(row.difference, row),
         "Gap to bound": lambda row: _signed(row.excess, row),
+        **_beside(block, notes),
         "Verdict": lambda row: f"{row.verdict} {notes.mark(row.why)}" if row.why else row.verdict,
         "Protocol": lambda row: _protocol(row, notes),
         "Source": source,
     }
     return _columns(makers, block)
+
+
+def _beside(block: list[Row], notes: Notes) -> dict[str, Callable[[Row], str]]:
+    """A column for each signature that was measured beside the metric; a note says which it is."""
+
+    def maker(signature: str) -> Callable[[Row], str]:
+        return lambda row: _mean_std(row.beside.get(signature), signature.partition("|")[0])
+
+    signatures = dict.fromkeys(name for row in block for name in row.beside)
+    return {_beside_name(name, notes): maker(name) for name in sorted(signatures)}
+
+
+def _beside_name(signature: str, notes: Notes) -> str:
+    name = signature.partition("|")[0]
+    shown, better = _BESIDE.get(name, (name, ""))
+    return f"{shown} {notes.mark(f'{shown}: signature `{signature}`{better}.')}"
 
 
 def cost_columns(block: list[Row]) -> list[Column]:
@@ -179,14 +198,17 @@ def _published(row: Row) -> str:
 
 
 def _measured(row: Row) -> str:
-    decimals = _decimals(row)
     if row.verdict == "bound":
-        return f"{row.bound:.{decimals}f}"
-    if row.measured is None:
+        return f"{row.bound:.{_decimals(row)}f}"
+    return _mean_std(row.measured, row.metric)
+
+
+def _mean_std(measured: Measured | None, metric: str) -> str:
+    if measured is None:
         return ""
-    mean = f"{row.measured.mean:.{decimals}f}"
-    std = row.measured.std
-    return mean if std is None else f"{mean} ± {std:.{decimals}f}"
+    decimals = num_decimals(measured.std, metric)
+    mean = f"{measured.mean:.{decimals}f}"
+    return mean if measured.std is None else f"{mean} ± {measured.std:.{decimals}f}"
 
 
 def _seeds(row: Row) -> str:

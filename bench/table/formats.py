@@ -68,7 +68,7 @@ def _flat(row: Row) -> dict[str, Any]:
         if key == "measured":
             parts = value or {"mean": None, "std": None, "n": None}
             flat.update({f"measured_{part}": number for part, number in parts.items()})
-        elif key == "config":
+        elif key in ("config", "beside"):
             flat[key] = json.dumps(value, ensure_ascii=False)
         else:
             flat[key] = " ".join(value) if isinstance(value, list) else value

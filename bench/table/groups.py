@@ -9,11 +9,17 @@ from typing import Any, Literal
 
 import msgspec
 
-from bench.config import WITHOUT_EFFECT, dotted
+from bench.config import WITHOUT_EFFECT, DataConfig, OptimConfig, TrainerConfig, dotted
 from bench.record import Record
 
 _IDENTITY = frozenset(("task", "model.name"))
 _MISSING = object()
+_USUAL = dotted(
+    msgspec.to_builtins(
+        {"data": DataConfig(), "optim": OptimConfig(), "trainer": TrainerConfig()},
+    )
+)
+"""What a record says of a setting that is younger than it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,9 +43,25 @@ class Group:
         """The metric's name; an objective of its own may have one that is not the card's."""
         return (*self.finished, *self.diverged)[0].metric
 
+    @property
+    def recipe(self) -> str | None:
+        """The recipe that all its runs name; None for the usual one of a model or an objective."""
+        names = {record.recipe for record in (*self.finished, *self.diverged)}
+        usual = {"default", self.model, self.config.get("objective.name")}
+        return None if len(names) > 1 or names <= usual else names.pop()
+
     def values(self, split: str) -> list[float]:
         """The metric on `split`, a value for each finished run that has one."""
         return [r.metrics[split] for r in self.finished if split in r.metrics]
+
+    def beside(self, split: str) -> dict[str, list[float]]:
+        """Signature -> what the finished runs report beside the metric, in order of signatures."""
+        found: dict[str, list[float]] = {}
+        for record in self.finished:
+            for signature, values in record.beside.items():
+                if split in values:
+                    found.setdefault(signature, []).append(values[split])
+        return dict(sorted(found.items()))
 
 
 def group_records(records: Iterable[Record]) -> list[Group]:
@@ -47,7 +69,8 @@ def group_records(records: Iterable[Record]) -> list[Group]:
     found: dict[bytes, list[Record]] = {}
     configs: dict[bytes, dict[str, Any]] = {}
     for record in records:
-        config = {k: v for k, v in dotted(record.config).items() if k not in WITHOUT_EFFECT}
+        settings = {**_USUAL, **dotted(record.config)}
+        config = {key: value for key, value in settings.items() if key not in WITHOUT_EFFECT}
         # The digest stays the same when later versions of the suite add settings; the keys do not.
         identity = [record.signature, record.digest or config]
         key = msgspec.json.encode(identity, order="deterministic")
@@ -79,10 +102,14 @@ def preference(
 
 
 def base_label(group: Group) -> str:
-    """The model with its sizes: `gru, hidden_size=100`; an objective that is not the card's."""
+    """The model with its sizes: `gru, hidden_size=100`; an objective that is not the card's.
+
+    Before them a recipe of its own name: `large (gru, hidden_size=900)`.
+    """
     sizes = [_setting(key, value) for key, value in group.config.items() if _is_size(key, value)]
     objective = group.config.get("objective.name")
-    return ", ".join([group.model, *([str(objective)] if objective else []), *sizes])
+    plain = ", ".join([group.model, *([str(objective)] if objective else []), *sizes])
+    return f"{group.recipe} ({plain})" if group.recipe else plain
 
 
 def chosen_label(group: Group) -> str:

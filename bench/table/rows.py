@@ -51,6 +51,8 @@ class Row(Frozen, frozen=True, kw_only=True):
     seconds: float | None = None
     tokens_per_sec: float | None = None
     peak_memory_bytes: float | None = None
+    beside: dict[str, Measured] = msgspec.field(default_factory=dict)
+    """Signature -> what else was measured of the same outputs; a column each."""
 
 
 def unmeasured_row(published: PublishedRow, *, metric: Metric, split: str) -> Row:
@@ -119,6 +121,7 @@ def measured_row(group: Group, *, label: str, metric: Metric, split: str) -> Row
         seconds=_mean([c.seconds for c in cost]),
         tokens_per_sec=_mean([c.tokens_per_sec for c in cost]),
         peak_memory_bytes=_mean([c.peak_memory_bytes for c in cost]),
+        beside={name: measure(found) for name, found in group.beside(split).items()},
     )
 
 

@@ -52,10 +52,14 @@ def train(
         *([ReportCallback(report)] if report else []),
     ]
     clock, metrics, divergence, pruned = Clock(), dict[str, float](), None, False
+    beside: dict[str, dict[str, float]] = {}
     try:
         fit(objective, folder, clock=clock, callbacks=callbacks)
         save_weights(objective.state_dict(), folder)
-        metrics = {split: evaluate(objective, split, keep=folder) for split in splits}
+        for split in splits:
+            metrics[split] = evaluate(objective, split, keep=folder)
+            for signature, value in objective.beside_metric().items():
+                beside.setdefault(signature, {})[split] = value
     except PrunedError:
         metrics, pruned = {"valid": _best_valid(objective, resolved)}, True
     except DivergedError as error:
@@ -73,6 +77,7 @@ def train(
         pruned=pruned,
         products=objective.products_in_effect,
         extra=_extra(objective),
+        beside=beside,
     )
 
 

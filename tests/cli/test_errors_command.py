@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import CommandLine
 from tiny_speech import make_suite
+
+from bench.diagnosis.recognition import interval
+from bench.metrics.folding import Folding
+from bench.metrics.phone_error_rate import phone_errors
 
 RUN = ("run", "--task", "tiny-speech", "--model", "lstm", "--track", "none", "--quiet")
 
@@ -38,16 +43,33 @@ def test_edits_speakers_and_confusions_add_up(bench: CommandLine, suite: Path) -
     said = bench("errors", name, "--suite", str(suite), "--num-confusions", "3")
     assert said.status == 0, said
     heading, by_speaker, confused, picture = said.out.strip().split("\n\n")
-    assert heading.splitlines()[1].endswith("decoder:beam(5)")
+    _, signature, interval = heading.splitlines()
+    assert signature.endswith("decoder:beam(5)")
+    rate, low, high = (float(number) for number in re.findall(r"\d+\.\d+", interval))
+    assert low <= rate <= high
     header, whole, *speakers = (line.split() for line in by_speaker.splitlines())
     assert header[:2] == ["speaker", "utterances"]
     assert len(speakers) == 2
     for place in range(1, 6):
         assert sum(int(line[place]) for line in speakers) == int(whole[place])
     labels, *edits = (int(number) for number in whole[2:6])
-    assert float(whole[6]) == pytest.approx(100 * sum(edits) / labels, abs=0.01)
+    assert float(whole[6]) == rate
+    assert rate == pytest.approx(100 * sum(edits) / labels, abs=0.01)
     assert len(confused.splitlines()) <= 2 + 3
     assert Path(picture.removeprefix("picture ")).stat().st_size > 1000
+
+
+def test_the_interval_is_that_of_resampled_utterances() -> None:
+    """Half of 400 utterances are all wrong: the rate has a standard error of 2.5."""
+    spoken, heard = ["a"] * 10, ["b"] * 10
+    errors = phone_errors(
+        [spoken] * 400,
+        [spoken, heard] * 200,
+        utterances=[f"u{number}" for number in range(400)],
+        speakers=["s"] * 400,
+        folding=Folding(name="none", target={"a": "a", "b": "b"}),
+    )
+    assert interval(errors) == pytest.approx((50 - 1.96 * 2.5, 50 + 1.96 * 2.5), abs=0.5)
 
 
 def test_runs_of_speech_are_compared_over_utterances(bench: CommandLine, suite: Path) -> None:

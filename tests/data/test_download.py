@@ -14,8 +14,9 @@ import msgspec
 import pytest
 
 from bench.data.corpus import load_corpus
+from bench.data.files import FileSpec, Mirror
 from bench.data.sources import locate
-from bench.data.specification import FileSpec, Mirror, TextSpec
+from bench.data.specification import TextSpec
 from bench.errors import BenchError
 
 TASKS = Path(__file__).parents[2] / "tasks"

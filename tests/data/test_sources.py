@@ -9,8 +9,9 @@ import pytest
 
 from bench.cards import read_card
 from bench.data.corpus import load_corpus
+from bench.data.files import FileSpec, Mirror
 from bench.data.sources import corpus_files, locate, status
-from bench.data.specification import FileSpec, Mirror, TextSpec, VocabularySpec
+from bench.data.specification import TextSpec, VocabularySpec
 from bench.errors import BenchError
 
 TASKS = Path(__file__).parents[2] / "tasks"

@@ -11,7 +11,8 @@ import pytest
 
 from bench.cards import read_card
 from bench.data import reading
-from bench.data.specification import Counts, FileSpec, RangeSpec, TextSpec, VocabularySpec
+from bench.data.files import FileSpec
+from bench.data.specification import Counts, RangeSpec, TextSpec, VocabularySpec
 from bench.data.text import TextCorpus, load_text
 from bench.errors import BenchError
 

@@ -21,8 +21,9 @@ from typing import Any
 
 import msgspec
 import pytorch_lightning as pl
+import tiny_speech
+import tiny_translation
 import torch
-from tiny_speech import make_suite
 
 import bench.record
 import bench.training.checkpoint
@@ -47,6 +48,17 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "tiny-speech": {
         "model": {"direction": "bidirectional"},
         "objective": {"dropout_output": 0.2, "weight_noise": 0.05},
+        "trainer": {"max_epochs": 3, "checkpoint_every_steps": 3, "threads": 1},
+    },
+    "tiny-translation": {
+        "objective": {
+            "batch_tokens": 120,
+            "dropout_source": 0.2,
+            "dropout_output": 0.2,
+            "teacher_forcing": "linear",
+            "teacher_forcing_steps": 20,
+            "choose_by": "loss",
+        },
         "trainer": {"max_epochs": 3, "checkpoint_every_steps": 3, "threads": 1},
     },
 }
@@ -101,18 +113,22 @@ def watch(moments: Moments, resolved: Resolved) -> None:
     os.replace = moments.around("replacing", os.replace)
 
 
-def resolved_in(suite: Suite, corpus: Path | None, model: str) -> Resolved:
-    """The run: of text where there is a corpus, of generated speech elsewhere."""
-    if corpus is None:
-        make_suite(suite.folder)
-        return resolve(suite, "tiny-speech", model=model, overrides=OVERRIDES["tiny-speech"])
-    overrides = {**OVERRIDES["text"], "data": {"path": str(corpus)}}
+GENERATED: dict[str, Callable[[Path], object]] = {
+    "tiny-speech": tiny_speech.make_suite,
+    "tiny-translation": tiny_translation.make_suite,
+}
+
+
+def resolved_in(suite: Suite, corpus: str, model: str) -> Resolved:
+    """The run: of a generated task, or of the text in a folder."""
+    if corpus in GENERATED:
+        GENERATED[corpus](suite.folder)
+        return resolve(suite, corpus, model=model, overrides=OVERRIDES[corpus])
+    overrides = {**OVERRIDES["text"], "data": {"path": corpus}}
     return resolve(suite, "text", model=model, overrides=overrides)
 
 
-def carry_out(
-    folder: Path, corpus: Path | None, model: str, fatal: int | None, report: int
-) -> None:
+def carry_out(folder: Path, corpus: str, model: str, fatal: int | None, report: int) -> None:
     """The run of a child process; what it ended with goes to the pipe `report`."""
     torch.set_num_threads(1)
     moments = Moments(fatal)
@@ -134,9 +150,7 @@ def carry_out(
     os.write(report, json.dumps(result).encode())
 
 
-def in_child(
-    folder: Path, corpus: Path | None, model: str, fatal: int | None
-) -> dict[str, Any] | None:
+def in_child(folder: Path, corpus: str, model: str, fatal: int | None) -> dict[str, Any] | None:
     """What a child ended with, None when it was killed on the way."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -153,8 +167,7 @@ def in_child(
 
 
 def main() -> None:
-    folder, model = Path(sys.argv[1]), sys.argv[3]
-    corpus = None if sys.argv[2] == "speech" else Path(sys.argv[2])
+    folder, corpus, model = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     every = int(sys.argv[4])
     calm = in_child(folder / "calm", corpus, model, None)
     assert calm is not None

@@ -29,7 +29,10 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def killed_and_resumed(
-    tmp_path: Path, corpus: Path | Literal["speech"], model: str, every: int
+    tmp_path: Path,
+    corpus: Path | Literal["tiny-speech", "tiny-translation"],
+    model: str,
+    every: int,
 ) -> dict[str, Any]:
     program = Path(__file__).with_name("killed.py")
     done = subprocess.run(
@@ -58,7 +61,11 @@ def test_same_bytes_wherever_the_run_was_killed(
 
 
 def test_same_bytes_of_speech_with_noise_on_the_weights(tmp_path: Path) -> None:
-    check_same_bytes(killed_and_resumed(tmp_path, "speech", "lstm", 13))
+    check_same_bytes(killed_and_resumed(tmp_path, "tiny-speech", "lstm", 13))
+
+
+def test_same_bytes_of_translation_with_scheduled_sampling(tmp_path: Path) -> None:
+    check_same_bytes(killed_and_resumed(tmp_path, "tiny-translation", "gru", 17))
 
 
 def check_same_bytes(results: dict[str, Any]) -> None:

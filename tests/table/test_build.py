@@ -39,6 +39,16 @@ def test_what_cannot_change_a_number_does_not_split_a_group() -> None:
     assert row.measured.n == 2
 
 
+def test_a_setting_younger_than_a_record_does_not_tell_it_apart() -> None:
+    records = [
+        make_record(114.0),
+        make_record(116.0, model={"alpha": 0.9}, data={"on_bad": "refuse"}),
+    ]
+    labels = by_label(build_table(make_card(), [make_published()], records))
+    assert not any("on_bad" in label for label in labels)
+    assert any("alpha" in label for label in labels), list(labels)
+
+
 def test_a_row_that_nothing_measures_stays() -> None:
     (row,) = build_table(make_card(), [make_published()], []).rows
     assert (row.verdict, row.measured, row.records, row.model) == ("not run", None, [], "scrn")
@@ -99,6 +109,24 @@ def test_equally_near_runs_are_told_apart_by_validation(direction: Any, expected
     card = make_card(direction=direction)
     row = build_table(card, [make_published()], records).rows[0]
     assert row.config["optim.lr"] == expected
+
+
+def test_a_row_without_a_paper_goes_by_the_name_of_its_recipe() -> None:
+    """What no size shows, such as what a network begins with, could not be told apart."""
+    gru = {"name": "gru", "hidden_size": 100}
+    base = "gru, hidden_size=100, context_size=40"
+    records = [
+        make_record(113.0, model=gru, recipe="calm", optim={"lr": 0.1}),
+        make_record(112.0, model=gru, recipe="fast", optim={"lr": 0.9}),
+        make_record(111.0, model=gru, recipe="gru"),
+        make_record(110.0, model=gru, recipe="fast", optim={"lr": 2.0}, caller=("optim.lr",)),
+    ]
+    assert set(by_label(build_table(make_card(), [], records))) == {
+        f"calm ({base})",
+        f"fast ({base})",
+        f"fast ({base}); optim.lr=2.0",
+        base,
+    }
 
 
 def test_unpublished_models_are_rows_of_their_own() -> None:

@@ -18,7 +18,7 @@ JSON_KEYS = [
     "label", "model", "config", "metric", "published", "measured", "difference", "protocol",
     "verified", "verdict", "rank", "records", "signature", "split", "bound", "excess", "cite",
     "where", "why", "num_diverged", "num_parameters", "flops_per_token", "seconds",
-    "tokens_per_sec", "peak_memory_bytes",
+    "tokens_per_sec", "peak_memory_bytes", "beside",
 ]  # fmt: skip
 FORMATS: tuple[Format, ...] = ("text", "md", "latex", "csv", "json")
 

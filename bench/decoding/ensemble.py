@@ -1,0 +1,46 @@
+"""Several networks as one: the mean of their probabilities at every step.
+
+Shapes: B sentences, K beams, N rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Generic
+
+import torch
+from torch import Tensor
+
+from bench.decoding.beam import StateT, StepNetwork
+
+
+class Ensemble(Generic[StateT]):
+    """p = (p_1 + ... + p_n) / n, of networks with the same vocabulary that read the same."""
+
+    def __init__(self, networks: Sequence[StepNetwork[StateT]]) -> None:
+        self.networks = networks
+
+    def begin(self) -> tuple[StateT, ...]:
+        """The states of all."""
+        return tuple(network.begin() for network in self.networks)
+
+    def step(self, token_N: Tensor, state: tuple[StateT, ...]) -> tuple[Tensor, tuple[StateT, ...]]:
+        """Log of the mean probability, and the states of all."""
+        steps = [
+            network.step(token_N, own) for network, own in zip(self.networks, state, strict=True)
+        ]
+        return mean_log_prob([log_p for log_p, _ in steps]), tuple(after for _, after in steps)
+
+    def reorder(self, state: tuple[StateT, ...], row_BK: Tensor) -> tuple[StateT, ...]:
+        """The rows named, of all."""
+        pairs = zip(self.networks, state, strict=True)
+        return tuple(network.reorder(own, row_BK) for network, own in pairs)
+
+
+def mean_log_prob(log_probs: Sequence[Tensor]) -> Tensor:
+    """The log of the mean of some probabilities."""
+    total = log_probs[0]
+    for log_p in log_probs[1:]:
+        total = torch.logaddexp(total, log_p)
+    return total - math.log(len(log_probs)) if len(log_probs) > 1 else total

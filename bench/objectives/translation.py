@@ -1,0 +1,233 @@
+"""Translation: a recurrence reads a sentence, another writes it in another language.
+
+Training maximises log p(target | source); validation translates greedily after each epoch, a
+finished run is measured by the configured beam search. The network is `bench.translation.network`.
+
+Shapes: B sentences, S source tokens, T target tokens, V target vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.config import RunConfig
+from bench.data.parallel.batches import Ids, TranslationBatch, TranslationBatches
+from bench.data.parallel.corpus import PairSplit, ParallelCorpus
+from bench.data.parallel.segmentation import END
+from bench.decoding.length_penalty import LengthPenalty
+from bench.errors import BenchError
+from bench.objectives.contract import mean_loss, own_options
+from bench.objectives.objective import Objective
+from bench.objectives.output.products import products_as, products_in_effect
+from bench.objectives.translation_scoring import TranslationScoring
+from bench.translation.network import Pairs, TranslationNetwork
+from bench.translation.options import TranslationOptions
+from bench.translation.scheduled_sampling import teacher_forcing
+from bench.translation.search import Search, alignments
+from bench.translation.wording import word
+
+EVALUATION_TOKENS = 4000
+"""Of a batch that is not trained on."""
+
+
+class TranslationObjective(Objective):
+    """Any recurrence over the source, any causal one over the target."""
+
+    Options = TranslationOptions
+    unit: ClassVar[Literal["token", "frame", "label"]] = "token"
+    corpus: ParallelCorpus
+
+    def __init__(self, config: RunConfig, corpus: ParallelCorpus) -> None:
+        super().__init__(config, corpus)
+        self.options = options = own_options(config, TranslationOptions)
+        train = corpus.splits["train"]
+        counts_V = train.target.counts(len(corpus.target.symbols))
+        counts_V[END] = len(train)
+        self.network = TranslationNetwork(
+            config.model,
+            options,
+            source_size=len(corpus.source.symbols),
+            target_counts_V=torch.from_numpy(counts_V),
+            products=config.trainer.products,
+        )
+        self.search = Search(
+            beam_size=options.beam_size,
+            penalty=LengthPenalty(kind=options.length_penalty, alpha=options.alpha),
+            max_length_factor=options.max_length_factor,
+        )
+        self.quick_search = Search(max_length_factor=options.max_length_factor)
+        self.loss_limit = 3.0 * math.log(len(counts_V))  # a uniform guess costs log V
+        self.scoring = TranslationScoring(
+            protocol=replace(corpus.bleu, unknown=options.replace_unknown),
+            train_sources=lambda: train.source_text,
+            num_skipped=len(corpus.skipped),
+        )
+        if options.replace_unknown == "aligned" and options.attention == "none":
+            raise BenchError(
+                "objective.replace_unknown aligned needs a network with attention: set "
+                "--objective.attention, or leave unknown words as they are"
+            )
+        self._evaluated: PairSplit = corpus.splits["valid"]
+        self._world_size = 1
+
+    # Examples -----------------------------------------------------------------------------------
+
+    def train_loader(self, *, rank: int = 0, world_size: int = 1) -> TranslationBatches:
+        self._world_size = world_size
+        return TranslationBatches(
+            self.corpus.splits["train"],
+            batch_tokens=self.options.batch_tokens,
+            longest=self.options.longest,
+            seed=self.config.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def evaluation_loader(self, split: str) -> TranslationBatches:
+        """All of a split; it is the one that the next evaluation scores."""
+        self._evaluated = self.corpus.splits[split]
+        return TranslationBatches(self._evaluated, batch_tokens=EVALUATION_TOKENS, order="sorted")
+
+    # Loss ---------------------------------------------------------------------------------------
+
+    def batch_loss(self, batch: TranslationBatch) -> tuple[Tensor, Tensor]:
+        with self._training_products():
+            return self.network.loss(as_pairs(batch), teacher_forcing=self._teacher_forcing())
+
+    def backward(self, loss: Tensor, *arguments: Any, **settings: Any) -> None:
+        with self._training_products():
+            super().backward(loss, *arguments, **settings)
+
+    def _training_products(self) -> AbstractContextManager[None]:
+        """In training all products are as the trainer's option says, not the softmax's alone."""
+        return products_as(self.network.output.products, self.device)
+
+    def train(self, mode: bool = True) -> Self:
+        """Reading and searching are in float32, so that they agree on every probability."""
+        super().train(mode)
+        self.network.output.products = self.config.trainer.products if mode else "float32"
+        return self
+
+    def _teacher_forcing(self) -> float:
+        options = self.options
+        if not self.training:
+            return 1.0
+        return teacher_forcing(
+            options.teacher_forcing,
+            self.global_step,
+            num_steps=options.teacher_forcing_steps,
+            floor=options.teacher_forcing_floor,
+        )
+
+    def update_loss(self, loss_sum: Tensor, count: Tensor, batch: TranslationBatch) -> Tensor:
+        # Gradients are averaged over processes; the scale must not depend on how many there are.
+        if self.options.loss_scale == "sentence":
+            return loss_sum * self._world_size / batch.num_sentences
+        return loss_sum * self._world_size / batch.num_target_tokens
+
+    # Metric -------------------------------------------------------------------------------------
+
+    def on_validation_epoch_start(self) -> None:
+        super().on_validation_epoch_start()
+        self.scoring.begin()
+
+    def validation_step(self, batch: TranslationBatch, batch_idx: int) -> None:
+        self._evaluate(batch, self.quick_search)
+
+    def test_step(self, batch: TranslationBatch, batch_idx: int) -> None:
+        self._evaluate(batch, self.search)
+
+    def _evaluate(self, batch: TranslationBatch, search: Search) -> None:
+        pairs, networks = as_pairs(batch), [self.network]
+        nats_B = -self.network.target_log_probs(pairs).double().sum(1)
+        self.evaluation_sums += torch.stack([nats_B.sum(), pairs.target_lengths.sum().double()])
+        if not bool(nats_B.isfinite().all()):
+            return  # nothing to search; that the run has diverged is said of the loss
+        found = search(networks, pairs.source, pairs.source_lengths)
+        weights: list[list[Tensor | None]] = [[None] for _ in found]
+        if self.options.replace_unknown == "aligned":
+            weights = alignments(networks, pairs.source, pairs.source_lengths, found)
+        places = batch.places.tolist()
+        translations = [
+            word(
+                best[0],
+                attention[0],
+                source=self.corpus.source,
+                source_text=self._evaluated.source_text[place],
+                target=self.corpus.target,
+                replace_unknown=self.options.replace_unknown,
+            )
+            for best, attention, place in zip(found, weights, places, strict=True)
+        ]
+        self.scoring.add(self._evaluated, places, translations, nats_B.tolist())
+
+    @property
+    def metric(self) -> str:
+        return "bleu"
+
+    def metric_value(self, mean_nats: float) -> float | None:
+        return None
+
+    def evaluation_metric(self) -> float:
+        return self.scoring.bleu
+
+    def beside_metric(self) -> dict[str, float]:
+        return self.scoring.beside
+
+    def validation_choice(self) -> float:
+        if self.options.choose_by == "loss":
+            return mean_loss(self.evaluation_sums)
+        return 100.0 - self.evaluation_metric()  # the least is chosen
+
+    def curve_values(self, loss_train: float, loss_valid: float) -> dict[str, float | None]:
+        losses = {"loss_train": loss_train, "loss_valid": loss_valid}
+        return {"train": None, "valid": self.evaluation_metric(), **losses}
+
+    @property
+    def signature(self) -> str:
+        return self.scoring.signature
+
+    @property
+    def bound(self) -> float | None:
+        return (self.corpus.bound or {}).get("test")
+
+    def keep_evaluation(self, folder: Path, split: str) -> None:
+        self.scoring.keep(folder, split, self.search.signature)
+
+    # Cost ---------------------------------------------------------------------------------------
+
+    @property
+    def products_in_effect(self) -> str:
+        return products_in_effect(self.config.trainer.products, self.device)
+
+    def _train_lengths(self) -> tuple[Ids, Ids]:
+        """Of the pairs that are trained on, source and target with their ends."""
+        train, longest = self.corpus.splits["train"], self.options.longest
+        source_N, target_N = train.source.length_N, train.target.length_N
+        kept_N = np.maximum(source_N, target_N) <= (longest or np.inf)
+        return source_N[kept_N] + 1, target_N[kept_N] + 1
+
+    @property
+    def num_train_units(self) -> int:
+        return int(self._train_lengths()[1].sum())
+
+    def units_in(self, batch: TranslationBatch) -> int:
+        return int(batch.target_lengths.sum())
+
+    def flops_per_unit(self) -> int:
+        source_N, target_N = self._train_lengths()
+        per_target = float(source_N.sum() / target_N.sum())
+        return self.network.flops_per_target_word(per_target, float(source_N.mean()))
+
+
+def as_pairs(batch: TranslationBatch) -> Pairs:
+    """What the network reads of a batch."""
+    return Pairs(batch.source, batch.source_lengths, batch.target, batch.target_lengths)

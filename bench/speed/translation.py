@@ -1,0 +1,163 @@
+"""Translation: training steps beside plain programs, and decoding by batches beside one by one.
+
+For decoding, the end is made improbable and each translation as long as its reference, so that an
+untrained network has the work of a trained one.
+
+Shapes: B sentences.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, get_args
+
+import torch
+
+from bench.data.corpus import Corpus
+from bench.data.parallel.batches import TranslationBatch, TranslationBatches
+from bench.data.parallel.segmentation import END, START
+from bench.decoding.beam import beam_search
+from bench.errors import BenchError
+from bench.listing import aligned
+from bench.objectives.translation import EVALUATION_TOKENS, TranslationObjective, as_pairs
+from bench.resolve import Resolved
+from bench.speed.plain_translation import (
+    Library,
+    PlainSteps,
+    PlainTranslation,
+    batches_at_random,
+)
+from bench.speed.steps import BareLoop, make_objective
+from bench.speed.timing import take_turns
+from bench.translation.network import Pairs
+
+NUM_BATCHES = 6
+NUM_ALONE = 40
+"""Sentences that are decoded one by one; all of a split would take minutes."""
+
+
+class Stepping(Protocol):
+    """What makes training steps."""
+
+    def step(self, batch: TranslationBatch) -> float:
+        """A step on one batch; its loss."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """A program and the batches it is given."""
+
+    name: str
+    program: Stepping
+    batches: Sequence[TranslationBatch]
+
+
+def translation_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
+    """Training steps of the shipped path and of plain programs, then decoding of the test split.
+
+    Batches differ in length, so each is timed for itself: tokens a second are all target tokens
+    over the sum of the batches' medians.
+    """
+    objective = make_objective(resolved, corpus)
+    if not isinstance(objective, TranslationObjective):
+        raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
+    contestants = _contestants(resolved, objective)
+    calls = {
+        (place, number): partial(one.program.step, one.batches[number])
+        for number in range(len(contestants[0].batches))
+        for place, one in enumerate(contestants)
+    }
+    timings = take_turns(calls, num_rounds=num_rounds, warm_up=1)
+    rows, shipped_rate = [], 0.0
+    for place, one in enumerate(contestants):
+        numbers = range(len(one.batches))
+        total_sec = sum(timings[place, number].median_sec for number in numbers)
+        rate = sum(objective.units_in(batch) for batch in one.batches) / total_sec
+        shipped_rate = shipped_rate or rate
+        step_ms = f"{1e3 * total_sec / len(one.batches):.1f}"
+        rows.append((one.name, step_ms, f"{rate:,.0f}", f"{shipped_rate / rate:.2f}"))
+    table = aligned(("a training step", "ms", "target tokens/s", "x shipped"), rows)
+    heading = _heading(resolved, objective, contestants[0].batches)
+    return f"{heading}\n\n{table}\n\n{decoding_report(objective)}"
+
+
+def _heading(
+    resolved: Resolved, objective: TranslationObjective, batches: Sequence[TranslationBatch]
+) -> str:
+    num_weights = sum(parameter.numel() for parameter in objective.parameters())
+    num_tokens = sum(map(objective.units_in, batches)) / len(batches)
+    return (
+        f"{resolved.card.task} · {resolved.config.model['name']} · {num_weights:,} weights · "
+        f"batches of {num_tokens:,.0f} target tokens · products {objective.products_in_effect} · "
+        f"{torch.get_num_threads()} threads"
+    )
+
+
+def _contestants(resolved: Resolved, objective: TranslationObjective) -> list[Contestant]:
+    """The shipped path first, then the programs to beat.
+
+    Each gets the shipped path's batches, which hold sentences of like length, then batches as they
+    happen to fall.
+    """
+    every = objective.train_loader()
+    batches = list(itertools.islice(every, min(NUM_BATCHES, len(every))))
+    split = objective.corpus.splits["train"]
+    at_random = batches_at_random(
+        split,
+        num_batches=len(batches),
+        num_sentences=round(len(split) / len(every)),
+        seed=resolved.config.seed,
+    )
+    loop = BareLoop(objective, batches)
+    found = [Contestant(name="shipped", program=loop, batches=batches)]
+    for library in get_args(Library):
+        model = PlainTranslation(library, objective)
+        program = PlainSteps(model, clip_at=resolved.config.optim.clip_at)
+        name = f"plain nn.{library.upper()}"
+        found.append(Contestant(name=f"{name}, the same batches", program=program, batches=batches))
+        found.append(
+            Contestant(name=f"{name}, batches at random", program=program, batches=at_random)
+        )
+    return found
+
+
+def decoding_report(objective: TranslationObjective) -> str:
+    """The test split by the configured beam: in batches, and some of its sentences one by one."""
+    objective.eval()
+    split, beam_size = objective.corpus.splits["test"], objective.options.beam_size
+    with torch.no_grad():
+        objective.network.get_parameter("output.bias")[END] -= 100.0
+    many = TranslationBatches(split, batch_tokens=EVALUATION_TOKENS, order="sorted")
+    single = TranslationBatches(split, batch_tokens=1, order="sorted")
+    stride = max(1, len(single) // NUM_ALONE)
+    alone = list(itertools.islice(single, 0, None, stride))
+    rows, per_sentence_sec = [], list[float]()
+    for name, batches in (("in batches", list(many)), ("one by one", alone)):
+        num_sentences = sum(len(batch.target) for batch in batches)
+        begun = time.perf_counter()
+        for batch in batches:
+            _decode(objective, as_pairs(batch), beam_size)
+        seconds = time.perf_counter() - begun
+        per_sentence_sec.append(seconds / num_sentences)
+        times = f"{per_sentence_sec[-1] / per_sentence_sec[0]:.1f}"
+        each = f"{1e3 * per_sentence_sec[-1]:.1f}"
+        whole = f"{per_sentence_sec[-1] * len(split):.1f}"
+        rows.append((f"{name} ({num_sentences:,})", each, whole, times))
+    columns = (f"beam {beam_size}", "ms a sentence", f"s for {len(split):,}", "x batches")
+    return aligned(columns, rows)
+
+
+def _decode(objective: TranslationObjective, pairs: Pairs, beam_size: int) -> None:
+    beam_search(
+        objective.network.searching(pairs.source, pairs.source_lengths),
+        pairs.target_lengths,
+        start=START,
+        end=END,
+        forbidden=(START,),
+        beam_size=beam_size,
+    )

@@ -1,0 +1,129 @@
+"""Translations that no model has made: what a run keeps, and records that agree with it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+from synthetic_records import make_record
+
+from bench.metrics.rarity import Frequencies
+from bench.metrics.translation import BleuProtocol
+from bench.record import Record, write_record
+from bench.suite import Suite
+from bench.translations import (
+    TranslatedSentence,
+    Translations,
+    TranslationsHeader,
+    write_translations,
+)
+
+TASK = "made-translation"
+CARD = f"""\
+task: {TASK}
+title: A made-up language
+version: 1
+objective: translation
+description: Sentences of a grammar and their translations.
+metric: {{name: bleu, direction: max}}
+protocol: Words between blanks.
+corpus:
+  kind: synthetic-translation
+  num_train: 300
+  num_valid: 20
+  num_test: 20
+"""
+PROTOCOL = BleuProtocol(text="tokenised", case="lower", tokeniser="blanks")
+LEXICON = ["the", "a", "dog", "cat", "house", "sees", "likes", "red", "big", "who", ",", "."]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What a search would have found."""
+
+    text: str
+    tokenised: str
+    log_prob: float = -1.5
+    score: float = -1.5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sentences:
+    """A split as the scoring reads it."""
+
+    source_text: Sequence[str]
+    target_text: Sequence[str]
+    target_words: Sequence[str]
+
+
+def make_suite(folder: Path) -> Suite:
+    (folder / "tasks").mkdir(parents=True)
+    (folder / "tasks" / f"{TASK}.yaml").write_text(CARD)
+    return Suite(folder=folder)
+
+
+def sentences(seed: int = 1, num_sentences: int = 150) -> list[str]:
+    """Of 2 to 16 words, some of which are rarer than others."""
+    draw = random.Random(seed)
+    shares = [1 / rank for rank in range(1, len(LEXICON) + 1)]
+    return [
+        " ".join(draw.choices(LEXICON, shares, k=draw.randint(2, 16))) for _ in range(num_sentences)
+    ]
+
+
+def spoilt(lines: Sequence[str], share: float, seed: int) -> list[str]:
+    """Translations of which a share of the words, the more the longer a sentence, is wrong."""
+    draw = random.Random(seed)
+    return [
+        " ".join(w if draw.random() > share * len(line) / 40 else "x" for w in line.split())
+        for line in lines
+    ]
+
+
+def translations(share: float = 0.2, seed: int = 2, references: Sequence[str] = ()) -> Translations:
+    """What a system that spoils a share of the words made of the sentences."""
+    lines = list(references) or sentences()
+    frequencies = Frequencies.of(sentences(seed=9, num_sentences=30))
+    header = TranslationsHeader(
+        signature=PROTOCOL.signature,
+        text=PROTOCOL.text,
+        case=PROTOCOL.case,
+        tokeniser=PROTOCOL.tokeniser,
+        unknown=PROTOCOL.unknown,
+        search="beam(5)",
+    )
+    made = [
+        TranslatedSentence(
+            source=line,
+            reference=line,
+            hypothesis=hypothesis,
+            reference_words=line,
+            hypothesis_words=hypothesis,
+            reference_nats=3.0,
+            hypothesis_nats=2.0,
+            mean_rank=frequencies.mean_rank(line),
+            fewest=frequencies.fewest(line),
+        )
+        for line, hypothesis in zip(lines, spoilt(lines, share, seed), strict=True)
+    ]
+    return Translations(header=header, lines=made)
+
+
+def add_run(suite: Suite, made: Translations, *, seed: int = 1, model: str = "gru") -> Record:
+    """A finished run that kept `made` of its test split."""
+    record = make_record(made.counts().value, seed=seed, model={"name": model})
+    record = replace(
+        record,
+        id=f"{model}-12345678-s{seed}",
+        task=TASK,
+        metric="bleu",
+        signature=made.header.signature,
+        digest="12345678",
+        config={**record.config, "task": TASK, "objective": {}},
+    )
+    write_record(record, suite.record_path(TASK, record.id).parent)
+    write_translations(suite.artifacts(TASK, record.id), "test", made)
+    return record

@@ -1,0 +1,107 @@
+"""Numbers beside the metric: a column for each signature, and two signatures never in one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from msgspec.structs import replace
+from synthetic_records import make_card, make_record
+
+from bench.record import Record
+from bench.table.build import Table, build_table
+from bench.table.formats import Format, render
+
+TOKENISED = "bleu|case:lc|tok:none|words:moses"
+PLAIN = "bleu|case:mixed|tok:13a"
+CHRF, TER = "chrf2|nc:6", "ter|tok:tercom"
+
+
+def bleu_run(
+    seed: int, value: float, *, signature: str = TOKENISED, model: str = "gru", **beside: float
+) -> Record:
+    names = {"plain": PLAIN, "chrf": CHRF, "ter": TER, "tokenised": TOKENISED}
+    record = make_record(value, seed=seed, signature=signature, model={"name": model})
+    return replace(
+        record,
+        metric="bleu",
+        beside={names[name]: {"test": number} for name, number in beside.items()},
+    )
+
+
+def table_of(*records: Record) -> Table:
+    card = make_card(direction="max")
+    return build_table(replace(card, metric=replace(card.metric, name="bleu")), [], records)
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    return table_of(
+        bleu_run(1, 57.0, plain=52.0, chrf=70.5, ter=33.0),
+        bleu_run(2, 58.0, plain=53.0, chrf=71.5, ter=31.0),
+        bleu_run(1, 50.0, model="srn"),
+    )
+
+
+def test_values_are_gathered_over_seeds(table: Table) -> None:
+    (first,) = [row for row in table.rows if row.model == "gru"]
+    assert {name: (m.mean, m.n) for name, m in first.beside.items()} == {
+        PLAIN: (52.5, 2),
+        CHRF: (71.0, 2),
+        TER: (32.0, 2),
+    }
+    assert next(row for row in table.rows if row.model == "srn").beside == {}
+
+
+def test_each_signature_has_a_column_that_a_note_explains(table: Table) -> None:
+    text = render(table, "md")
+    header, _, *lines = [line for line in text.splitlines() if line.startswith("|")]
+    names = [cell.strip() for cell in header.strip("|").split("|")]
+    assert names == ["Model", "Measured", "n", "BLEU [1]", "chrF2 [2]", "TER [3]", "Verdict"]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in sorted(lines)]
+    cells = dict(zip(("gru", "srn"), rows, strict=True))
+    assert cells["gru"][1] == "57.50 ± 0.71"
+    assert cells["gru"][3:6] == ["52.50 ± 0.71", "71.00 ± 0.71", "32.0 ± 1.4"]
+    assert cells["srn"][3:6] == ["", "", ""]
+    assert f"- [1] BLEU: signature `{PLAIN}`.\n" in text
+    assert f"- [3] TER: signature `{TER}`, lower is better.\n" in text
+
+
+def test_two_kinds_of_bleu_share_no_column_whichever_is_the_metric() -> None:
+    table = table_of(
+        bleu_run(1, 57.0, plain=52.0),
+        bleu_run(1, 53.0, signature=PLAIN, model="srn", tokenised=58.0),
+    )
+    assert [len(block) for block in table.blocks] == [1, 1]
+    assert {block[0].signature for block in table.blocks} == {PLAIN, TOKENISED}
+    for block in table.blocks:
+        assert {name for row in block for name in row.beside}.isdisjoint(
+            {row.signature for row in block}
+        )
+
+
+def test_other_versions_of_a_score_have_columns_of_their_own() -> None:
+    other = replace(bleu_run(2, 58.0), beside={f"{PLAIN}|version:9": {"test": 1.0}})
+    (line,) = [
+        line
+        for line in render(table_of(bleu_run(1, 57.0, plain=52.0), other), "md").splitlines()
+        if line.startswith("| Model")
+    ]
+    assert line.count("BLEU [") == 2
+
+
+@pytest.mark.parametrize("format", ["text", "latex"])
+def test_every_format_for_people_shows_them(table: Table, format: Format) -> None:
+    text = render(table, format)
+    assert text.count("chrF2 [2]") == 1
+    assert "71.00" in text
+
+
+def test_formats_for_programs_hold_the_signatures(table: Table) -> None:
+    rows = json.loads(render(table, "json"))
+    assert rows[0]["beside"][CHRF] == {"mean": 71.0, "std": pytest.approx(0.7071, abs=1e-4), "n": 2}
+    lines = list(csv.DictReader(io.StringIO(render(table, "csv"))))
+    assert json.loads(lines[0]["beside"]) == rows[0]["beside"]
+    assert json.loads(lines[1]["beside"]) == {}
