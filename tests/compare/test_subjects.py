@@ -65,10 +65,10 @@ def test_a_pattern_is_every_row_that_fits(toy: Suite, pattern: str, models: list
 
 def test_published_rows_are_named_by_their_label_and_the_missing_are_told() -> None:
     shipped = Suite(folder=shipped_folder())
-    found, notes = find_subjects(shipped, ["LSTM, *0 hidden"], task="ptb", split="test")
-    assert "LSTM, 100 hidden" in [subject.label for subject in found]
+    found, notes = find_subjects(shipped, ["LSTM, 2 x *"], task="ptb", split="test")
+    assert [subject.label for subject in found] == ["LSTM, 2 x 200, no dropout (small)"]
     told = " ".join(notes)
-    assert all(f"LSTM, {size} hidden" in told for size in (50, 300))
+    assert all(f"LSTM, 2 x {size}" in told for size in (650, 1500))
     with pytest.raises(BenchError, match=r"nothing has measured Mogrifier LSTM yet"):
         named(shipped, "Mogrifier*", task="ptb")
 
