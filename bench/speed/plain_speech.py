@@ -9,7 +9,6 @@ Shapes: B utterances, T frames, D features, H hidden, V outputs, of which 0 is t
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -60,23 +59,6 @@ def library_program(objective: SpeechObjective) -> PlainCTC:
     )
     num_outputs = objective.corpus.corpus.num_outputs
     return PlainCTC(lstm, hidden_size * (2 if both else 1), num_outputs, stack_frames)
-
-
-class PlainSteps:
-    """Training steps of a plain program."""
-
-    def __init__(self, model: PlainCTC, *, clip_at: float) -> None:
-        self.model, self.clip_at = model, clip_at
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-
-    def step(self, batch: SpeechBatch) -> float:
-        """A step on one batch; its loss."""
-        loss = self.model(batch)
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_at)
-        self.optimizer.step()
-        return float(loss.detach())
 
 
 def batches_at_random(

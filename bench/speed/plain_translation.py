@@ -147,23 +147,6 @@ class PlainTranslation(nn.Module):
         return torch.as_tensor(pairs.view(*pairs.shape[:2], -1, 2).amax(3))
 
 
-class PlainSteps:
-    """Training steps of a plain program."""
-
-    def __init__(self, model: PlainTranslation, *, clip_at: float) -> None:
-        self.model, self.clip_at = model, clip_at
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-
-    def step(self, batch: TranslationBatch) -> float:
-        """A step on one batch; its loss."""
-        loss = self.model(batch)
-        self.optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_at)
-        self.optimizer.step()
-        return float(loss.detach())
-
-
 def batches_at_random(
     split: PairSplit, *, num_batches: int, num_sentences: int, seed: int
 ) -> list[TranslationBatch]:

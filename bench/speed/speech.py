@@ -5,73 +5,31 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
 
 import torch
 
 from bench.data.corpus import Corpus
 from bench.data.speech.batches import SpeechBatch
 from bench.errors import BenchError
-from bench.listing import aligned
 from bench.objectives.speech import SpeechObjective
 from bench.resolve import Resolved
+from bench.speed.contest import NUM_BATCHES, Contestant, PlainSteps, contest
 from bench.speed.plain_speech import (
     PlainCTC,
-    PlainSteps,
     batches_at_random,
     library_program,
 )
 from bench.speed.steps import BareLoop, make_objective
-from bench.speed.timing import take_turns
 from bench.speed.transducer_loss import loss_report
-
-NUM_BATCHES = 6
-
-
-class Stepping(Protocol):
-    """What makes training steps."""
-
-    def step(self, batch: SpeechBatch) -> float:
-        """A step on one batch; its loss."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contestant:
-    """A program and the batches it is given."""
-
-    name: str
-    program: Stepping
-    batches: Sequence[SpeechBatch]
 
 
 def speech_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
-    """Training steps of the shipped path and of plain CTC programs, then the transducer's loss.
-
-    Batches differ in length, so each is timed for itself: frames a second are all frames over the
-    sum of the batches' medians.
-    """
+    """Training steps of the shipped path and of plain CTC programs, then the transducer's loss."""
     objective = make_objective(resolved, corpus)
     if not isinstance(objective, SpeechObjective):
         raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
     contestants = _contestants(resolved, objective)
-    calls = {
-        (place, number): partial(one.program.step, one.batches[number])
-        for number in range(len(contestants[0].batches))
-        for place, one in enumerate(contestants)
-    }
-    timings = take_turns(calls, num_rounds=num_rounds, warm_up=1)
-    rows, shipped_rate = [], 0.0
-    for place, one in enumerate(contestants):
-        numbers = range(len(one.batches))
-        total_sec = sum(timings[place, number].median_sec for number in numbers)
-        rate = sum(objective.units_in(batch) for batch in one.batches) / total_sec
-        shipped_rate = shipped_rate or rate
-        step_ms = f"{1e3 * total_sec / len(one.batches):.1f}"
-        rows.append((one.name, step_ms, f"{rate:,.0f}", f"{shipped_rate / rate:.2f}"))
-    table = aligned(("a training step", "ms", "frames/s", "x shipped"), rows)
+    table = contest(contestants, unit="frames", units_in=objective.units_in, num_rounds=num_rounds)
     heading = _heading(resolved, objective, contestants[0].batches)
     return f"{heading}\n\n{table}\n\n{loss_report(max(1, num_rounds // 5))}"
 

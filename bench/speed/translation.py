@@ -11,9 +11,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Protocol, get_args
+from typing import get_args
 
 import torch
 
@@ -25,63 +23,28 @@ from bench.errors import BenchError
 from bench.listing import aligned
 from bench.objectives.translation import EVALUATION_TOKENS, TranslationObjective, as_pairs
 from bench.resolve import Resolved
+from bench.speed.contest import NUM_BATCHES, Contestant, PlainSteps, contest
 from bench.speed.plain_translation import (
     Library,
-    PlainSteps,
     PlainTranslation,
     batches_at_random,
 )
 from bench.speed.steps import BareLoop, make_objective
-from bench.speed.timing import take_turns
 from bench.translation.network import Pairs
 
-NUM_BATCHES = 6
 NUM_ALONE = 40
 """Sentences that are decoded one by one; all of a split would take minutes."""
 
 
-class Stepping(Protocol):
-    """What makes training steps."""
-
-    def step(self, batch: TranslationBatch) -> float:
-        """A step on one batch; its loss."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contestant:
-    """A program and the batches it is given."""
-
-    name: str
-    program: Stepping
-    batches: Sequence[TranslationBatch]
-
-
 def translation_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
-    """Training steps of the shipped path and of plain programs, then decoding of the test split.
-
-    Batches differ in length, so each is timed for itself: tokens a second are all target tokens
-    over the sum of the batches' medians.
-    """
+    """Training steps of the shipped path and of plain programs, then decoding of the test split."""
     objective = make_objective(resolved, corpus)
     if not isinstance(objective, TranslationObjective):
         raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
     contestants = _contestants(resolved, objective)
-    calls = {
-        (place, number): partial(one.program.step, one.batches[number])
-        for number in range(len(contestants[0].batches))
-        for place, one in enumerate(contestants)
-    }
-    timings = take_turns(calls, num_rounds=num_rounds, warm_up=1)
-    rows, shipped_rate = [], 0.0
-    for place, one in enumerate(contestants):
-        numbers = range(len(one.batches))
-        total_sec = sum(timings[place, number].median_sec for number in numbers)
-        rate = sum(objective.units_in(batch) for batch in one.batches) / total_sec
-        shipped_rate = shipped_rate or rate
-        step_ms = f"{1e3 * total_sec / len(one.batches):.1f}"
-        rows.append((one.name, step_ms, f"{rate:,.0f}", f"{shipped_rate / rate:.2f}"))
-    table = aligned(("a training step", "ms", "target tokens/s", "x shipped"), rows)
+    table = contest(
+        contestants, unit="target tokens", units_in=objective.units_in, num_rounds=num_rounds
+    )
     heading = _heading(resolved, objective, contestants[0].batches)
     return f"{heading}\n\n{table}\n\n{decoding_report(objective)}"
 

@@ -15,7 +15,6 @@ B pairs, S source tokens, T target tokens; lengths count the `</s>` behind each 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -26,6 +25,7 @@ from torch import Tensor
 from bench.data.language import uniform
 from bench.data.parallel.corpus import PairSplit
 from bench.data.parallel.segmentation import END
+from bench.data.resumable import ResumableBatches, State
 from bench.errors import BenchError
 
 Ids = npt.NDArray[np.int64]
@@ -52,15 +52,13 @@ class TranslationBatch(NamedTuple):
     """Of the batch over all ranks, ends included []."""
 
 
-class TranslationBatches:
+class TranslationBatches(ResumableBatches[TranslationBatch]):
     """A loader of `TranslationBatch`; its place can be saved and restored exactly.
 
     `batch_tokens`: tokens of a batch over all ranks, padding included, on the side that has more;
     a pair that is longer has a batch to itself, and a batch has a pair a rank at the least.
     `longest`: pairs with more tokens than that on a side, ends not counted, are left out;
-    `num_left_out` says how many. `order`: `shuffled` anew in each epoch, or always `sorted`. The
-    place moves on before a batch is handed out: a state taken while a batch is in use names the
-    next one.
+    `num_left_out` says how many. `order`: `shuffled` anew in each epoch, or always `sorted`.
     """
 
     def __init__(
@@ -74,6 +72,7 @@ class TranslationBatches:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        super().__init__()
         if batch_tokens < 1:
             raise BenchError("batch_tokens must be at least 1")
         self.split, self.batch_tokens = split, batch_tokens
@@ -92,29 +91,11 @@ class TranslationBatches:
         falling = np.sort(self._longer_N[self._places])[::-1]
         self._edges = batch_edges(falling, batch_tokens, at_least=world_size)
         self._pairs = _checksum(split)
-        self._epoch = self._place = 0
-        self._restored = False
 
     def __len__(self) -> int:
         return len(self._edges) - 1
 
-    def __iter__(self) -> Iterator[TranslationBatch]:
-        if not self._restored and self._place < len(self):
-            self._place = 0  # an epoch that was left is begun anew
-        self._restored = False
-        if self._place >= len(self):
-            self._epoch, self._place = self._epoch + 1, 0
-        batches = self.epoch_batches(self._epoch)
-        while self._place < len(self):
-            self._place += 1
-            yield self.batch(batches[self._place - 1])
-
-    def set_epoch(self, epoch: int) -> None:
-        """The next iteration is of this epoch, from its beginning unless it was left in it."""
-        if epoch != self._epoch:
-            self._epoch, self._place = epoch, 0
-
-    def epoch_batches(self, epoch: int) -> list[Ids]:
+    def epoch_order(self, epoch: int) -> list[Ids]:
         """The places in the split of each batch, over all ranks, in the order of an epoch."""
         places, jitter_N, order = self._places, np.zeros(1), np.arange(len(self))
         if self.order == "shuffled":
@@ -142,25 +123,7 @@ class TranslationBatches:
             num_target_tokens=torch.tensor(num_target_tokens),
         )
 
-    def state_dict(self) -> dict[str, int | str | None]:
-        """The place of the next batch, with what must not change until it is restored."""
-        return {"place": self._place, "epoch": self._epoch, **self._identity()}
-
-    def load_state_dict(self, state: dict[str, int | str | None]) -> None:
-        """Begin the next iteration at the saved place of the saved epoch.
-
-        Raises BenchError for a state of other batches: other pairs, size, order or seed.
-        """
-        saved = {name: value for name, value in state.items() if name not in ("place", "epoch")}
-        if saved != self._identity():
-            raise BenchError(
-                f"the saved place belongs to batches of {saved}, these are {self._identity()}: "
-                "start the run again with `--again`"
-            )
-        self._place, self._epoch = int(state["place"] or 0), int(state["epoch"] or 0)
-        self._restored = True
-
-    def _identity(self) -> dict[str, int | str | None]:
+    def _identity(self) -> State:
         return {
             "pairs": self._pairs,
             "num_batches": len(self),

@@ -13,7 +13,6 @@ B utterances, T frames, D features, U labels.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor
 
 from bench.data.language import uniform
+from bench.data.resumable import ResumableBatches, State
 from bench.data.speech.corpus import BLANK
 from bench.data.speech.prepared import FeatureSplit
 from bench.errors import BenchError
@@ -46,13 +46,12 @@ class SpeechBatch(NamedTuple):
     """Of the batch over all ranks, for means that do not depend on their number []."""
 
 
-class SpeechBatches:
+class SpeechBatches(ResumableBatches[SpeechBatch]):
     """A loader of `SpeechBatch`; its place can be saved and restored exactly.
 
     `batch_frames`: frames of a batch over all ranks, padding included; an utterance that is longer
-    has a batch to itself, and a batch has an utterance a rank at the least. As with text, the
-    place moves on before a batch is handed out: a state taken while a batch is in use names the
-    next one. `order`: batches `shuffled` anew in each epoch, or always `sorted`.
+    has a batch to itself, and a batch has an utterance a rank at the least. `order`: batches
+    `shuffled` anew in each epoch, or always `sorted`.
     """
 
     def __init__(
@@ -65,6 +64,7 @@ class SpeechBatches:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
+        super().__init__()
         if batch_frames < 1:
             raise BenchError("batch_frames must be at least 1")
         if len(split) < world_size:
@@ -78,27 +78,9 @@ class SpeechBatches:
         self._utterances = hashlib.sha256(
             " ".join(utterance.id for utterance in split.utterances).encode()
         ).hexdigest()
-        self._epoch = self._place = 0
-        self._restored = False
 
     def __len__(self) -> int:
         return len(self.batches)
-
-    def __iter__(self) -> Iterator[SpeechBatch]:
-        if not self._restored and self._place < len(self):
-            self._place = 0  # an epoch that was left is begun anew
-        self._restored = False
-        if self._place >= len(self):
-            self._epoch, self._place = self._epoch + 1, 0
-        order = self.epoch_order(self._epoch)
-        while self._place < len(self):
-            self._place += 1
-            yield self.batch(int(order[self._place - 1]))
-
-    def set_epoch(self, epoch: int) -> None:
-        """The next iteration is of this epoch, from its beginning unless it was left in it."""
-        if epoch != self._epoch:
-            self._epoch, self._place = epoch, 0
 
     def epoch_order(self, epoch: int) -> Ids:
         """The batches' numbers in the order of an epoch."""
@@ -127,25 +109,7 @@ class SpeechBatches:
             num_utterances=torch.tensor(len(whole)),
         )
 
-    def state_dict(self) -> dict[str, int | str]:
-        """The place of the next batch, with what must not change until it is restored."""
-        return {"place": self._place, "epoch": self._epoch, **self._identity()}
-
-    def load_state_dict(self, state: dict[str, int | str]) -> None:
-        """Begin the next iteration at the saved place of the saved epoch.
-
-        Raises BenchError for a state of other batches: other utterances, size, order or seed.
-        """
-        saved = {name: value for name, value in state.items() if name not in ("place", "epoch")}
-        if saved != self._identity():
-            raise BenchError(
-                f"the saved place belongs to batches of {saved}, these are {self._identity()}: "
-                "start the run again with `--again`"
-            )
-        self._place, self._epoch = int(state["place"]), int(state["epoch"])
-        self._restored = True
-
-    def _identity(self) -> dict[str, int | str]:
+    def _identity(self) -> State:
         return {
             "utterances": self._utterances[:16],
             "num_batches": len(self),

@@ -69,7 +69,7 @@ def test_every_pair_once_over_all_ranks(
         ranks = TranslationBatches(
             split, batch_tokens=batch_tokens, seed=3, rank=rank, world_size=world_size
         )
-        batches = [ranks.batch(whole) for whole in ranks.epoch_batches(epoch)]
+        batches = [ranks.batch(whole) for whole in ranks.epoch_order(epoch)]
         assert len(batches) == len(ranks)
         counts.append([(int(b.num_sentences), int(b.num_target_tokens)) for b in batches])
         for batch in batches:
@@ -123,13 +123,13 @@ def test_sizes_of_batches(batch_tokens: int, at_least: int, edges: list[int]) ->
 def test_a_batch_is_the_same_for_any_number_of_ranks(world_size: int) -> None:
     split = split_of([(5 + i % 3, 5 + i % 4) for i in range(99)])
     alone = TranslationBatches(split, batch_tokens=60, seed=4)
-    expected = [batch.tolist() for batch in alone.epoch_batches(1)]
+    expected = [batch.tolist() for batch in alone.epoch_order(1)]
     ranks = [
         TranslationBatches(split, batch_tokens=60, seed=4, rank=rank, world_size=world_size)
         for rank in range(world_size)
     ]
     for rank in ranks:
-        assert [batch.tolist() for batch in rank.epoch_batches(1)] == expected
+        assert [batch.tolist() for batch in rank.epoch_order(1)] == expected
     for whole in expected:
         parts = [rank.batch(np.array(whole)).places.tolist() for rank in ranks]
         assert sorted(place for part in parts for place in part) == sorted(whole)

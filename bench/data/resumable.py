@@ -1,0 +1,77 @@
+"""A loader whose place in its epochs can be saved and restored exactly."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.errors import BenchError
+
+BatchT = TypeVar("BatchT")
+State = dict[str, int | str | None]
+
+
+class ResumableBatches(ABC, Generic[BatchT]):
+    """Epochs of batches; a subclass says which they are and what must not change between sittings.
+
+    The place moves on before a batch is handed out: a state taken while a batch is in use names
+    the next one.
+    """
+
+    def __init__(self) -> None:
+        self._epoch = self._place = 0
+        self._restored = False
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+
+    @abstractmethod
+    def epoch_order(self, epoch: int) -> Sequence[Any] | npt.NDArray[np.int64]:
+        """What `batch` makes each batch of an epoch from, in order."""
+
+    @abstractmethod
+    def batch(self, of: Any) -> BatchT:
+        """This rank's part of one batch."""
+
+    @abstractmethod
+    def _identity(self) -> State:
+        """What a saved place belongs to: examples, size, order, seed."""
+
+    def __iter__(self) -> Iterator[BatchT]:
+        if not self._restored and self._place < len(self):
+            self._place = 0  # an epoch that was left is begun anew
+        self._restored = False
+        if self._place >= len(self):
+            self._epoch, self._place = self._epoch + 1, 0
+        order = self.epoch_order(self._epoch)
+        while self._place < len(self):
+            self._place += 1
+            yield self.batch(order[self._place - 1])
+
+    def set_epoch(self, epoch: int) -> None:
+        """The next iteration is of this epoch, from its beginning unless it was left in it."""
+        if epoch != self._epoch:
+            self._epoch, self._place = epoch, 0
+
+    def state_dict(self) -> State:
+        """The place of the next batch, with what must not change until it is restored."""
+        return {"place": self._place, "epoch": self._epoch, **self._identity()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Begin the next iteration at the saved place of the saved epoch.
+
+        Raises BenchError for a state of other batches: other examples, size, order or seed.
+        """
+        saved = {name: value for name, value in state.items() if name not in ("place", "epoch")}
+        if saved != self._identity():
+            raise BenchError(
+                f"the saved place belongs to batches of {saved}, these are {self._identity()}: "
+                "start the run again with `--again`"
+            )
+        self._place, self._epoch = int(state["place"] or 0), int(state["epoch"] or 0)
+        self._restored = True

@@ -1,0 +1,79 @@
+"""Training programs side by side on batches that differ in length.
+
+Each batch is timed for itself: the rate is all units over the sum of the batches' medians.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from bench.listing import aligned
+from bench.speed.timing import take_turns
+
+NUM_BATCHES = 6
+Batch = Any
+
+
+class Stepping(Protocol):
+    """What makes training steps."""
+
+    def step(self, batch: Batch) -> float:
+        """A step on one batch; its loss."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """A program and the batches it is given."""
+
+    name: str
+    program: Stepping
+    batches: Sequence[Batch]
+
+
+class PlainSteps:
+    """Training steps of a plain program: a module from a batch to its loss."""
+
+    def __init__(self, model: nn.Module, *, clip_at: float) -> None:
+        self.model, self.clip_at = model, clip_at
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step(self, batch: Batch) -> float:
+        """A step on one batch; its loss."""
+        loss = self.model(batch)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_at)
+        self.optimizer.step()
+        return float(loss.detach())
+
+
+def contest(
+    contestants: Sequence[Contestant],
+    *,
+    unit: str,
+    units_in: Callable[[Batch], int],
+    num_rounds: int,
+) -> str:
+    """The table of all contestants, as many batches each; the first is what they are set beside."""
+    calls = {
+        (place, number): partial(one.program.step, one.batches[number])
+        for number in range(len(contestants[0].batches))
+        for place, one in enumerate(contestants)
+    }
+    timings = take_turns(calls, num_rounds=num_rounds, warm_up=1)
+    rows, shipped_rate = [], 0.0
+    for place, one in enumerate(contestants):
+        numbers = range(len(one.batches))
+        total_sec = sum(timings[place, number].median_sec for number in numbers)
+        rate = sum(map(units_in, one.batches)) / total_sec
+        shipped_rate = shipped_rate or rate
+        step_ms = f"{1e3 * total_sec / len(one.batches):.1f}"
+        rows.append((one.name, step_ms, f"{rate:,.0f}", f"{shipped_rate / rate:.2f}"))
+    return aligned(("a training step", "ms", f"{unit}/s", "x shipped"), rows)
