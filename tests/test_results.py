@@ -57,7 +57,8 @@ def test_the_names_of_learned_runs_follow_from_their_configurations() -> None:
         if record.model in MODELS and "evaluation" not in record.config["objective"]:
             config = to_struct(record.config, RunConfig, where=record.id)
             model = asdict(resolve_options(record.model, {}))
-            objective = asdict(objective_options(SUITE.card(record.task).objective)())
+            name = record.config["objective"].get("name", SUITE.card(record.task).objective)
+            objective = asdict(objective_options(name)())
             defaults = to_builtins(RunConfig(task=record.task, model=model, objective=objective))
             assert digest(choices(config, defaults), record.card_version) == record.digest
             named.append(record.id)
