@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
-from bench.data.specification import CorpusSpec, SyntheticTextSpec, TextSpec
+from bench.data.specification import CorpusSpec, Kind, kind_of
 from bench.errors import BenchError
 from bench.structs import Frozen, to_struct
 from bench.yaml import read_yaml
@@ -44,11 +43,9 @@ class Card(Frozen, frozen=True, kw_only=True):
     """`default` for every model, then by objective, by model or under a name of its own."""
 
     @property
-    def kind(self) -> Literal["text", "speech", "translation"]:
+    def kind(self) -> Kind:
         """What the corpus is made of."""
-        if isinstance(self.corpus, ParallelSpec | SyntheticTranslationSpec):
-            return "translation"
-        return "text" if isinstance(self.corpus, TextSpec | SyntheticTextSpec) else "speech"
+        return kind_of(self.corpus)
 
     def recipe(self, name: str) -> dict[str, Any]:
         """The settings of the recipe `name`, empty when the card has none of that name."""

@@ -30,12 +30,14 @@ class DataConfig(Frozen, frozen=True, kw_only=True):
     download: Literal["never", "missing"] = "never"
     """Fetch files that are missing from the card's mirrors."""
     on_bad: Literal["refuse", "skip"] = "refuse"
-    """Of speech and translation: refuse a corpus with recordings or pairs of lines that cannot be
-    used, or leave these out."""
+    """Of speech, translation and captions: refuse a corpus with recordings, pairs of lines or
+    captions that cannot be used, or leave these out."""
     segmentation: str | None = None
     """Of translation: which of the card's segmentations cuts the text, its first if not given."""
     languages: str | None = None
     """Source and target of the task `parallel-text`, as its files' names end: en-fr."""
+    features: str | None = None
+    """Of captions: which features of the images are read, the card's if not given."""
 
 
 class OptimConfig(Frozen, frozen=True, kw_only=True):

@@ -33,11 +33,12 @@ def read_or_make(
     if missing == "leave":
         raise BenchError(
             f"{what} of the {split} split were not kept here; `--missing make` makes them again "
-            "from the weights"
+            "from the weights, or by fitting a baseline again"
         )
-    from bench.finished import bring_back, read_again
+    from bench.finished import bring_back
+    from bench.made_again import make_again
 
-    read_again(bring_back(suite, record), split)
+    make_again(bring_back(suite, record), split)
     found = read(folder, split)
     assert found is not None
     return found

@@ -6,6 +6,7 @@
         where: Table 2
         metrics: {test: 115}           # as printed: its digits are its precision
         protocol: same                 # or what differs from the card's protocol
+        beside: {bleu-1: {test: 63}}   # optional: other scores of the same outputs, by name
         verified: lecture              # where the number was read, see `Verified`
         match: {model: scrn, model.hidden_size: 100, model.context_size: 40}
         recipe: scrn                   # optional: what `bench reproduce` trains it by
@@ -41,7 +42,7 @@ class PublishedRow(Frozen, frozen=True, kw_only=True):
     cite: str | None
     where: str
     metrics: dict[str, int | float]
-    """Split -> value."""
+    """Split -> value; empty where only other scores were printed."""
     protocol: str
     """`same` as the card's, or a sentence on what differs."""
     verified: Verified
@@ -52,19 +53,25 @@ class PublishedRow(Frozen, frozen=True, kw_only=True):
     its component of the recipe's model."""
     why: str | None = None
     """Why nothing is measured."""
+    beside: dict[str, dict[str, int | float]] = msgspec.field(default_factory=dict)
+    """Score -> split -> value of what was printed beside the card's metric, or without it."""
+
+    def beside_of(self, split: str) -> dict[str, int | float]:
+        """Score -> value on a split."""
+        return {name: values[split] for name, values in self.beside.items() if split in values}
 
     def __post_init__(self) -> None:
         for name in ("label", "cite", "where", "protocol", "recipe", "why"):
             text = getattr(self, name)
             if text is not None and not text.strip():
                 raise ValueError(f"{name} is empty")
-        if not self.metrics:
+        if not self.metrics and not self.beside:
             raise ValueError("metrics is empty: give a split and its value")
-        for split, value in self.metrics.items():
-            if split not in SPLITS:
-                raise ValueError(f"metrics: {split!r} is not a split, {nearest(split, SPLITS)}")
-            if not math.isfinite(value):
-                raise ValueError(f"metrics: {split} is {value}, expected a finite number")
+        _check_values("metrics", self.metrics)
+        for name, values in self.beside.items():
+            if not values:
+                raise ValueError(f"beside: {name} is empty, give a split and its value")
+            _check_values(f"beside: {name}", values)
         if self.match is None and self.why is None:
             raise ValueError("match: null needs a why that says why nothing is measured")
         if self.match is not None:
@@ -116,6 +123,14 @@ def _read_row(entry: Any, where: str) -> PublishedRow:
         if len(tree["match"]) < len(entry["match"]):
             raise BenchError(f"{where}: match has both 'model' and 'model.name', keep one of them")
     return to_struct(tree, PublishedRow, where=where)
+
+
+def _check_values(where: str, values: dict[str, int | float]) -> None:
+    for split, value in values.items():
+        if split not in SPLITS:
+            raise ValueError(f"{where}: {split!r} is not a split, {nearest(split, SPLITS)}")
+        if not math.isfinite(value):
+            raise ValueError(f"{where}: {split} is {value}, expected a finite number")
 
 
 def _check_match(match: dict[str, Any]) -> None:

@@ -99,7 +99,9 @@ def resolve_card(
     named = card.recipe(recipe) if recipe is not None else {}
     asked = merge(card.recipe("default"), named, from_file, from_caller)
     name = _model_name(asked.get("model", {}), task)
-    of_card = _of_card(card, named if recipe else card.recipe(name), _objective_name(card, asked))
+    of_card = _of_card(
+        card, named if recipe else card.recipe(name), _objective_name(card, asked), name
+    )
     _check_layers(card, {f"tasks/{task}.yaml": of_card, str(file): from_file}, from_caller)
     tree = merge(of_card, from_file, from_caller)
     config, defaults = _complete(card, name, tree, {*from_file, *from_caller})
@@ -153,14 +155,16 @@ def _objective_name(card: Card, asked: Mapping[str, Any]) -> str:
     return name
 
 
-def _of_card(card: Card, chosen: Mapping[str, Any], objective: str) -> dict[str, Any]:
+def _of_card(card: Card, chosen: Mapping[str, Any], objective: str, model: str) -> dict[str, Any]:
     """The card's settings: `default`, the objective's recipe, then the chosen one.
 
     What a recipe says of its objective belongs to the one that it names, or the card's, and is
-    left out where another one is trained.
+    left out where another one is trained. What the first two say of the model is for networks.
     """
     layers: list[Mapping[str, Any]] = []
     for layer in (card.recipe("default"), card.recipe(objective), chosen):
+        if model in BASELINES and layer is not chosen:
+            layer = {key: value for key, value in layer.items() if key != "model"}
         if layer.get("objective", {}).get("name", card.objective) != objective:
             layer = {key: value for key, value in layer.items() if key != "objective"}
         layers.append(layer)
@@ -190,10 +194,9 @@ def _complete(
 def _of_baseline(
     card: Card, name: str, options: dict[str, Any], tree: dict[str, Any], asked: set[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    from bench.baselines import resolve_options
+    from bench.baselines import check_reads, resolve_options
 
-    if card.kind != "text":
-        raise BenchError(f"the baseline {name!r} reads text, {card.task} is {card.kind}")
+    check_reads(name, card.kind, card.task)
     for group in ("objective", "optim", "trainer", "init"):
         if group in asked:
             raise BenchError(f"{group}: the baseline {name!r} is not trained, leave it out")

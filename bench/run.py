@@ -201,6 +201,7 @@ def corpus_of(resolved: Resolved, *, style: Style = "quiet") -> Corpus:
         on_bad=data.on_bad,
         segmentation=data.segmentation,
         languages=data.languages,
+        features=data.features,
         style=style,
     )
 

@@ -25,7 +25,9 @@ def summary(record: Record, suite: Suite) -> str:
 
 def _values(record: Record, suite: Suite) -> list[str]:
     test = record.metrics["test"]
-    lines = [f"  test {record.metric} {test:.2f} (validation {record.metrics['valid']:.2f})"]
+    valid = record.metrics.get("valid")
+    validation = "" if valid is None else f" (validation {valid:.2f})"
+    lines = [f"  test {record.metric} {test:.2f}{validation}"]
     if record.bound is not None:
         lines.append(f"  bound {record.bound:.2f}: {_distance(test, record.bound)}")
     lines += [

@@ -5,16 +5,13 @@ Whatever made them, their mean must be the value in the record.
 
 from __future__ import annotations
 
-from bench.baselines import BASELINES
-from bench.baselines.counting import count
 from bench.errors import BenchError
-from bench.finished import FinishedRun, bring_back, is_evaluation, read_again
+from bench.finished import FinishedRun, bring_back, is_evaluation
 from bench.kept_log_probs import kept_log_probs
 from bench.log_probs import Floats, log_probs_path
+from bench.made_again import make_again
 from bench.record import Record
-from bench.run import corpus_of
 from bench.suite import Suite
-from bench.track import NoTracker
 
 
 def token_log_probs(suite: Suite, record: Record, split: str) -> Floats:
@@ -35,16 +32,11 @@ def token_log_probs(suite: Suite, record: Record, split: str) -> Floats:
 
 def remake(finished: FinishedRun, split: str) -> None:
     """Make the log-probabilities of a finished run again and keep them."""
-    name, resolved = finished.record.model, finished.resolved
+    name = finished.record.model
     if name == "mix" or is_evaluation(finished.record):
         verb = "mix" if name == "mix" else "evaluate"
         raise BenchError(
             f"{log_probs_path(finished.folder, split)} is missing: make {finished.id} again with "
             f"`bench {verb} ... --again`"
         )
-    if name in BASELINES:
-        corpus = corpus_of(resolved)
-        finished.folder.mkdir(parents=True, exist_ok=True)
-        count(resolved, corpus, finished.folder, style="quiet", tracker=NoTracker())
-    else:
-        read_again(finished, split)
+    make_again(finished, split)

@@ -1,4 +1,4 @@
-"""Language models that learn by counting or storing."""
+"""Models that learn by counting or storing: of text, and of captions."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bench.structs import Frozen, to_struct
 
 if TYPE_CHECKING:
     from bench.baselines.baseline import Baseline
+    from bench.baselines.captioning.baseline import CaptionBaseline
 
 # Name -> "module:class": importing this package must stay cheap, so nothing is imported here.
 BASELINES: dict[str, str] = {
@@ -19,15 +20,29 @@ BASELINES: dict[str, str] = {
     "cache": "bench.baselines.cache:Cache",
     "maxent": "bench.baselines.maxent:MaxEnt",
     "forest": "bench.baselines.forest:Forest",
+    "nearest": "bench.baselines.captioning.nearest:Nearest",
+    "random-caption": "bench.baselines.captioning.random_caption:RandomCaption",
+    "human": "bench.baselines.captioning.human:Human",
 }
 
 
-def baseline_class(name: str) -> type[Baseline]:
+def baseline_class(name: str) -> type[Baseline] | type[CaptionBaseline]:
     """The class of the baseline `name`."""
     if name not in BASELINES:
         raise BenchError(f"unknown baseline {name!r}, {nearest(name, BASELINES)}")
     module, _, attribute = BASELINES[name].partition(":")
-    return cast("type[Baseline]", getattr(importlib.import_module(module), attribute))
+    found = getattr(importlib.import_module(module), attribute)
+    return cast("type[Baseline] | type[CaptionBaseline]", found)
+
+
+def check_reads(name: str, kind: str, task: str) -> None:
+    """Refuse a baseline for a task of another kind; the message names those that fit."""
+    reads = baseline_class(name).reads
+    if reads == kind:
+        return
+    fitting = [other for other in BASELINES if baseline_class(other).reads == kind]
+    advice = f"choose {', '.join(fitting)} or a network" if fitting else "choose a network"
+    raise BenchError(f"the baseline {name!r} reads {reads}, {task} is {kind}: {advice}")
 
 
 def resolve_options(name: str, options: Mapping[str, object]) -> Frozen:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ Report: TypeAlias = Callable[[str], None]
 
 class Baseline(ABC):
     """A language model without recurrent training; its options are its constructor's keywords."""
+
+    reads: ClassVar[Literal["text", "captions"]] = "text"
 
     @abstractmethod
     def fit(

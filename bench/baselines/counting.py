@@ -1,4 +1,4 @@
-"""Learning by counting or storing: a baseline fitted, then read on validation and test."""
+"""Learning by counting or storing: a baseline fitted, then measured on validation and test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.baselines import baseline_class
+from bench.baselines.baseline import Baseline, Report
+from bench.baselines.captioning.measuring import describe
+from bench.config import RunConfig
+from bench.data.captions.corpus import CaptionCorpus
 from bench.data.corpus import Corpus, as_text
+from bench.data.text import TextCorpus
 from bench.log_probs import write_log_probs
 from bench.objectives.text_metric import (
     bound_value,
@@ -36,11 +41,29 @@ def count(
 ) -> Outcome:
     """Fit the baseline and measure it on `splits`.
 
-    Per-token log-probabilities are kept in `folder`.
+    Per-token log-probabilities, or captions, are kept in `folder`.
     """
-    corpus = as_text(corpus, task=resolved.card.task)
-    options = {key: value for key, value in resolved.config.model.items() if key != "name"}
-    baseline = baseline_class(str(resolved.config.model["name"]))(**options)
+    report = None if style == "quiet" else _tell
+    if isinstance(corpus, CaptionCorpus):
+        outcome = describe(resolved.config, corpus, folder, splits=splits, report=report)
+    else:
+        text = as_text(corpus, task=resolved.card.task)
+        outcome = _predict(resolved.config, text, folder, splits=splits, report=report)
+    tracker.log({f"final/{split}": value for split, value in outcome.metrics.items()}, step=0)
+    return outcome
+
+
+def _predict(
+    config: RunConfig,
+    corpus: TextCorpus,
+    folder: Path,
+    *,
+    splits: Sequence[str],
+    report: Report | None,
+) -> Outcome:
+    options = {key: value for key, value in config.model.items() if key != "name"}
+    baseline = baseline_class(str(config.model["name"]))(**options)
+    assert isinstance(baseline, Baseline)
     end = corpus.end_of_sentence
     begun = time.perf_counter()
     baseline.fit(
@@ -48,7 +71,7 @@ def count(
         valid=corpus.splits["valid"],
         vocabulary_size=len(corpus.vocabulary.symbols),
         end_of_sentence=None if end is None else corpus.vocabulary.index[end],
-        report=None if style == "quiet" else lambda line: print(line, file=sys.stderr),
+        report=report,
     )
     fitting_sec = time.perf_counter() - begun
     metrics = {}
@@ -56,7 +79,6 @@ def count(
         log_probs_N = baseline.log_probs(corpus.splits[split])
         write_log_probs(folder, split, log_probs_N)
         metrics[split] = metric_value(corpus, -math.fsum(log_probs_N) / len(log_probs_N))
-    tracker.log({f"final/{split}": value for split, value in metrics.items()}, step=0)
     return Outcome(
         metrics=metrics,
         metric=metric_name(corpus),
@@ -69,3 +91,7 @@ def count(
             peak_memory_bytes=peak_memory_bytes(),
         ),
     )
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from bench.cards import Card
+    from bench.data.captions.specification import CaptionsSpec, SyntheticCaptionsSpec
     from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
     from bench.data.sources import Download
     from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
@@ -23,6 +24,7 @@ def data(
     fetch: Annotated[bool, Parameter(negative=())] = False,
     segmentation: str | None = None,
     languages: str | None = None,
+    features: str | None = None,
     suite: Path = Path(),
 ) -> None:
     """Say where a task's files are and whether they are the right bytes.
@@ -32,6 +34,7 @@ def data(
         bench data ptb
         bench data ptb --fetch
         bench data parallel-text --path my-text --languages en-fr
+        bench data flickr8k --features gist
 
     Parameters
     ----------
@@ -39,16 +42,21 @@ def data(
         Name of a card; see `bench list tasks`.
     path
         Folder with a corpus of your own, for the tasks `text` and `parallel-text`: counted, not
-        verified; of a speech corpus the folder that holds it.
+        verified; of speech and captions the folder that holds the corpus.
     fetch
-        Download what is missing from the card's mirrors, checked before it is kept.
+        Download what is missing from the card's mirrors, checked before it is kept, and the
+        weights of the network that makes the features.
     segmentation
         Of translation: which of the card's segmentations is shown, the first unless you choose.
     languages
         Source and target of `parallel-text`, as its files' names end, such as en-fr.
+    features
+        Of captions: which features of the images are made and shown, the card's unless you
+        choose: colour-histogram, hog, gist; vgg16-fc7, resnet50 (by torchvision); or your own.
     suite
         Folder with further `tasks/`.
     """
+    from bench.data.captions.specification import CaptionsSpec, SyntheticCaptionsSpec
     from bench.data.corpus import as_text, load_corpus
     from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
     from bench.data.specification import SyntheticTextSpec
@@ -66,6 +74,9 @@ def data(
         chosen = (segmentation, languages)
         _translation(card, card.corpus, path=path, fetch=fetch, chosen=chosen)
         return
+    if isinstance(card.corpus, CaptionsSpec | SyntheticCaptionsSpec):
+        _captions(card, card.corpus, path=path, fetch=fetch, features=features)
+        return
     found_here = load_corpus(
         card.corpus,
         task=task,
@@ -74,6 +85,7 @@ def data(
         download="missing" if fetch else "never",
         segmentation=segmentation,
         languages=languages,
+        features=features,
         progress=_progress(),
     )
     corpus = as_text(found_here, task=task)
@@ -152,10 +164,43 @@ def _translation(
     report_symbols(corpus, task=task, checked=_checked(spec))
 
 
-def _checked(spec: ParallelSpec | SyntheticTranslationSpec) -> str:
+def _captions(
+    card: Card,
+    spec: CaptionsSpec | SyntheticCaptionsSpec,
+    *,
+    path: Path | None,
+    fetch: bool,
+    features: str | None,
+) -> None:
+    """What is bad, then what there is; makes the features on the way."""
+    from bench.data.captions.prepared import prepare_captions
+    from bench.data.captions.report import report
+    from bench.data.speech.progress import shown
+
+    download: Download = "missing" if fetch else "never"
+    with shown(f"features of {card.task}", "live" if sys.stderr.isatty() else "plain") as progress:
+        corpus = prepare_captions(
+            spec,
+            task=card.task,
+            twin=card.twin,
+            path=path,
+            features=features,
+            on_bad="skip",
+            download=download,
+            weights=download,
+            fetching=_progress(),
+            progress=progress,
+        )
+    report(corpus, task=card.task, checked=_checked(spec))
+
+
+def _checked(
+    spec: ParallelSpec | SyntheticTranslationSpec | CaptionsSpec | SyntheticCaptionsSpec,
+) -> str:
+    from bench.data.captions.specification import CaptionsSpec
     from bench.data.parallel.specification import ParallelSpec
 
-    if not isinstance(spec, ParallelSpec):
+    if not isinstance(spec, ParallelSpec | CaptionsSpec):
         return "generated"
     known = [file.digest() is not None for file in spec.files.values()]
     return "verified" if known and all(known) else "counted"

@@ -1,4 +1,4 @@
-"""`bench errors`: what a recogniser of speech or a translator gets wrong."""
+"""`bench errors`: what a recogniser, a translator or a captioner gets wrong."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from bench.diagnosis.groups import Curve
     from bench.finished import FinishedRun
     from bench.suite import Suite
 
@@ -17,21 +18,24 @@ def errors(
     split: Literal["valid", "test"] = "test",
     num_confusions: int = 15,
     num_groups: int = 8,
+    num_examples: int = 5,
     picture: Literal["none"] | Path | None = None,
     suite: Path = Path(),
 ) -> None:
     """Show what finished runs get wrong.
 
     Of speech: kinds of edits, speakers, confused phones. Of translations: BLEU over the length of
-    sentences and over the rarity of their words, with bootstrap intervals; a picture of several
-    runs has a line for each. What a run made of each utterance or sentence lies in
-    `artifacts/<task>/<run>/`; where it is gone, it is made again from the weights. Two runs are
-    told apart by `bench compare`.
+    sentences and over the rarity of their words, with bootstrap intervals. Of captions: CIDEr over
+    the agreement of an image's references, how much is copied from the training captions beside
+    what people copy, and scores of what is no copy. A picture of several runs has a line for each.
+    What a run made of each utterance, sentence or image lies in `artifacts/<task>/<run>/`; where it
+    is gone, it is made again from the weights. Two runs are told apart by `bench compare`.
 
         bench errors lstm-9d0e1f2a-s1
         bench errors lstm-9d0e --split valid --num-confusions 30
         bench errors lstm-9d0e --picture confusions.svg
         bench errors gru-77aa-s1 gru-81c2-s1 --picture bleu-by-length.svg
+        bench errors nearest-5e1d-s1 gru-0b9c-s1 --num-examples 10 --picture none
 
     Parameters
     ----------
@@ -42,7 +46,9 @@ def errors(
     num_confusions
         Of speech: how many of the most frequent confusions are listed.
     num_groups
-        Of translations: groups of about as many sentences, by length and by rank.
+        Of translations and captions: groups of about as many sentences or images.
+    num_examples
+        Of captions: how many of the best and of the worst are shown.
     picture
         Where to draw the confusion matrix or the curves, .png, .svg or .pdf; none for no picture;
         beside the run's artifacts, unless given.
@@ -56,16 +62,21 @@ def errors(
     place = Suite.at(suite)
     if not runs:
         raise BenchError(
-            "name a finished run of a speech task or a translation task; see `bench list runs`"
+            "name a finished run of a speech, translation or captioning task; see `bench list runs`"
         )
     if isinstance(picture, Path) and picture.suffix not in (".png", ".svg", ".pdf"):
         raise BenchError(f"--picture {picture}: name a .png, .svg or .pdf file, or none")
     if num_groups < 1:
         raise BenchError(f"--num-groups {num_groups}: give 1 or more")
+    if num_examples < 0:
+        raise BenchError(f"--num-examples {num_examples}: give 0 or more")
     found = [find_run(place, name) for name in runs]
     metrics = {finished.record.metric for finished in found}
     if metrics == {"bleu"}:
         _translations(place, found, split, picture, num_groups=num_groups)
+        return
+    if metrics == {"cider"}:
+        _captions(place, found, split, picture, num_groups=num_groups, num_examples=num_examples)
         return
     for finished in found:
         if finished.record.metric != "phone-error-rate":
@@ -99,7 +110,7 @@ def _recognitions(
 def _translations(
     suite: Suite, runs: list[FinishedRun], split: str, picture: Picture, *, num_groups: int
 ) -> None:
-    from bench.diagnosis.translation import as_tables, curves, draw_curves
+    from bench.diagnosis.translation import as_tables, curves
     from bench.kept_translations import kept_translations
 
     drawn = {}
@@ -107,10 +118,58 @@ def _translations(
         made = kept_translations(suite, finished.record, split)
         drawn[finished.id] = found = curves(made, num_groups=num_groups)
         print(as_tables(finished.id, split, made, found), end="\n\n")
-        if picture is None:
-            path = finished.folder / f"bleu-{split}.png"
-            draw_curves({finished.id: found}, path)
-            print(f"picture {path}\n")
-    if isinstance(picture, Path):
-        draw_curves(drawn, picture)
+        _draw_one(finished, found, picture, name=f"bleu-{split}.png", metric="BLEU")
+    _draw_all(
+        drawn,
+        picture,
+        metric="BLEU",
+        different="the runs translated different sentences: draw them one by one",
+    )
+
+
+def _captions(
+    suite: Suite,
+    runs: list[FinishedRun],
+    split: str,
+    picture: Picture,
+    *,
+    num_groups: int,
+    num_examples: int,
+) -> None:
+    from bench.diagnosis.captioning import as_tables, curves
+    from bench.kept_captions import kept_captions
+
+    drawn = {}
+    for finished in runs:
+        made = kept_captions(suite, finished.record, split)
+        drawn[finished.id] = found = curves(made, num_groups=num_groups)
+        print(as_tables(finished.id, split, made, found, num_examples=num_examples), end="\n\n")
+        _draw_one(finished, found, picture, name=f"cider-{split}.png", metric="CIDEr")
+    _draw_all(
+        drawn,
+        picture,
+        metric="CIDEr",
+        different="the runs describe images with different references: draw them one by one",
+    )
+
+
+def _draw_one(
+    run: FinishedRun, found: dict[str, Curve], picture: Picture, *, name: str, metric: str
+) -> None:
+    """The run's own picture, where no other is asked for."""
+    from bench.diagnosis.groups import draw_curves
+
+    if picture is None and found:
+        draw_curves({run.id: found}, run.folder / name, metric=metric, different="")
+        print(f"picture {run.folder / name}\n")
+
+
+def _draw_all(
+    drawn: dict[str, dict[str, Curve]], picture: Picture, *, metric: str, different: str
+) -> None:
+    """One picture of all runs, where it is asked for."""
+    from bench.diagnosis.groups import draw_curves
+
+    if isinstance(picture, Path) and all(drawn.values()):
+        draw_curves(drawn, picture, metric=metric, different=different)
         print(f"picture {picture}")

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from bench.record import Record
+    from bench.run import Manners
+    from bench.suite import Suite
+
+_OF_TEXT = ("tune", "lr", "segment_length", "theta", "window", "share")
+_OF_SEARCH = ("beam_size", "length_penalty", "alpha")
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "dynamic": _OF_TEXT,
+    "neural-cache": _OF_TEXT,
+    "translate": (*_OF_SEARCH, "replace_unknown"),
+    "caption": _OF_SEARCH,
+    "retrieval": (),
+}
 
 
 def evaluate(
     *runs: str,
-    mode: Literal["dynamic", "neural-cache", "translate"],
+    mode: Literal["dynamic", "neural-cache", "translate", "caption", "retrieval"],
     tune: Annotated[bool, Parameter(negative=())] = False,
     lr: float | None = None,
     segment_length: int | None = None,
@@ -31,12 +46,15 @@ def evaluate(
 
     Language models adapt to the text which they have predicted; options are chosen on validation
     text only, test is read once, and the signature never shares a column with static evaluation.
-    Translation models search otherwise, several of them as an ensemble that averages their
-    probabilities; what is not given is as the first run was measured.
+    Translation models and captioners search otherwise, several of them as an ensemble that averages
+    their probabilities; what is not given is as the first run was measured. Captioners also rank
+    the captions of the test images for each image, and the images for each caption.
 
         bench evaluate srn-5f6a7b8c-s1 --mode dynamic --tune
         bench evaluate lstm-9d0e --mode neural-cache --theta 0.3 --window 2000
         bench evaluate gru-77aa-s1 gru-77aa-s2 --mode translate --beam 12
+        bench evaluate gru-3c4d-s1 gru-3c4d-s2 gru-3c4d-s3 --mode caption --beam 5
+        bench evaluate gru-3c4d-s1 --mode retrieval
 
     Parameters
     ----------
@@ -44,7 +62,8 @@ def evaluate(
         Name of a finished run, or how it begins; of several for an ensemble. See `bench list runs`.
     mode
         dynamic: a step of gradient descent after each segment; neural-cache: words that followed
-        similar hidden states become more likely; translate: another search or an ensemble.
+        similar hidden states become more likely; translate and caption: another search or an
+        ensemble; retrieval: ranking by log p(caption | image), R@1, R@5, R@10 and median rank.
     tune
         Choose the options that are not given on validation, from a small grid.
     lr
@@ -58,15 +77,15 @@ def evaluate(
     share
         Of neural-cache: its weight; chosen on validation unless given.
     beam
-        Of translate: translations that the search keeps in sight; 1 is greedy.
+        Of translate and caption: sequences that the search keeps in sight; 1 is greedy.
     length_penalty
-        Of translate: what divides log-probabilities of finished translations.
+        Of translate and caption: what divides log-probabilities of what is finished.
     alpha
-        Of translate: exponent of GNMT's penalty.
+        Of translate and caption: exponent of GNMT's penalty.
     replace_unknown
         Of translate: aligned replaces an unknown word by the source word that attention points to.
     device
-        Of translate: where the models compute.
+        Of translate, caption and retrieval: where the models compute.
     again
         Throw away the record of this evaluation first.
     track
@@ -78,40 +97,80 @@ def evaluate(
     from bench.suite import Suite
     from bench.summary import summary
 
-    of_text = _given(lr=lr, segment_length=segment_length, theta=theta, window=window, share=share)
-    of_translation = _given(
-        beam_size=beam, length_penalty=length_penalty, alpha=alpha, replace_unknown=replace_unknown
+    given = _given(
+        tune=tune or None,
+        lr=lr,
+        segment_length=segment_length,
+        theta=theta,
+        window=window,
+        share=share,
+        beam_size=beam,
+        length_penalty=length_penalty,
+        alpha=alpha,
+        replace_unknown=replace_unknown,
     )
+    _refuse(given, mode)
     place = Suite.at(suite)
-    manners = Manners(track=track, again=again, busy=lambda line: print(line, file=sys.stderr))
-    if mode == "translate":
-        _refuse(of_text, mode)
-        from bench.translate.evaluation import evaluate_translators
-        from bench.translate.runs import Wishes
-
-        wishes = Wishes(**of_translation)
-        record = evaluate_translators(place, runs, wishes, device=device, manners=manners)
+    manners = Manners(
+        style="live" if sys.stderr.isatty() else "plain",
+        track=track,
+        again=again,
+        busy=lambda line: print(line, file=sys.stderr),
+    )
+    carry_out = {"translate": _translate, "caption": _caption, "retrieval": _retrieve}
+    if mode in carry_out:
+        record = carry_out[mode](place, runs, given, device=device, manners=manners)
     else:
-        _refuse(of_translation, mode)
-        from bench.evaluation import evaluate_run
-
-        others: Literal["default", "tuned"] = "tuned" if tune else "default"
-        record = evaluate_run(place, _one(runs), mode, of_text, others=others, manners=manners)
-        print(", ".join(f"{name} {value:g}" for name, value in record.extra.items()))
+        record = _adapt(place, runs, mode, given, manners=manners)
     print(summary(record, place))
+
+
+def _translate(
+    place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any
+) -> Record:
+    from bench.translate.evaluation import evaluate_translators
+    from bench.translate.runs import Wishes
+
+    return evaluate_translators(place, runs, Wishes(**given), **manners)
+
+
+def _caption(place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any) -> Record:
+    from bench.caption.evaluation import evaluate_captioners
+    from bench.ensembles import SearchWishes
+
+    return evaluate_captioners(place, runs, SearchWishes(**given), **manners)
+
+
+def _retrieve(place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any) -> Record:
+    from bench.caption.evaluation import evaluate_retrieval
+
+    assert not given
+    return evaluate_retrieval(place, runs, **manners)
+
+
+def _adapt(
+    place: Suite, runs: tuple[str, ...], mode: Any, given: dict[str, Any], *, manners: Manners
+) -> Record:
+    from bench.evaluation import evaluate_run
+
+    others: Literal["default", "tuned"] = "tuned" if given.pop("tune", False) else "default"
+    record = evaluate_run(place, _one(runs), mode, given, others=others, manners=manners)
+    print(", ".join(f"{name} {value:g}" for name, value in record.extra.items()))
+    return record
 
 
 def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _refuse(options: dict[str, Any], mode: str) -> None:
+def _refuse(given: dict[str, Any], mode: str) -> None:
     """Raise BenchError for options that another mode has."""
     from bench.errors import BenchError
 
-    for name in options:
-        option = "--beam" if name == "beam_size" else f"--{name.replace('_', '-')}"
-        raise BenchError(f"{option} is not an option of --mode {mode}")
+    for name in given:
+        if name not in _OPTIONS[mode]:
+            option = "--beam" if name == "beam_size" else f"--{name.replace('_', '-')}"
+            raise BenchError(f"{option} is not an option of --mode {mode}")
 
 
 def _one(runs: tuple[str, ...]) -> str:

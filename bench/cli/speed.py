@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench.cli.settings import (
     ModelSettings,
@@ -12,6 +12,10 @@ from bench.cli.settings import (
     TrainerSettings,
     tree,
 )
+
+if TYPE_CHECKING:
+    from bench.data.corpus import Corpus
+    from bench.resolve import Resolved
 
 
 def speed(
@@ -32,7 +36,8 @@ def speed(
     Contestants take turns in one process, so a busy machine slows all of them alike; medians are
     printed. Batches of text are 32 streams of 35 steps unless said otherwise. Of speech whole steps
     are timed beside a packed `nn.LSTM` program, and the transducer's loss beside a plain loop; of
-    translation beside `nn.GRU` and `nn.LSTM` programs, and decoding by batches beside one by one.
+    translation and captions beside `nn.GRU` and `nn.LSTM` programs, and decoding by batches beside
+    one by one.
 
         bench speed --task ptb --model scrn
         bench speed --task ptb --model gru --part cell
@@ -40,13 +45,15 @@ def speed(
         bench speed --task synthetic-text --model lstm --trainer.threads 1
         bench speed --task an4 --model lstm --model.direction bidirectional
         bench speed --task multi30k-en-fr --model gru
+        bench speed --task flickr8k --model lstm
+        bench speed --task flickr8k --model nearest --model.k 60
 
     Parameters
     ----------
     task
         Name of a card; its vocabulary decides the size of the output layer.
     model
-        Name of an architecture.
+        Name of an architecture, or `nearest`, whose evaluation is set beside a plain loop.
     objective
         What the model is trained for, where the card allows several.
     part
@@ -65,14 +72,11 @@ def speed(
     from bench.resolve import resolve
     from bench.speed.output_layers import output_report
     from bench.speed.report import cell_report, step_report
-    from bench.speed.speech import speech_report
-    from bench.speed.translation import translation_report
     from bench.suite import Suite
 
-    if model not in MODELS:
-        raise BenchError(
-            f"speed is measured of architectures, not of {model!r}: {', '.join(MODELS)}"
-        )
+    if model not in MODELS and model != "nearest":
+        known = ", ".join([*MODELS, "nearest"])
+        raise BenchError(f"speed is measured of architectures, not of {model!r}: {known}")
     place = Suite.at(suite)
     card = place.card(task)
     usual = {"batch_size": "32", "bptt_length": "35"} if card.kind == "text" else {}
@@ -82,11 +86,26 @@ def speed(
     if resolved.config.trainer.threads:
         torch.set_num_threads(resolved.config.trainer.threads)
     corpus = load_corpus(card.corpus, task=task, twin=card.twin, style="plain")
-    if card.kind == "speech" and part == "step":
-        print(speech_report(resolved, corpus, num_rounds=rounds))
-        return
-    if card.kind == "translation" and part == "step":
-        print(translation_report(resolved, corpus, num_rounds=rounds))
+    if card.kind != "text" and part == "step":
+        print(_whole_report(resolved, corpus, num_rounds=rounds))
         return
     reports = {"step": step_report, "cell": cell_report, "output": output_report}
     print(reports[part](resolved, as_text(corpus, task=task), num_rounds=rounds))
+
+
+def _whole_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
+    """What is timed of a task that is not text."""
+    from bench.data.captions.corpus import CaptionCorpus
+    from bench.speed.captioning import captioning_report
+    from bench.speed.nearest import nearest_report
+    from bench.speed.speech import speech_report
+    from bench.speed.translation import translation_report
+
+    if isinstance(corpus, CaptionCorpus) and resolved.config.model["name"] == "nearest":
+        return nearest_report(resolved, corpus, num_rounds=num_rounds)
+    reports = {
+        "speech": speech_report,
+        "translation": translation_report,
+        "captions": captioning_report,
+    }
+    return reports[resolved.card.kind](resolved, corpus, num_rounds=num_rounds)

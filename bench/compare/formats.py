@@ -14,7 +14,7 @@ from bench.compare.spreadsheet import as_csv
 from bench.compare.verdicts import decimals, shown_alone, shown_interval, shown_p
 from bench.errors import BenchError, nearest
 from bench.table import Format
-from bench.table.cells import Column, num_decimals
+from bench.table.column import Column, num_decimals
 from bench.table.markup import Section, as_latex, as_markdown, as_text, escape_markdown
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from bench.compare.subjects import Subject
 from bench.compare.units import Units, token_blocks
 from bench.errors import BenchError
+from bench.kept_captions import kept_captions
 from bench.kept_log_probs import kept_log_probs
 from bench.kept_recognitions import kept_recognitions
 from bench.kept_translations import kept_translations
@@ -84,8 +85,16 @@ def _translation(suite: Suite, record: Record, reading: Reading) -> Units:
     return found.counts()
 
 
+def _captioning(suite: Suite, record: Record, reading: Reading) -> Units:
+    if reading.block_length is not None:
+        raise BenchError("--block-length is of text: captions are resampled by images")
+    found = kept_captions(suite, record, reading.split, missing=reading.missing)
+    return found.scores()
+
+
 Reader = Callable[[Suite, Record, Reading], Units]
 READERS: dict[str, Reader] = {
+    "captioning": _captioning,
     "ctc": _speech,
     "language-model": _text,
     "transducer": _speech,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.compare.result import Comparison, Interval, Measurement, Pair, Significance
-from bench.table.cells import num_decimals
+from bench.table.column import num_decimals
 from bench.table.statistics import LEVEL
 
 

@@ -5,23 +5,34 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import msgspec
 
+from bench.data.captions.corpus import CaptionCorpus
+from bench.data.captions.prepared import prepare_captions
 from bench.data.parallel.corpus import ParallelCorpus
 from bench.data.parallel.prepared import prepare_parallel
-from bench.data.parallel.problems import summary as pairs_in_words
 from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
+from bench.data.problems import OnBad, summary
 from bench.data.sources import Download, Progress, locate
-from bench.data.specification import CorpusSpec, SyntheticTextSpec, TextSpec
+from bench.data.specification import CorpusSpec, Kind, SyntheticTextSpec, TextSpec, kind_of
 from bench.data.speech.prepared import SpeechData, prepare_speech
-from bench.data.speech.problems import OnBad, summary
 from bench.data.speech.progress import Style, shown
 from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
 from bench.data.synthetic_text import generate
 from bench.data.text import TextCorpus, load_text
 from bench.errors import BenchError
+
+SETTINGS = {
+    "text": ("minimum_count", "download"),
+    "speech": ("on_bad",),
+    "translation": ("segmentation", "languages", "download", "on_bad"),
+    "captions": ("features", "download", "on_bad"),
+}
+"""What each kind of corpus may be asked for, beside a path."""
+MADE = {"speech": "features", "translation": "words", "captions": "features"}
+THING = {"speech": "utterance", "translation": "pair", "captions": "caption or image"}
 
 
 class Corpus(Protocol):
@@ -44,78 +55,74 @@ def load_corpus(
     on_bad: OnBad = "refuse",
     segmentation: str | None = None,
     languages: str | None = None,
+    features: str | None = None,
     style: Style = "quiet",
     progress: Progress | None = None,
-) -> TextCorpus | SpeechData | ParallelCorpus:
+) -> TextCorpus | SpeechData | ParallelCorpus | CaptionCorpus:
     """Find, check and read the corpus of a task, or generate it.
 
     `path`: the user's folder, tried instead of $BENCH_DATA and the cache. `twin`: the task that
     the message names when files are missing. `minimum_count`: words seen less often in training
-    become the unknown symbol, for texts of the user's own. `on_bad`: what becomes of recordings
-    and pairs of lines that cannot be used. `segmentation` and `languages`: of translation, see
-    `prepare_parallel`. `style` and `progress` show what is made of a corpus and a download. Raises
-    BenchError as `locate`, `load_text`, `prepare_speech` and `prepare_parallel` do.
+    become the unknown symbol, for texts of the user's own. `on_bad`: what becomes of recordings,
+    pairs of lines and captions that cannot be used. `segmentation` and `languages`: of
+    translation, see `prepare_parallel`. `features`: of captions, see `prepare_captions`. `style`
+    and `progress` show what is made of a corpus and a download. Raises BenchError as `locate`,
+    `load_text` and the functions that prepare do.
     """
-    if isinstance(spec, ParallelSpec | SyntheticTranslationSpec):
-        _leave_out(task, "translation", minimum_count=minimum_count)
-        with shown(f"words of {task}", style) as report:
-            parallel = prepare_parallel(
-                spec,
-                task=task,
-                twin=twin,
-                path=path,
-                segmentation=segmentation,
-                languages=languages,
-                on_bad=on_bad,
-                download=download,
-                fetching=progress,
-                progress=report,
-            )
-        _tell_left_out(task, pairs_in_words(parallel.skipped), len(parallel.skipped), style)
-        return parallel
-    kind = "speech" if isinstance(spec, SpeechSpec | SyntheticSpeechSpec) else "text"
-    _leave_out(task, kind, segmentation=segmentation, languages=languages)
-    if isinstance(spec, SpeechSpec | SyntheticSpeechSpec):
-        if minimum_count is not None or download != "never":
-            raise BenchError(f"{task} is speech: --data.minimum-count and .download are for text")
-        return _speech(spec, task=task, twin=twin, path=path, on_bad=on_bad, style=style)
-    if on_bad != "refuse":
-        raise BenchError(f"{task} is text and has no recordings to skip: leave out --data.on-bad")
-    if isinstance(spec, SyntheticTextSpec):
-        if path is not None:
-            raise BenchError(f"{task} is generated and reads no files: leave out --data.path")
-        return generate(spec)
-    spec = _with_minimum_count(spec, minimum_count, task)
-    folder = locate(spec, task=task, twin=twin, path=path, download=download, progress=progress)
-    return load_text(spec, folder)
+    kind = kind_of(spec)
+    asked = {"minimum_count": minimum_count, "segmentation": segmentation, "languages": languages}
+    asked |= {"features": features, "download": download, "on_bad": on_bad}
+    _check_settings(task, kind, asked)
+    if isinstance(spec, TextSpec | SyntheticTextSpec):
+        text = _text(spec, minimum_count, task=task, path=path)
+        if isinstance(text, TextCorpus):
+            return text
+        folder = locate(text, task=task, twin=twin, path=path, download=download, progress=progress)
+        return load_text(text, folder)
+    found: SpeechData | ParallelCorpus | CaptionCorpus
+    given = _Given(task=task, twin=twin, path=path, on_bad=on_bad)
+    fetch = _Fetch(download=download, fetching=progress)
+    with shown(f"{MADE[kind]} of {task}", style) as report:
+        if isinstance(spec, SpeechSpec | SyntheticSpeechSpec):
+            found = prepare_speech(spec, progress=report, **given)
+        elif isinstance(spec, ParallelSpec | SyntheticTranslationSpec):
+            chosen = _Chosen(segmentation=segmentation, languages=languages)
+            found = prepare_parallel(spec, progress=report, **chosen, **given, **fetch)
+        else:
+            found = prepare_captions(spec, features=features, progress=report, **given, **fetch)
+    if found.skipped and style != "quiet":
+        left_out = summary(found.skipped, thing=THING[kind])
+        print(f"{task}: left out {left_out}", file=sys.stderr, flush=True)
+    return found
 
 
-def _speech(
-    spec: SpeechSpec | SyntheticSpeechSpec,
-    *,
-    task: str,
-    twin: str | None,
-    path: Path | None,
-    on_bad: OnBad,
-    style: Style,
-) -> SpeechData:
-    with shown(f"features of {task}", style) as report:
-        speech = prepare_speech(
-            spec, task=task, twin=twin, path=path, on_bad=on_bad, progress=report
-        )
-    _tell_left_out(task, summary(speech.skipped), len(speech.skipped), style)
-    return speech
+class _Given(TypedDict):
+    """What every kind is prepared with."""
+
+    task: str
+    twin: str | None
+    path: Path | None
+    on_bad: OnBad
 
 
-def _tell_left_out(task: str, what: str, num_skipped: int, style: Style) -> None:
-    if num_skipped and style != "quiet":
-        print(f"{task}: left out {what}", file=sys.stderr, flush=True)
+class _Fetch(TypedDict):
+    """Whether files are downloaded, and who is told."""
+
+    download: Download
+    fetching: Progress | None
 
 
-def _leave_out(task: str, kind: str, **settings: object) -> None:
+class _Chosen(TypedDict):
+    """Of translation."""
+
+    segmentation: str | None
+    languages: str | None
+
+
+def _check_settings(task: str, kind: Kind, asked: Mapping[str, object]) -> None:
     """Refuse settings that mean nothing to this kind of corpus."""
-    for name, value in settings.items():
-        if value is not None:
+    for name, value in asked.items():
+        if name not in SETTINGS[kind] and value not in (None, "never", "refuse"):
             name = name.replace("_", "-")
             raise BenchError(f"{task} is {kind}, which knows no {name}: leave out --data.{name}")
 
@@ -127,7 +134,14 @@ def as_text(corpus: Corpus, *, task: str) -> TextCorpus:
     return corpus
 
 
-def _with_minimum_count(spec: TextSpec, minimum_count: int | None, task: str) -> TextSpec:
+def _text(
+    spec: TextSpec | SyntheticTextSpec, minimum_count: int | None, *, task: str, path: Path | None
+) -> TextCorpus | TextSpec:
+    """The text that is generated, or the card of that which lies in files."""
+    if isinstance(spec, SyntheticTextSpec):
+        if path is not None:
+            raise BenchError(f"{task} is generated and reads no files: leave out --data.path")
+        return generate(spec)
     if minimum_count is None:
         return spec
     if spec.files:

@@ -10,12 +10,14 @@ from typing import Literal
 
 import msgspec
 
+from bench.data.captions.specification import CaptionsSpec, SyntheticCaptionsSpec
 from bench.data.files import FileSpec, Mirror
 from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
 from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
 from bench.structs import Frozen
 
 SPLITS = ("train", "valid", "test")
+Kind = Literal["text", "speech", "translation", "captions"]
 
 
 class RangeSpec(Frozen, frozen=True, kw_only=True):
@@ -116,7 +118,18 @@ CorpusSpec = (
     | SyntheticSpeechSpec
     | ParallelSpec
     | SyntheticTranslationSpec
+    | CaptionsSpec
+    | SyntheticCaptionsSpec
 )
+
+
+def kind_of(spec: CorpusSpec) -> Kind:
+    """What a corpus is made of."""
+    if isinstance(spec, TextSpec | SyntheticTextSpec):
+        return "text"
+    if isinstance(spec, SpeechSpec | SyntheticSpeechSpec):
+        return "speech"
+    return "captions" if isinstance(spec, CaptionsSpec | SyntheticCaptionsSpec) else "translation"
 
 
 def check_splits(names: Iterable[str], where: str) -> None:

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from bench.structs import Frozen
 
 OBJECTIVES = {
+    "captioning": "bench.objectives.captioning:CaptioningObjective",
     "ctc": "bench.objectives.ctc:CTC",
     "language-model": "bench.objectives.language_model:LanguageModel",
     "next-label": "bench.objectives.next_label:NextLabel",
+    "ranking": "bench.objectives.ranking:RankingObjective",
     "transducer": "bench.objectives.transducer:Transducer",
     "translation": "bench.objectives.translation:TranslationObjective",
 }

@@ -10,11 +10,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+Mask = Literal["step", "sequence"]
 LEVELS = 1 << 16
 """Shares that `drop_quickly` can tell apart."""
 
 
-def drop(x_BTH: Tensor, share: float, mask: Literal["step", "sequence"], training: bool) -> Tensor:
+def drop(x_BTH: Tensor, share: float, mask: Mask, training: bool) -> Tensor:
     """`x_BTH` with a share of its entries zero and the rest scaled up; unchanged in evaluation."""
     if not training or share == 0.0:
         return x_BTH
@@ -48,3 +49,10 @@ def drop_quickly(x: Tensor, share: float, training: bool) -> Tensor:
     keep = torch.empty(x.shape, dtype=x.dtype)
     torch.ge(bits, num_dropped - LEVELS // 2, out=keep)
     return x * keep.mul_(LEVELS / (LEVELS - num_dropped))
+
+
+def drop_by(mask: Mask, x_BTH: Tensor, share: float, training: bool) -> Tensor:
+    """`drop` by either mask, quickly where it is by step."""
+    if mask == "sequence":
+        return drop(x_BTH, share, "sequence", training)
+    return drop_quickly(x_BTH, share, training)

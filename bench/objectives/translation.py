@@ -8,11 +8,8 @@ Shapes: B sentences, S source tokens, T target tokens, V target vocabulary.
 
 from __future__ import annotations
 
-import math
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -22,15 +19,12 @@ from bench.config import RunConfig
 from bench.data.parallel.batches import Ids, TranslationBatch, TranslationBatches
 from bench.data.parallel.corpus import PairSplit, ParallelCorpus
 from bench.data.parallel.segmentation import END
-from bench.decoding.length_penalty import LengthPenalty
 from bench.errors import BenchError
 from bench.objectives.contract import mean_loss, own_options
-from bench.objectives.objective import Objective
-from bench.objectives.output.products import products_as, products_in_effect
 from bench.objectives.translation_scoring import TranslationScoring
+from bench.objectives.writing import WritingObjective
 from bench.translation.network import Pairs, TranslationNetwork
 from bench.translation.options import TranslationOptions
-from bench.translation.scheduled_sampling import teacher_forcing
 from bench.translation.search import Search, alignments
 from bench.translation.wording import word
 
@@ -38,33 +32,35 @@ EVALUATION_TOKENS = 4000
 """Of a batch that is not trained on."""
 
 
-class TranslationObjective(Objective):
+class TranslationObjective(WritingObjective):
     """Any recurrence over the source, any causal one over the target."""
 
     Options = TranslationOptions
-    unit: ClassVar[Literal["token", "frame", "label"]] = "token"
     corpus: ParallelCorpus
+    network: TranslationNetwork
 
     def __init__(self, config: RunConfig, corpus: ParallelCorpus) -> None:
-        super().__init__(config, corpus)
-        self.options = options = own_options(config, TranslationOptions)
+        options = own_options(config, TranslationOptions)
+        super().__init__(config, corpus, options)
+        self.options = options
         train = corpus.splits["train"]
         counts_V = train.target.counts(len(corpus.target.symbols))
         counts_V[END] = len(train)
-        self.network = TranslationNetwork(
-            config.model,
-            options,
-            source_size=len(corpus.source.symbols),
-            target_counts_V=torch.from_numpy(counts_V),
-            products=config.trainer.products,
+        self.begin_writing(
+            TranslationNetwork(
+                config.model,
+                options,
+                source_size=len(corpus.source.symbols),
+                target_counts_V=torch.from_numpy(counts_V),
+                products=config.trainer.products,
+            )
         )
         self.search = Search(
             beam_size=options.beam_size,
-            penalty=LengthPenalty(kind=options.length_penalty, alpha=options.alpha),
+            penalty=self.length_penalty,
             max_length_factor=options.max_length_factor,
         )
         self.quick_search = Search(max_length_factor=options.max_length_factor)
-        self.loss_limit = 3.0 * math.log(len(counts_V))  # a uniform guess costs log V
         self.scoring = TranslationScoring(
             protocol=replace(corpus.bleu, unknown=options.replace_unknown),
             train_sources=lambda: train.source_text,
@@ -76,7 +72,6 @@ class TranslationObjective(Objective):
                 "--objective.attention, or leave unknown words as they are"
             )
         self._evaluated: PairSplit = corpus.splits["valid"]
-        self._world_size = 1
 
     # Examples -----------------------------------------------------------------------------------
 
@@ -99,33 +94,8 @@ class TranslationObjective(Objective):
     # Loss ---------------------------------------------------------------------------------------
 
     def batch_loss(self, batch: TranslationBatch) -> tuple[Tensor, Tensor]:
-        with self._training_products():
-            return self.network.loss(as_pairs(batch), teacher_forcing=self._teacher_forcing())
-
-    def backward(self, loss: Tensor, *arguments: Any, **settings: Any) -> None:
-        with self._training_products():
-            super().backward(loss, *arguments, **settings)
-
-    def _training_products(self) -> AbstractContextManager[None]:
-        """In training all products are as the trainer's option says, not the softmax's alone."""
-        return products_as(self.network.output.products, self.device)
-
-    def train(self, mode: bool = True) -> Self:
-        """Reading and searching are in float32, so that they agree on every probability."""
-        super().train(mode)
-        self.network.output.products = self.config.trainer.products if mode else "float32"
-        return self
-
-    def _teacher_forcing(self) -> float:
-        options = self.options
-        if not self.training:
-            return 1.0
-        return teacher_forcing(
-            options.teacher_forcing,
-            self.global_step,
-            num_steps=options.teacher_forcing_steps,
-            floor=options.teacher_forcing_floor,
-        )
+        with self.training_products():
+            return self.network.loss(as_pairs(batch), teacher_forcing=self.teacher_forcing())
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: TranslationBatch) -> Tensor:
         # Gradients are averaged over processes; the scale must not depend on how many there are.
@@ -173,9 +143,6 @@ class TranslationObjective(Objective):
     def metric(self) -> str:
         return "bleu"
 
-    def metric_value(self, mean_nats: float) -> float | None:
-        return None
-
     def evaluation_metric(self) -> float:
         return self.scoring.bleu
 
@@ -186,10 +153,6 @@ class TranslationObjective(Objective):
         if self.options.choose_by == "loss":
             return mean_loss(self.evaluation_sums)
         return 100.0 - self.evaluation_metric()  # the least is chosen
-
-    def curve_values(self, loss_train: float, loss_valid: float) -> dict[str, float | None]:
-        losses = {"loss_train": loss_train, "loss_valid": loss_valid}
-        return {"train": None, "valid": self.evaluation_metric(), **losses}
 
     @property
     def signature(self) -> str:
@@ -203,10 +166,6 @@ class TranslationObjective(Objective):
         self.scoring.keep(folder, split, self.search.signature)
 
     # Cost ---------------------------------------------------------------------------------------
-
-    @property
-    def products_in_effect(self) -> str:
-        return products_in_effect(self.config.trainer.products, self.device)
 
     def _train_lengths(self) -> tuple[Ids, Ids]:
         """Of the pairs that are trained on, source and target with their ends."""

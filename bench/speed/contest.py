@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -77,3 +79,17 @@ def contest(
         step_ms = f"{1e3 * total_sec / len(one.batches):.1f}"
         rows.append((one.name, step_ms, f"{rate:,.0f}", f"{shipped_rate / rate:.2f}"))
     return aligned(("a training step", "ms", f"{unit}/s", "x shipped"), rows)
+
+
+def batches_at_random(
+    make: Callable[[npt.NDArray[np.int64]], Batch],
+    num_examples: int,
+    *,
+    num_batches: int,
+    size: int,
+    seed: int,
+) -> list[Batch]:
+    """Examples in any order, `size` in each batch, which `make` pads to the longest of it."""
+    order = np.random.default_rng(seed).permutation(num_examples)
+    starts = [number * size % num_examples for number in range(num_batches)]
+    return [make(order[start : start + size]) for start in starts]

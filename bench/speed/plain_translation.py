@@ -12,14 +12,12 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from bench.data.parallel.batches import TranslationBatch, TranslationBatches
-from bench.data.parallel.corpus import PairSplit
+from bench.data.parallel.batches import TranslationBatch
 from bench.errors import BenchError
 from bench.objectives.translation import TranslationObjective, as_pairs
 from bench.translation.network import shifted
@@ -145,13 +143,3 @@ class PlainTranslation(nn.Module):
             return torch.tanh(self.readout(both))
         pairs = self.readout(torch.cat([both, word_BTE], dim=2))
         return torch.as_tensor(pairs.view(*pairs.shape[:2], -1, 2).amax(3))
-
-
-def batches_at_random(
-    split: PairSplit, *, num_batches: int, num_sentences: int, seed: int
-) -> list[TranslationBatch]:
-    """Pairs in any order, as many in each batch, padded to the longest of it."""
-    order = np.random.default_rng(seed).permutation(len(split))
-    loader = TranslationBatches(split, batch_tokens=1)
-    starts = [number * num_sentences % len(split) for number in range(num_batches)]
-    return [loader.batch(order[start : start + num_sentences]) for start in starts]

@@ -9,7 +9,6 @@ Shapes: B sentences.
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Sequence
 from typing import get_args
 
@@ -20,20 +19,14 @@ from bench.data.parallel.batches import TranslationBatch, TranslationBatches
 from bench.data.parallel.segmentation import END, START
 from bench.decoding.beam import beam_search
 from bench.errors import BenchError
-from bench.listing import aligned
 from bench.objectives.translation import EVALUATION_TOKENS, TranslationObjective, as_pairs
 from bench.resolve import Resolved
-from bench.speed.contest import NUM_BATCHES, Contestant, PlainSteps, contest
-from bench.speed.plain_translation import (
-    Library,
-    PlainTranslation,
-    batches_at_random,
-)
+from bench.speed import decoding
+from bench.speed.contest import NUM_BATCHES, Contestant, PlainSteps, batches_at_random, contest
+from bench.speed.decoding import decoding_table
+from bench.speed.plain_translation import Library, PlainTranslation
 from bench.speed.steps import BareLoop, make_objective
 from bench.translation.network import Pairs
-
-NUM_ALONE = 40
-"""Sentences that are decoded one by one; all of a split would take minutes."""
 
 
 def translation_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
@@ -71,9 +64,10 @@ def _contestants(resolved: Resolved, objective: TranslationObjective) -> list[Co
     batches = list(itertools.islice(every, min(NUM_BATCHES, len(every))))
     split = objective.corpus.splits["train"]
     at_random = batches_at_random(
-        split,
+        every.batch,
+        len(split),
         num_batches=len(batches),
-        num_sentences=round(len(split) / len(every)),
+        size=round(len(split) / len(every)),
         seed=resolved.config.seed,
     )
     loop = BareLoop(objective, batches)
@@ -97,22 +91,17 @@ def decoding_report(objective: TranslationObjective) -> str:
         objective.network.get_parameter("output.bias")[END] -= 100.0
     many = TranslationBatches(split, batch_tokens=EVALUATION_TOKENS, order="sorted")
     single = TranslationBatches(split, batch_tokens=1, order="sorted")
-    stride = max(1, len(single) // NUM_ALONE)
+    stride = max(1, len(single) // decoding.NUM_ALONE)
     alone = list(itertools.islice(single, 0, None, stride))
-    rows, per_sentence_sec = [], list[float]()
-    for name, batches in (("in batches", list(many)), ("one by one", alone)):
-        num_sentences = sum(len(batch.target) for batch in batches)
-        begun = time.perf_counter()
-        for batch in batches:
-            _decode(objective, as_pairs(batch), beam_size)
-        seconds = time.perf_counter() - begun
-        per_sentence_sec.append(seconds / num_sentences)
-        times = f"{per_sentence_sec[-1] / per_sentence_sec[0]:.1f}"
-        each = f"{1e3 * per_sentence_sec[-1]:.1f}"
-        whole = f"{per_sentence_sec[-1] * len(split):.1f}"
-        rows.append((f"{name} ({num_sentences:,})", each, whole, times))
-    columns = (f"beam {beam_size}", "ms a sentence", f"s for {len(split):,}", "x batches")
-    return aligned(columns, rows)
+    return decoding_table(
+        beam_size,
+        list(many),
+        alone,
+        decode=lambda batch: _decode(objective, as_pairs(batch), beam_size),
+        size_of=lambda batch: len(batch.target),
+        source="sentence",
+        num_all=len(split),
+    )
 
 
 def _decode(objective: TranslationObjective, pairs: Pairs, beam_size: int) -> None:

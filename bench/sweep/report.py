@@ -9,7 +9,7 @@ from bench.sweep.outcome import SweepResult
 from bench.sweep.slices import Slice, slices, written
 from bench.sweep.space import MODEL
 from bench.sweep.trial import SPENT, TrialResult, of_model
-from bench.table.cells import Column
+from bench.table.column import Column
 from bench.table.markup import Section, as_markdown
 
 _WORDS = frozenset(("Model", "Setting", "Settings", "Values", "Method"))

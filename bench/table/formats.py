@@ -11,7 +11,9 @@ import msgspec
 
 from bench.errors import BenchError, nearest
 from bench.table.build import Table
-from bench.table.cells import Notes, comparison_columns, cost_columns, legend, signature_line
+from bench.table.cells import comparison_columns, cost_columns
+from bench.table.column import Notes
+from bench.table.legend import legend, signature_line
 from bench.table.markup import Section, as_latex, as_markdown, as_text
 from bench.table.rows import Row
 
@@ -68,7 +70,7 @@ def _flat(row: Row) -> dict[str, Any]:
         if key == "measured":
             parts = value or {"mean": None, "std": None, "n": None}
             flat.update({f"measured_{part}": number for part, number in parts.items()})
-        elif key in ("config", "beside"):
+        elif key in ("config", "beside", "published_beside"):
             flat[key] = json.dumps(value, ensure_ascii=False)
         else:
             flat[key] = " ".join(value) if isinstance(value, list) else value

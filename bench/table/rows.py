@@ -15,6 +15,10 @@ from bench.structs import Frozen
 from bench.table.groups import Group
 from bench.table.statistics import Measured, compare, measure
 
+_LOWER = frozenset(("ter", "annotation-median-rank", "search-median-rank"))
+_WITHOUT_DIRECTION = frozenset(("copies",))
+"""Scores beside the metric that are better when lower, or neither way."""
+
 
 class Row(Frozen, frozen=True, kw_only=True):
     """One line; the fields in this order are the keys of its JSON."""
@@ -53,6 +57,10 @@ class Row(Frozen, frozen=True, kw_only=True):
     peak_memory_bytes: float | None = None
     beside: dict[str, Measured] = msgspec.field(default_factory=dict)
     """Signature -> what else was measured of the same outputs; a column each."""
+    published_beside: dict[str, int | float] = msgspec.field(default_factory=dict)
+    """Score -> what else was printed."""
+    unit: str = "token"
+    """What `tokens_per_sec` and `flops_per_token` count."""
 
 
 def unmeasured_row(published: PublishedRow, *, metric: Metric, split: str) -> Row:
@@ -71,6 +79,7 @@ def unmeasured_row(published: PublishedRow, *, metric: Metric, split: str) -> Ro
         cite=published.cite,
         where=published.where,
         why=published.why,
+        published_beside=published.beside_of(split),
     )
 
 
@@ -84,13 +93,29 @@ def published_row(published: PublishedRow, group: Group, *, metric: Metric, spli
         verified=published.verified,
         cite=published.cite,
         where=published.where,
+        published_beside=published.beside_of(split),
     )
-    if row.published is None or row.measured is None:
+    if row.measured is None:
         return row
+    if row.published is None:
+        return replace(row, verdict=_verdict_beside(row) or row.verdict)
     verdict = compare(
         row.published, row.measured, direction=metric.direction, protocol=published.protocol
     )
     return replace(row, difference=row.measured.mean - row.published, verdict=verdict)
+
+
+def _verdict_beside(row: Row) -> str | None:
+    """The verdict on the last score that was both printed and measured, with its name."""
+    for name, value in reversed(row.published_beside.items()):
+        for signature, measured in row.beside.items():
+            if signature.partition("|")[0] == name and name not in _WITHOUT_DIRECTION:
+                direction: Literal["min", "max"] = "min" if name in _LOWER else "max"
+                verdict = compare(
+                    value, measured, direction=direction, protocol=row.protocol or "same"
+                )
+                return verdict if row.protocol != "same" else f"{name}: {verdict}"
+    return None
 
 
 def measured_row(group: Group, *, label: str, metric: Metric, split: str) -> Row:
@@ -121,6 +146,7 @@ def measured_row(group: Group, *, label: str, metric: Metric, split: str) -> Row
         seconds=_mean([c.seconds for c in cost]),
         tokens_per_sec=_mean([c.tokens_per_sec for c in cost]),
         peak_memory_bytes=_mean([c.peak_memory_bytes for c in cost]),
+        unit=cost[0].unit if cost else "token",
         beside={name: measure(found) for name, found in group.beside(split).items()},
     )
 

@@ -1,9 +1,6 @@
 """Finished translation models measured anew: by another search, or several of them as an ensemble.
 
-A run of this kind has the configuration of its first model but for the options of the search, and
-in `objective` how it was made: `evaluation: translate`, the number of models as `evaluation_models`
-and which ones as `evaluation_of`. There seeds are counted from the first model's, so that the
-ensembles of seeds 1 and 2 and of seeds 3 and 4 are two of one configuration.
+Recorded as `bench.ensembles` says, `evaluation: translate`.
 """
 
 from __future__ import annotations
@@ -13,11 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
-
-from bench.config import Scalar
 from bench.data.corpus import Corpus
 from bench.data.parallel.corpus import ParallelCorpus
+from bench.ensembles import Device, in_order, resolve_members, wished
 from bench.finished import FinishedRun
 from bench.objectives.translation_scoring import TranslationScoring
 from bench.outcome import Outcome
@@ -28,7 +23,7 @@ from bench.run import Manners, run
 from bench.suite import Suite
 from bench.track import Tracker
 from bench.training.progress import Style
-from bench.translate.runs import Device, Wishes, find_translators, make_translator, wished
+from bench.translate.runs import Wishes, find_translators, make_translator
 from bench.translation.translator import Translator
 
 SPLITS = ("valid", "test")
@@ -46,43 +41,10 @@ def evaluate_translators(
 
     Raises BenchError as `find_translators` and `make_translator` do.
     """
-    runs = sorted(find_translators(suite, names), key=lambda r: (r.record.seed, r.id))
+    runs = in_order(find_translators(suite, names))
+    resolved = resolve_members(runs, "translate", wished(runs[0], wishes))
     work = Translating(runs=runs, wishes=wishes, device=device)
-    return run(resolve_translating(runs, wishes), suite, manners, work=work)
-
-
-def resolve_translating(runs: Sequence[FinishedRun], wishes: Wishes) -> Resolved:
-    """The configuration of the evaluation: the first model's, with how it is evaluated."""
-    base = runs[0].resolved
-    usual = base.config.objective
-    search = {k: value for k, value in wished(runs[0], wishes).items() if value != usual[k]}
-    added: dict[str, Scalar] = {
-        "evaluation": "translate",
-        "evaluation_of": _members(runs),
-        "evaluation_models": len(runs),
-        **search,
-    }
-    config = msgspec.structs.replace(base.config, objective={**usual, **added})
-    keys = {f"objective.{key}": value for key, value in added.items()}
-    return Resolved(
-        card=base.card,
-        config=config,
-        choices=keys,
-        recipe=runs[0].record.recipe,
-        set_by_caller=sorted({*runs[0].record.set_by_caller, *keys}),
-    )
-
-
-def _members(runs: Sequence[FinishedRun]) -> str:
-    """`gru-9d0e1f2a` alone, `gru-9d0e1f2a[0,1]` for two of its seeds, several with blanks."""
-    distances: dict[str, list[str]] = {}
-    for one in runs:
-        distance = one.record.seed - runs[0].record.seed
-        distances.setdefault(one.id.rpartition("-s")[0], []).append(str(distance))
-    return " ".join(
-        stem if found == ["0"] else f"{stem}[{','.join(found)}]"
-        for stem, found in distances.items()
-    )
+    return run(resolved, suite, manners, work=work)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from bench.data.parallel.corpus import ParallelCorpus
+from bench.ensembles import Device
 from bench.errors import BenchError
 from bench.suite import Suite
 from bench.translate.attention import END, Alignment, as_json, draw_alignment
@@ -18,7 +19,7 @@ from bench.translate.candidates import read_candidates
 from bench.translate.lines import Form, decoded, translated, written
 from bench.translate.reference import read_text, scores
 from bench.translate.rescoring import rescore
-from bench.translate.runs import Device, Wishes, find_translators, make_translator
+from bench.translate.runs import Wishes, find_translators, make_translator
 from bench.translation.translator import Translation
 
 

@@ -13,20 +13,36 @@ Shapes: B sentences, S source words, A annotation, F entries of what is mapped.
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError
 from bench.models.recurrence import Recurrence, State
-from bench.translation.encoder import Encoder
 from bench.translation.options import Handover
+
+
+class Reader(Protocol):
+    """What makes annotations."""
+
+    annotation_size: int
+
+    @property
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of its last state; none where it has no state."""
+        ...
+
+    @property
+    def backward_size(self) -> int:
+        """Entries of an annotation, its last ones, that a backward reading wrote; 0: none."""
+        ...
 
 
 class Bridge(nn.Module):
     """From the encoder's last state and annotations to the decoder's first state."""
 
-    def __init__(self, handover: Handover, encoder: Encoder, decoder: Recurrence) -> None:
+    def __init__(self, handover: Handover, encoder: Reader, decoder: Recurrence) -> None:
         super().__init__()
         self.handover: Handover = handover
         self.shapes = decoder.state_shapes()

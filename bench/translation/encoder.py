@@ -14,7 +14,7 @@ from bench.models import build_recurrence
 from bench.models.bidirectional import Bidirectional
 from bench.models.deep import Deep
 from bench.models.recurrence import Recurrence, State, keep, valid_steps
-from bench.objectives.dropout import drop, drop_quickly
+from bench.objectives.dropout import drop_by
 from bench.translation.options import NetworkOptions
 
 
@@ -40,13 +40,14 @@ class Encoder(nn.Module):
         """
         options = self.options
         x_BSE = self.embedding(self._ordered(source_BS, lengths_B))
-        x_BSE = dropped(x_BSE, options.dropout_source, options, self.training)
+        x_BSE = drop_by(options.dropout_mask, x_BSE, options.dropout_source, self.training)
         state: State = ()
         if self.recurrence is None:
             h_BSA = keep(x_BSE, valid_steps(lengths_B, source_BS.shape[1], x_BSE))
         else:
             h_BSA, state = self.recurrence(x_BSE, None, lengths_B)
-        h_BSA = dropped(h_BSA, options.dropout_annotations, options, self.training)
+        share = options.dropout_annotations
+        h_BSA = drop_by(options.dropout_mask, h_BSA, share, self.training)
         return self._ordered(h_BSA, lengths_B), state
 
     def _ordered(self, values_BS: Tensor, lengths_B: Tensor) -> Tensor:
@@ -74,13 +75,6 @@ class Encoder(nn.Module):
     def flops_per_step(self) -> int:
         """Of a source word, matrix products only."""
         return 0 if self.recurrence is None else self.recurrence.flops_per_step()
-
-
-def dropped(x_BTH: Tensor, share: float, options: NetworkOptions, training: bool) -> Tensor:
-    """`x_BTH` after dropout by the options' masks."""
-    if options.dropout_mask == "sequence":
-        return drop(x_BTH, share, "sequence", training)
-    return drop_quickly(x_BTH, share, training)
 
 
 def mirrored(lengths_B: Tensor, num_places: int) -> Tensor:

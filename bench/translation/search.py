@@ -16,6 +16,7 @@ from bench.decoding.beam import Found, beam_search
 from bench.decoding.ensemble import Ensemble
 from bench.decoding.length_penalty import LengthPenalty
 from bench.translation.network import Pairs, TranslationNetwork
+from bench.translation.writer import Sources, Writer
 
 ADDED_LENGTH = 10
 """Words that a translation may be longer than its factor says."""
@@ -45,30 +46,12 @@ class Search:
         num_best: int = 1,
     ) -> list[list[Found]]:
         """The best translations of each sentence, best first."""
-        vocabulary_size = networks[0].embedding.num_embeddings
-        size = max(1, MAX_SCORES // (self.beam_size * vocabulary_size))
-        found: list[list[Found]] = []
-        parts = (torch.split(part, size) for part in (source_BS, lengths_B))
-        for rows in zip(*parts, strict=True):
-            found += self._translate(networks, *rows, num_best=num_best)
-        return found
-
-    def _translate(
-        self,
-        networks: Sequence[TranslationNetwork],
-        source_BS: Tensor,
-        lengths_B: Tensor,
-        *,
-        num_best: int,
-    ) -> list[list[Found]]:
-        ensemble = Ensemble([network.searching(source_BS, lengths_B) for network in networks])
         words_B = lengths_B - 1
         longest_B = (words_B * self.max_length_factor).ceil().long() + ADDED_LENGTH + 1
-        return beam_search(
-            ensemble,
+        return search_in_parts(
+            networks,
+            [(source_BS, lengths_B) for _ in networks],
             longest_B.where(words_B > 0, 1),
-            start=START,
-            end=END,
             forbidden=(START,),
             beam_size=self.beam_size,
             num_best=num_best,
@@ -78,12 +61,54 @@ class Search:
     @property
     def signature(self) -> str:
         """greedy, beam(K) or beam(K)+penalty; a factor that is not the usual one is named."""
-        kind = "greedy" if self.beam_size == 1 else f"beam({self.beam_size})"
-        if self.penalty.kind != "none" and self.beam_size > 1:
-            kind += f"+{self.penalty.signature}"
+        kind = search_name(self.beam_size, self.penalty)
         if self.max_length_factor != Search.max_length_factor:
             kind += f"+longest({self.max_length_factor:g})"
         return kind
+
+
+def search_name(beam_size: int, penalty: LengthPenalty) -> str:
+    """How signatures name a search: greedy, beam(K) or beam(K)+penalty."""
+    if beam_size == 1:
+        return "greedy"
+    return f"beam({beam_size})" + (f"+{penalty.signature}" if penalty.kind != "none" else "")
+
+
+def search_in_parts(
+    networks: Sequence[Writer],
+    sources: Sequence[Sources],
+    longest_B: Tensor,
+    *,
+    forbidden: Sequence[int],
+    beam_size: int,
+    num_best: int,
+    penalty: LengthPenalty,
+) -> list[list[Found]]:
+    """The best sequences of each row by the ensemble of networks, each with its own sources.
+
+    `longest_B` counts the end. No more rows at once than MAX_SCORES allows.
+    """
+    size = max(1, MAX_SCORES // (beam_size * networks[0].embedding.num_embeddings))
+    found: list[list[Found]] = []
+    for first in range(0, len(longest_B), size):
+        rows = slice(first, first + size)
+        ensemble = Ensemble(
+            [
+                network.searching(*(part[rows] for part in source))
+                for network, source in zip(networks, sources, strict=True)
+            ]
+        )
+        found += beam_search(
+            ensemble,
+            longest_B[rows],
+            start=START,
+            end=END,
+            forbidden=forbidden,
+            beam_size=beam_size,
+            num_best=num_best,
+            penalty=penalty,
+        )
+    return found
 
 
 def padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

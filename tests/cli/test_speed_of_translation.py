@@ -13,7 +13,8 @@ from tiny_translation import make_corpus, make_objective, make_suite
 from bench.data.parallel.batches import TranslationBatches
 from bench.errors import BenchError
 from bench.objectives.translation import TranslationObjective
-from bench.speed.plain_translation import PlainTranslation, batches_at_random
+from bench.speed.contest import batches_at_random
+from bench.speed.plain_translation import PlainTranslation
 
 BEFORE = {"attention": "additive", "attend": "before"}
 
@@ -26,7 +27,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 def test_steps_and_searches_are_set_side_by_side(
     bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.speed.translation.NUM_ALONE", 4)
+    monkeypatch.setattr("bench.speed.decoding.NUM_ALONE", 4)
     suite = make_suite(tmp_path)
     words = f"speed --task tiny-translation --model gru --rounds 1 --suite {suite.folder}"
     said = bench(*words.split())
@@ -116,7 +117,8 @@ def test_words_alone_have_no_plain_program(tmp_path: Path) -> None:
 
 def test_batches_at_random_hold_sentences_of_any_length(tmp_path: Path) -> None:
     split = make_corpus(make_suite(tmp_path)).splits["train"]
-    batches = batches_at_random(split, num_batches=4, num_sentences=20, seed=1)
+    make = TranslationBatches(split, batch_tokens=1).batch
+    batches = batches_at_random(make, len(split), num_batches=4, size=20, seed=1)
     assert [len(batch.target) for batch in batches] == [20] * 4
     places = [batch.places.tolist() for batch in batches]
     assert sorted(place for row in places[:3] for place in row) == list(range(60))

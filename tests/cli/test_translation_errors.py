@@ -11,7 +11,8 @@ import pytest
 from command_line import CommandLine
 from made_translations import TASK, add_run, make_suite, sentences, translations
 
-from bench.diagnosis.translation import FEWEST, LENGTH, RANK, alike, curves, powers
+from bench.diagnosis.groups import alike, powers
+from bench.diagnosis.translation import FEWEST, LENGTH, RANK, curves
 from bench.metrics.rarity import words
 from bench.metrics.translation import count_sentences
 from bench.record import Record
@@ -64,8 +65,8 @@ def test_groups_hold_every_sentence_once_and_bleu_of_their_own() -> None:
     found = curves(made, num_groups=5)
     assert list(found) == [LENGTH, RANK, FEWEST]
     for curve in found.values():
-        assert sum(group.num_sentences for group in curve) == len(made.lines)
-        assert all(group.low <= group.bleu <= group.high for group in curve)
+        assert sum(group.size for group in curve) == len(made.lines)
+        assert all(group.low <= group.value <= group.high for group in curve)
     first = found[LENGTH][0]
     low, high = (int(end) for end in first.label.split("-"))
     own = [line for line in made.lines if low <= len(words(line.source)) <= high]
@@ -74,8 +75,8 @@ def test_groups_hold_every_sentence_once_and_bleu_of_their_own() -> None:
         [line.reference_words for line in own],
         protocol=made.counts().protocol,
     )
-    assert (first.num_sentences, first.bleu) == (len(own), expected.value)
-    assert first.bleu > found[LENGTH][-1].bleu + 5, "long sentences were spoilt more"
+    assert (first.size, first.value) == (len(own), expected.value)
+    assert first.value > found[LENGTH][-1].value + 5, "long sentences were spoilt more"
 
 
 def test_tables_and_a_picture_of_each_run(

@@ -88,12 +88,12 @@ def test_trained_runs_without_weights_say_so(
     assert not (tmp_path / "artifacts").exists()
 
 
-def test_other_objectives_have_no_units_yet(tmp_path: Path) -> None:
+def test_ranking_has_no_units_yet(tmp_path: Path) -> None:
     suite = make_suite(tmp_path / "suite")
     add_run(suite, -np.ones(2000))
     path = tmp_path / "suite" / "tasks" / "toy.yaml"
     card = msgspec.yaml.decode(path.read_bytes())
-    path.write_bytes(msgspec.yaml.encode({**card, "objective": "captioning"}))
+    path.write_bytes(msgspec.yaml.encode({**card, "objective": "ranking"}))
     comparison = compared(suite, "scrn")
-    assert "'captioning' keep no test units" in comparison.notes[0]
+    assert "'ranking' keep no test units" in comparison.notes[0]
     assert math.isclose(comparison.measurements[0].measured.mean, math.e)

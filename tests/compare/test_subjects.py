@@ -158,4 +158,4 @@ def test_models_called_seedless_exist_and_draw_nothing() -> None:
     for name in BASELINES:
         path = BASELINES[name].partition(":")[0].replace(".", "/") + ".py"
         source = (Path(__file__).parents[2] / path).read_text()
-        assert (name in SEEDLESS) == ("seed" not in source), name
+        assert (name in SEEDLESS) == ("default_rng" not in source), name

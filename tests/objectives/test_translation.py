@@ -201,14 +201,14 @@ def test_operations_are_counted_by_hand(suite: Suite, corpus: ParallelCorpus) ->
 def test_teacher_forcing_falls_in_training_only(suite: Suite, corpus: ParallelCorpus) -> None:
     settings = {"objective": {"teacher_forcing": "linear", "teacher_forcing_steps": 10}}
     objective = make_objective(suite, corpus, settings)
-    assert objective._teacher_forcing() == 1.0
+    assert objective.teacher_forcing() == 1.0
     objective.train()
     batch = next(iter(objective.train_loader()))
-    assert objective._teacher_forcing() == 1.0  # at the first step
+    assert objective.teacher_forcing() == 1.0  # at the first step
     first = float(objective.batch_loss(batch)[0].detach())
     type(objective).global_step = property(lambda _: 7)  # type: ignore[method-assign, assignment]
     try:
-        assert objective._teacher_forcing() == pytest.approx(0.3)
+        assert objective.teacher_forcing() == pytest.approx(0.3)
         torch.manual_seed(1)
         assert float(objective.batch_loss(batch)[0].detach()) != pytest.approx(first)
     finally:

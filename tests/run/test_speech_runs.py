@@ -142,7 +142,7 @@ def test_another_objective_is_refused_with_the_list(
     ("model", "overrides", "message"),
     [
         ("ngram", {}, "the baseline 'ngram' reads text, tiny-speech is speech"),
-        ("srn", {"data": {"minimum_count": 2}}, "tiny-speech is speech: --data.minimum-count"),
+        ("srn", {"data": {"minimum_count": 2}}, "is speech, which knows no minimum-count"),
         ("srn", {"data": {"path": "there"}}, "tiny-speech is generated and reads no files"),
     ],
 )

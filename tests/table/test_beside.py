@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
-from synthetic_records import make_card, make_record
+from synthetic_records import make_card, make_published, make_record
 
+from bench.published import PublishedRow
 from bench.record import Record
 from bench.table.build import Table, build_table
 from bench.table.formats import Format, render
@@ -31,9 +33,9 @@ def bleu_run(
     )
 
 
-def table_of(*records: Record) -> Table:
+def table_of(*records: Record, rows: Sequence[PublishedRow] = ()) -> Table:
     card = make_card(direction="max")
-    return build_table(replace(card, metric=replace(card.metric, name="bleu")), [], records)
+    return build_table(replace(card, metric=replace(card.metric, name="bleu")), rows, records)
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,74 @@ def test_formats_for_programs_hold_the_signatures(table: Table) -> None:
     lines = list(csv.DictReader(io.StringIO(render(table, "csv"))))
     assert json.loads(lines[0]["beside"]) == rows[0]["beside"]
     assert json.loads(lines[1]["beside"]) == {}
+
+
+def printed(metrics: dict[str, float], **scores: float) -> PublishedRow:
+    beside = {name.replace("_", "-"): {"test": value} for name, value in scores.items()}
+    row = make_published(match={"model.name": "gru"})
+    return replace(row, metrics=metrics, beside=beside)
+
+
+def cells_of(table: Table) -> list[dict[str, str]]:
+    lines = [line for line in render(table, "md").splitlines() if line.startswith("|")]
+    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    names = [name.partition(" [")[0] for name in header]
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (printed({}, chrf2=70.9), {"chrF2": "71.00 ± 0.71 (70.9)"}),
+        (printed({}, meteor=20.3), {"METEOR": "(20.3)", "chrF2": "71.00 ± 0.71"}),
+        (printed({"test": 58.0}, ter=31), {"TER": "32.0 ± 1.4 (31)", "Published": "58.0"}),
+    ],
+)
+def test_what_was_printed_stands_in_brackets(row: PublishedRow, expected: dict[str, str]) -> None:
+    runs = [bleu_run(1, 57.0, chrf=70.5, ter=33.0), bleu_run(2, 58.0, chrf=71.5, ter=31.0)]
+    table = table_of(*runs, rows=[row])
+    (found,) = cells_of(table)
+    assert {name: found.get(name) for name in expected} == expected
+    assert "In brackets: what was printed of the score" in render(table, "md")
+    assert table.rows[0].published_beside == row.beside_of("test")
+
+
+def test_a_printed_number_goes_to_the_first_of_two_columns_of_its_name() -> None:
+    other = replace(bleu_run(2, 58.0), beside={f"{PLAIN}|version:9": {"test": 1.0}})
+    table = table_of(bleu_run(1, 57.0, plain=52.0), other, rows=[printed({}, bleu=50.0)])
+    assert render(table, "md").count("(50.0)") == 1
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict"),
+    [
+        ({"chrf2": 60.0}, "chrf2: better"),
+        ({"chrf2": 60.0, "ter": 20.0}, "ter: worse"),
+        ({"ter": 20.0, "chrf2": 90.0}, "chrf2: worse"),
+        ({"copies": 80.0}, "not published"),
+        ({"meteor": 80.0}, "not published"),
+    ],
+)
+def test_without_a_printed_metric_the_last_score_is_judged(
+    scores: dict[str, float], verdict: str
+) -> None:
+    runs = [bleu_run(seed, 57.0 + seed, chrf=71.0 + seed / 10, ter=32.0) for seed in (1, 2, 3)]
+    assert table_of(*runs, rows=[printed({}, **scores)]).rows[0].verdict == verdict
+
+
+def test_another_protocol_is_not_judged() -> None:
+    row = replace(printed({}, chrf2=60.0), protocol="Other words.")
+    assert table_of(bleu_run(1, 57.0, chrf=71.0), rows=[row]).rows[0].verdict == "not comparable"
+
+
+def test_known_scores_come_in_their_order_before_others() -> None:
+    row = printed({}, copies=1, annotation_r=2, ter=3, bleu_4=4, bleu_1=5)
+    (found,) = cells_of(table_of(rows=[row]))
+    columns = [name for name, cell in found.items() if cell.startswith("(")]
+    assert columns == ["BLEU-1", "BLEU-4", "TER", "Copies", "annotation-r"]
+
+
+def test_memory_is_marked_beside_the_metric_and_a_row_may_wait() -> None:
+    row = replace(printed({}, bleu_1=57.9), verified="memory")
+    (found,) = cells_of(table_of(rows=[row]))
+    assert (found["BLEU-1"], found["Verdict"]) == ("(57.9)†", "not run")

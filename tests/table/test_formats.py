@@ -4,21 +4,24 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 from synthetic_records import make_card, make_published, make_record, make_records
 
 from bench.errors import BenchError
 from bench.published import PublishedRow
+from bench.record import Record
 from bench.table import Format, Table, build_table, render
-from bench.table.cells import num_decimals
+from bench.table.column import num_decimals
 from bench.table.markup import escape_latex, escape_markdown
 
 JSON_KEYS = [
     "label", "model", "config", "metric", "published", "measured", "difference", "protocol",
     "verified", "verdict", "rank", "records", "signature", "split", "bound", "excess", "cite",
     "where", "why", "num_diverged", "num_parameters", "flops_per_token", "seconds",
-    "tokens_per_sec", "peak_memory_bytes", "beside",
+    "tokens_per_sec", "peak_memory_bytes", "beside", "published_beside", "unit",
 ]  # fmt: skip
 FORMATS: tuple[Format, ...] = ("text", "md", "latex", "csv", "json")
 
@@ -218,6 +221,19 @@ def test_cost_is_shown_on_request(table: Table) -> None:
     assert "2,050,000" in cost
     assert "LSTM_50" not in cost
     assert "Memory" not in cost
+
+
+def test_speed_is_headed_by_the_unit_of_the_records() -> None:
+    def run(name: str, unit: Literal["token", "frame"], speed: float) -> Record:
+        record = make_record(115.0, model={"name": name})
+        return replace(record, cost=replace(record.cost, unit=unit, tokens_per_sec=speed))
+
+    table = build_table(
+        make_card(), [], [run("gru", "frame", 20000.0), run("srn", "token", 3000.0)]
+    )
+    lines = [line for line in render(table, "md", cost="shown").splitlines() if "/s" in line]
+    assert [cell.strip() for cell in lines[0].split("|")[4:6]] == ["Frames/s", "Tokens/s"]
+    assert [row.unit for row in table.rows] == ["frame", "token"]
 
 
 def test_hidden_and_left_out_records_are_told() -> None:

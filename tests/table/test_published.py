@@ -45,6 +45,8 @@ def test_a_row_is_read_and_its_model_spelled_out(tmp_path: Path) -> None:
         ({"lable": "x"}, "unknown key 'lable', did you mean 'label'"),
         ({"verified": "hearsay"}, "verified"),
         ({"metrics": {}}, "metrics is empty"),
+        ({"metrics": {}, "beside": {"bleu-1": {}}}, "beside: bleu-1 is empty"),
+        ({"beside": {"bleu-1": {"tset": 1}}}, "beside: bleu-1: 'tset' is not a split"),
         ({"metrics": {"tset": 1}}, "'tset' is not a split, did you mean 'test'"),
         ({"metrics": {"test": "low"}}, "metrics"),
         ({"metrics": {"test": float("inf")}}, "finite"),

@@ -13,7 +13,7 @@ from bench.data.parallel.assembly import Assembly, Progress
 from bench.data.parallel.corpus import PairSplit, ParallelCorpus, Splits
 from bench.data.parallel.listing import Found, find_files, read_split, with_languages
 from bench.data.parallel.pairs import ReadPairs
-from bench.data.parallel.problems import OnBad, Problem, settle
+from bench.data.parallel.problems import Problem, settle
 from bench.data.parallel.specification import (
     PARTS,
     ParallelSpec,
@@ -21,6 +21,7 @@ from bench.data.parallel.specification import (
     SyntheticTranslationSpec,
 )
 from bench.data.parallel.synthetic import draw
+from bench.data.problems import OnBad
 from bench.data.sources import Download, cache_folder
 from bench.data.sources import Progress as Fetching
 from bench.data.verification import digest_of

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from bench.errors import BenchError
+from bench.data import problems as corpus_problems
+from bench.data.problems import OnBad
 from bench.structs import Frozen
 
 Kind = Literal["misaligned", "unreadable", "encoding", "empty", "overlong"]
-OnBad = Literal["refuse", "skip"]
-NUM_SHOWN = 3
 
 
 class Problem(Frozen, frozen=True, kw_only=True):
@@ -31,22 +29,9 @@ class Problem(Frozen, frozen=True, kw_only=True):
 
 def summary(problems: Sequence[Problem]) -> str:
     """How many of which kind, and the first few by name, in one line."""
-    counted = ", ".join(f"{number:,} {kind}" for kind, number in kinds(problems).items())
-    shown = "; ".join(map(str, problems[:NUM_SHOWN]))
-    more = f"; and {len(problems) - NUM_SHOWN:,} more" if len(problems) > NUM_SHOWN else ""
-    plural = "s" if len(problems) > 1 else ""
-    return f"{len(problems):,} bad pair{plural} ({counted}): {shown}{more}"
-
-
-def kinds(problems: Sequence[Problem]) -> dict[str, int]:
-    """How many of each kind, the commonest first."""
-    return dict(Counter(problem.kind for problem in problems).most_common())
+    return corpus_problems.summary(problems, thing="pair")
 
 
 def settle(problems: Sequence[Problem], on_bad: OnBad, *, task: str) -> None:
     """Refuse the text for its bad pairs, in one line; with `skip` they are left out."""
-    if problems and on_bad == "refuse":
-        raise BenchError(
-            f"{task}: {summary(problems)}; put the original files in their place, or leave what is "
-            "bad out with --data.on-bad skip"
-        )
+    corpus_problems.settle(problems, on_bad, task=task, thing="pair")

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from bench.data.parallel.corpus import ParallelCorpus
 from bench.data.parallel.listing import find_files, read_split, with_languages
-from bench.data.parallel.problems import Problem, kinds, settle
+from bench.data.parallel.problems import Problem, settle
 from bench.data.parallel.rows import Rows
 from bench.data.parallel.segmentation import UNKNOWN, Segmenter
 from bench.data.parallel.specification import PARTS, ParallelSpec
+from bench.data.problems import kinds
 from bench.data.sources import Download, Progress
 from bench.errors import BenchError
 

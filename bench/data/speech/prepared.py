@@ -14,11 +14,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bench.data.problems import OnBad
 from bench.data.sources import cache_folder
 from bench.data.speech.corpus import Labels, SpeechCorpus, Utterance
 from bench.data.speech.extraction import Progress
 from bench.data.speech.listing import list_speech
-from bench.data.speech.problems import OnBad, Problem, settle
+from bench.data.speech.problems import Problem, settle
 from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
 from bench.data.speech.store import Features, Index, open_features
 from bench.data.speech.synthetic import draw

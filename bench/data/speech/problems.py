@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from bench.errors import BenchError
+from bench.data import problems as corpus_problems
+from bench.data.problems import OnBad
 from bench.structs import Frozen
 
 Kind = Literal[
@@ -27,8 +27,6 @@ Kind = Literal[
     "not mono",
     "too short",
 ]
-OnBad = Literal["refuse", "skip"]
-NUM_SHOWN = 3
 
 
 class Problem(Frozen, frozen=True, kw_only=True):
@@ -55,18 +53,9 @@ class UnusableError(Exception):
 
 def summary(problems: Sequence[Problem]) -> str:
     """How many of which kind, and the first few by name, in one line."""
-    kinds = Counter(problem.kind for problem in problems)
-    counted = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
-    shown = "; ".join(map(str, problems[:NUM_SHOWN]))
-    more = f"; and {len(problems) - NUM_SHOWN} more" if len(problems) > NUM_SHOWN else ""
-    plural = "s" if len(problems) > 1 else ""
-    return f"{len(problems)} bad utterance{plural} ({counted}): {shown}{more}"
+    return corpus_problems.summary(problems, thing="utterance")
 
 
 def settle(problems: Sequence[Problem], on_bad: OnBad, *, task: str) -> None:
     """Refuse the corpus for its bad utterances, in one line; with `skip` they are left out."""
-    if problems and on_bad == "refuse":
-        raise BenchError(
-            f"{task}: {summary(problems)}; put the original files in their place, or leave what is "
-            "bad out with --data.on-bad skip"
-        )
+    corpus_problems.settle(problems, on_bad, task=task, thing="utterance")

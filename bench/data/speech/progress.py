@@ -19,7 +19,7 @@ NUM_LINES = 4
 
 @contextmanager
 def shown(what: str, style: Style) -> Iterator[Progress]:
-    """Yield what is told how many utterances are done of how many; silent until it is called.
+    """Yield what is told how many things are done of how many; silent until it is called.
 
     So features that are in the cache already show nothing.
     """
@@ -31,8 +31,7 @@ def shown(what: str, style: Style) -> Iterator[Progress]:
     task = bar.add_task(what, total=None)
 
     def update(done: int, total: int) -> None:
-        if done == 1:
-            bar.start()
+        bar.start()
         bar.update(task, completed=done, total=total)
 
     try:

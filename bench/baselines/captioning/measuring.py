@@ -1,0 +1,63 @@
+"""Describing without training: a caption baseline fitted, then scored on validation and test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.baselines import baseline_class
+from bench.baselines.baseline import Report
+from bench.baselines.captioning.baseline import CaptionBaseline
+from bench.caption_scoring import CaptionScoring
+from bench.config import RunConfig
+from bench.data.captions.corpus import CaptionCorpus
+from bench.metrics.captioning.protocol import CaptionProtocol
+from bench.outcome import Outcome
+from bench.provenance import peak_memory_bytes
+from bench.record import Cost
+
+
+def describe(
+    config: RunConfig,
+    corpus: CaptionCorpus,
+    folder: Path,
+    *,
+    splits: Sequence[str],
+    report: Report | None = None,
+) -> Outcome:
+    """Fit the baseline and score its captions of `splits`, which are kept in `folder`."""
+    options = {key: value for key, value in config.model.items() if key != "name"}
+    model = baseline_class(str(config.model["name"]))(**options)
+    assert isinstance(model, CaptionBaseline)
+    begun = time.perf_counter()
+    model.fit(corpus, seed=config.seed, report=report)
+    num_skipped = len(corpus.skipped)
+    scoring = CaptionScoring(corpus.splits["train"], num_skipped=num_skipped)
+    metrics = dict[str, float]()
+    beside: dict[str, dict[str, float]] = {}
+    for split in splits:
+        scored = scoring.score(corpus.splits[split], model.turns(split))
+        scored.keep(folder, split, _how(config))
+        metrics[split] = scored.cider
+        for signature, value in scored.beside.items():
+            beside.setdefault(signature, {})[split] = value
+    held_against = model.references(corpus.splits["test"])
+    return Outcome(
+        metrics=metrics,
+        metric="cider",
+        signature=CaptionProtocol.of(held_against, num_skipped=num_skipped).signature("cider"),
+        bound=(corpus.bound or {}).get("test"),
+        cost=Cost(
+            num_parameters=model.num_parameters,
+            seconds=round(time.perf_counter() - begun, 1),
+            peak_memory_bytes=peak_memory_bytes(),
+        ),
+        beside=beside,
+    )
+
+
+def _how(config: RunConfig) -> str:
+    """The model and its options, as a signature."""
+    options = (f"{key}:{value}" for key, value in config.model.items() if key != "name")
+    return "|".join([str(config.model["name"]), *options])

@@ -1,0 +1,1 @@
+"""Finished captioners at work: other searches, ensembles, retrieval by their likelihood."""

@@ -1,0 +1,1 @@
+"""Captioners: any recurrence that writes about an image, and retrieval of one by the other."""

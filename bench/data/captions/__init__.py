@@ -1,0 +1,1 @@
+"""Images and the captions that people wrote for them."""
