@@ -16,10 +16,9 @@ from pathlib import Path
 
 import msgspec
 
-from bench.errors import BenchError
+from bench.json_lines import read_json_lines, write_json_lines
 from bench.metrics.captioning import CaptionScores, join, pool, score_captions
 from bench.metrics.captioning.copying import Copying
-from bench.record import write_atomically
 
 
 class CaptionedImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -95,20 +94,10 @@ def captions_path(folder: Path, split: str) -> Path:
 
 def write_captions(folder: Path, split: str, made: Captions) -> None:
     """Keep them."""
-    lines = [msgspec.json.encode(line) for line in (made.header, *made.lines)]
-    write_atomically(captions_path(folder, split), b"\n".join(lines) + b"\n")
+    write_json_lines(captions_path(folder, split), made.header, made.lines)
 
 
 def read_captions(folder: Path, split: str) -> Captions | None:
     """What was kept; None where nothing was."""
-    path = captions_path(folder, split)
-    if not path.is_file():
-        return None
-    try:
-        header, *lines = path.read_bytes().removesuffix(b"\n").split(b"\n")
-        return Captions(
-            header=msgspec.json.decode(header, type=CaptionsHeader),
-            lines=[msgspec.json.decode(line, type=CaptionedImage) for line in lines],
-        )
-    except (ValueError, msgspec.DecodeError) as error:
-        raise BenchError(f"{path}: damaged ({error}); delete it, and it is made again") from None
+    found = read_json_lines(captions_path(folder, split), CaptionsHeader, CaptionedImage)
+    return Captions(header=found[0], lines=found[1]) if found else None

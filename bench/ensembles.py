@@ -20,6 +20,8 @@ from bench.data.corpus import Corpus
 from bench.errors import BenchError
 from bench.finished import FinishedRun, find_run, load_objective, require_weights
 from bench.objectives.objective import Objective
+from bench.provenance import cost_since
+from bench.record import Cost
 from bench.resolve import Resolved
 from bench.run import corpus_of
 from bench.suite import Suite
@@ -132,3 +134,8 @@ def _members(runs: Sequence[FinishedRun]) -> str:
         stem if found == ["0"] else f"{stem}[{','.join(found)}]"
         for stem, found in distances.items()
     )
+
+
+def cost_of_members(runs: Sequence[FinishedRun], begun: float) -> Cost:
+    """What their evaluation took since `time.perf_counter()` was `begun`, and all their weights."""
+    return cost_since(begun, num_parameters=sum(one.record.cost.num_parameters for one in runs))

@@ -32,8 +32,8 @@ from bench.objectives.text_metric import (
     text_signature,
 )
 from bench.outcome import Outcome
-from bench.provenance import peak_memory_bytes
-from bench.record import Cost, Record
+from bench.provenance import cost_since
+from bench.record import Record
 from bench.resolve import Resolved
 from bench.run import Manners, run
 from bench.structs import to_struct
@@ -132,11 +132,7 @@ class Evaluating:
             metric=metric_name(corpus),
             signature=text_signature(corpus, evaluation=self.mode),
             bound=bound_value(corpus),
-            cost=Cost(
-                num_parameters=self.base.record.cost.num_parameters,
-                seconds=round(time.perf_counter() - begun, 1),
-                peak_memory_bytes=peak_memory_bytes(),
-            ),
+            cost=cost_since(begun, num_parameters=self.base.record.cost.num_parameters),
             products=model.products_in_effect,
             extra={f"evaluation_{name}": float(value) for name, value in chosen.items()},
         )

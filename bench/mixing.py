@@ -24,8 +24,7 @@ from bench.finished import FinishedRun
 from bench.log_probs import Floats, write_log_probs
 from bench.objectives.text_metric import bound_value, metric_name, metric_value
 from bench.outcome import Outcome
-from bench.provenance import peak_memory_bytes
-from bench.record import Cost
+from bench.provenance import cost_since
 from bench.resolve import Resolved
 from bench.suite import Suite
 from bench.token_log_probs import token_log_probs
@@ -76,11 +75,7 @@ class Mixing:
             metric=metric_name(corpus),
             signature=self.components[0].record.signature,
             bound=bound_value(corpus),
-            cost=Cost(
-                num_parameters=parameters + len(weights) + len(decays),
-                seconds=round(time.perf_counter() - begun, 1),
-                peak_memory_bytes=peak_memory_bytes(),
-            ),
+            cost=cost_since(begun, num_parameters=parameters + len(weights) + len(decays)),
             extra=extra,
         )
 

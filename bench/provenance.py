@@ -7,10 +7,11 @@ import platform
 import resource
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 
-from bench.record import Provenance
+from bench.record import Cost, Provenance
 
 _PACKAGES = ("sequence-bench", "torch", "pytorch-lightning", "numpy", "wandb", "optuna")
 
@@ -91,6 +92,16 @@ def peak_memory_bytes() -> int:
         return int(torch.cuda.max_memory_allocated())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def cost_since(begun: float, *, num_parameters: int, tokens_per_sec: float | None = None) -> Cost:
+    """What work without epochs took since `time.perf_counter()` was `begun`."""
+    return Cost(
+        num_parameters=num_parameters,
+        seconds=round(time.perf_counter() - begun, 1),
+        tokens_per_sec=tokens_per_sec,
+        peak_memory_bytes=peak_memory_bytes(),
+    )
 
 
 def forget_peak_memory() -> None:

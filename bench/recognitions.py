@@ -14,10 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from bench.errors import BenchError
+from bench.json_lines import read_json_lines, write_json_lines
 from bench.metrics.folding import Folding
 from bench.metrics.phone_error_rate import PhoneErrors, phone_errors
-from bench.record import write_atomically
 
 
 class Recognition(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,23 +66,15 @@ def recognitions_path(folder: Path, split: str) -> Path:
 
 def write_recognitions(folder: Path, split: str, found: Recognitions) -> None:
     """Keep them; with each line go its substitutions, deletions, insertions and labels."""
-    lines = [msgspec.json.encode(found.header)]
-    for line, counts in zip(found.lines, found.errors().sums.tolist(), strict=True):
-        edits = {"edits": [int(count) for count in counts]}
-        lines.append(msgspec.json.encode({**msgspec.structs.asdict(line), **edits}))
-    write_atomically(recognitions_path(folder, split), b"\n".join(lines) + b"\n")
+    counts = found.errors().sums.tolist()
+    lines = [
+        {**msgspec.structs.asdict(line), "edits": [int(count) for count in of_line]}
+        for line, of_line in zip(found.lines, counts, strict=True)
+    ]
+    write_json_lines(recognitions_path(folder, split), found.header, lines)
 
 
 def read_recognitions(folder: Path, split: str) -> Recognitions | None:
     """What was kept; None where nothing was."""
-    path = recognitions_path(folder, split)
-    if not path.is_file():
-        return None
-    try:
-        header, *lines = path.read_bytes().splitlines()
-        return Recognitions(
-            header=msgspec.json.decode(header, type=Header),
-            lines=[msgspec.json.decode(line, type=Recognition) for line in lines],
-        )
-    except (ValueError, msgspec.DecodeError) as error:
-        raise BenchError(f"{path}: damaged ({error}); delete it, and it is made again") from None
+    found = read_json_lines(recognitions_path(folder, split), Header, Recognition)
+    return Recognitions(header=found[0], lines=found[1]) if found else None

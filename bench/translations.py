@@ -14,9 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench.errors import BenchError
+from bench.json_lines import read_json_lines, write_json_lines
 from bench.metrics.translation import BleuProtocol, Case, SentenceCounts, Text, count_sentences
-from bench.record import write_atomically
 
 
 class TranslatedSentence(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,21 +73,12 @@ def translations_path(folder: Path, split: str) -> Path:
 
 def write_translations(folder: Path, split: str, made: Translations) -> None:
     """Keep them."""
-    lines = [msgspec.json.encode(line) for line in (made.header, *made.lines)]
-    write_atomically(translations_path(folder, split), b"\n".join(lines) + b"\n")
+    write_json_lines(translations_path(folder, split), made.header, made.lines)
 
 
 def read_translations(folder: Path, split: str) -> Translations | None:
     """What was kept; None where nothing was."""
-    path = translations_path(folder, split)
-    if not path.is_file():
-        return None
-    try:
-        # Only a line feed ends a line: sentences may hold other separators.
-        header, *lines = path.read_bytes().removesuffix(b"\n").split(b"\n")
-        return Translations(
-            header=msgspec.json.decode(header, type=TranslationsHeader),
-            lines=[msgspec.json.decode(line, type=TranslatedSentence) for line in lines],
-        )
-    except (ValueError, msgspec.DecodeError) as error:
-        raise BenchError(f"{path}: damaged ({error}); delete it, and it is made again") from None
+    found = read_json_lines(
+        translations_path(folder, split), TranslationsHeader, TranslatedSentence
+    )
+    return Translations(header=found[0], lines=found[1]) if found else None

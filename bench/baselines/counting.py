@@ -23,8 +23,7 @@ from bench.objectives.text_metric import (
     text_signature,
 )
 from bench.outcome import Outcome
-from bench.provenance import peak_memory_bytes
-from bench.record import Cost
+from bench.provenance import cost_since
 from bench.resolve import Resolved
 from bench.track import Tracker
 from bench.training.progress import Style
@@ -84,11 +83,10 @@ def _predict(
         metric=metric_name(corpus),
         signature=text_signature(corpus),
         bound=bound_value(corpus),
-        cost=Cost(
+        cost=cost_since(
+            begun,
             num_parameters=baseline.num_parameters,
-            seconds=round(time.perf_counter() - begun, 1),
             tokens_per_sec=round(len(corpus.splits["train"]) / fitting_sec, 1),
-            peak_memory_bytes=peak_memory_bytes(),
         ),
     )
 

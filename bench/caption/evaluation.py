@@ -17,11 +17,10 @@ from bench.captioning.likelihood import log_likelihoods
 from bench.captioning.retrieval import Ranks, normalised, ranks
 from bench.data.corpus import Corpus
 from bench.data.speech.progress import shown
-from bench.ensembles import Device, SearchWishes, in_order, resolve_members, wished
+from bench.ensembles import Device, SearchWishes, cost_of_members, in_order, resolve_members, wished
 from bench.finished import FinishedRun
 from bench.outcome import Outcome
-from bench.provenance import peak_memory_bytes
-from bench.record import Cost, Record
+from bench.record import Record
 from bench.resolve import Resolved
 from bench.run import Manners, run
 from bench.suite import Suite
@@ -95,7 +94,7 @@ class Captioning:
             metric="cider",
             signature=scored.signature,
             bound=(captioner.corpus.bound or {}).get("test"),
-            cost=_cost(self.runs, begun),
+            cost=cost_of_members(self.runs, begun),
             products=self.runs[0].record.provenance.products,
             beside=beside,
         )
@@ -156,14 +155,6 @@ class Retrieving:
             metrics={"test": value},
             metric="recall",
             signature=signature,
-            cost=_cost(self.runs, begun),
+            cost=cost_of_members(self.runs, begun),
             beside=beside,
         )
-
-
-def _cost(runs: Sequence[FinishedRun], begun: float) -> Cost:
-    return Cost(
-        num_parameters=sum(one.record.cost.num_parameters for one in runs),
-        seconds=round(time.perf_counter() - begun, 1),
-        peak_memory_bytes=peak_memory_bytes(),
-    )

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from bench.data.corpus import Corpus
 from bench.data.parallel.corpus import ParallelCorpus
-from bench.ensembles import Device, in_order, resolve_members, wished
+from bench.ensembles import Device, cost_of_members, in_order, resolve_members, wished
 from bench.finished import FinishedRun
 from bench.objectives.translation_scoring import TranslationScoring
 from bench.outcome import Outcome
-from bench.provenance import peak_memory_bytes
-from bench.record import Cost, Record
+from bench.record import Record
 from bench.resolve import Resolved
 from bench.run import Manners, run
 from bench.suite import Suite
@@ -86,11 +85,7 @@ class Translating:
             metric="bleu",
             signature=scoring.signature,
             bound=(corpus.bound or {}).get("test"),
-            cost=Cost(
-                num_parameters=sum(one.record.cost.num_parameters for one in self.runs),
-                seconds=round(time.perf_counter() - begun, 1),
-                peak_memory_bytes=peak_memory_bytes(),
-            ),
+            cost=cost_of_members(self.runs, begun),
             products=self.runs[0].record.provenance.products,
             beside=beside,
         )

@@ -14,8 +14,7 @@ from bench.config import RunConfig
 from bench.data.captions.corpus import CaptionCorpus
 from bench.metrics.captioning.protocol import CaptionProtocol
 from bench.outcome import Outcome
-from bench.provenance import peak_memory_bytes
-from bench.record import Cost
+from bench.provenance import cost_since
 
 
 def describe(
@@ -48,11 +47,7 @@ def describe(
         metric="cider",
         signature=CaptionProtocol.of(held_against, num_skipped=num_skipped).signature("cider"),
         bound=(corpus.bound or {}).get("test"),
-        cost=Cost(
-            num_parameters=model.num_parameters,
-            seconds=round(time.perf_counter() - begun, 1),
-            peak_memory_bytes=peak_memory_bytes(),
-        ),
+        cost=cost_since(begun, num_parameters=model.num_parameters),
         beside=beside,
     )
 
