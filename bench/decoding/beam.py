@@ -6,8 +6,8 @@ that is wide enough is exhaustive (D. Bahdanau, K. Cho and Y. Bengio, 2015; I. S
 and Q. Le, 2014). A sentence leaves the batch when no place is free or when nothing that goes on can
 still come among the best; whatever stands beside it in the batch makes no difference.
 
-Shapes: B sentences still searched, K beams, N = B K rows, V vocabulary, C candidates, T tokens so
-far; a step's rows stand sentence by sentence.
+Shapes: B sentences still searched, K beams, N = B K rows, C candidates, T tokens so far; a
+step's rows stand sentence by sentence.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from bench.decoding.continuations import Continuations
 from bench.decoding.length_penalty import LengthPenalty
-from bench.decoding.top import top_entries
 from bench.errors import BenchError
 
 StateT = TypeVar("StateT")
@@ -34,8 +34,8 @@ class StepNetwork(Protocol[StateT]):
         """The state before the first token, a row a sentence."""
         ...
 
-    def step(self, token_N: Tensor, state: StateT) -> tuple[Tensor, StateT]:
-        """Natural log-probabilities [N, V] of what follows these tokens, to be overwritten."""
+    def step(self, token_N: Tensor, state: StateT) -> tuple[Continuations, StateT]:
+        """What may follow these tokens, of N rows."""
         ...
 
     def reorder(self, state: StateT, row_BK: Tensor) -> StateT:
@@ -78,13 +78,13 @@ def beam_search(
     for numbers that make no search, and where the network's outputs are not numbers.
     """
     _check(beam_size, num_best, max_length_B)
-    search = _Search(max_length_B, beam_size, num_best, end, penalty or LengthPenalty())
+    search = _Search(
+        max_length_B, beam_size, num_best, end, tuple(forbidden), penalty or LengthPenalty()
+    )
     token_N, state = torch.full_like(max_length_B, start), network.begin()
     while search.is_going:
-        log_p_NV, state = network.step(token_N, state)
-        if forbidden:
-            log_p_NV[:, list(forbidden)] = -math.inf
-        row_BK = search.advance(log_p_NV)
+        following, state = network.step(token_N, state)
+        row_BK = search.advance(following)
         state = network.reorder(state, row_BK)
         token_N = search.token_BKT[:, :, -1].flatten()
     return [sorted(found, key=lambda one: -one.score)[:num_best] for found in search.found]
@@ -103,10 +103,17 @@ class _Search:
     """The places of the sentences that are still searched, and what was found."""
 
     def __init__(
-        self, max_length_B: Tensor, beam_size: int, num_best: int, end: int, penalty: LengthPenalty
+        self,
+        max_length_B: Tensor,
+        beam_size: int,
+        num_best: int,
+        end: int,
+        forbidden: tuple[int, ...],
+        penalty: LengthPenalty,
     ) -> None:
         B, device = len(max_length_B), max_length_B.device
-        self.beam_size, self.end, self.penalty = beam_size, end, penalty
+        self.beam_size, self.end, self.forbidden = beam_size, end, forbidden
+        self.penalty = penalty
         self.found: list[list[Found]] = [[] for _ in range(B)]
         self.sentence_B = torch.arange(B, device=device)
         self.max_length_B = max_length_B
@@ -121,41 +128,36 @@ class _Search:
         """Whether a sentence is left."""
         return len(self.sentence_B) > 0
 
-    def advance(self, log_p_NV: Tensor) -> Tensor:
+    def advance(self, following: Continuations) -> Tensor:
         """Take the next token everywhere; the rows [B, K] to go on from, of those before."""
-        length = self.token_BKT.shape[2] + 1
-        self._end_at_limit(log_p_NV, length)
-        log_prob_BK, beam_BK, token_BK = self._continuations(log_p_NV)
+        length, width = self.token_BKT.shape[2] + 1, self.log_prob_BK.shape[1]
+        log_prob_BK, beam_BK, token_BK = self._best(following, length)
         before_BKT = self.token_BKT.gather(1, beam_BK[:, :, None].expand(-1, -1, length - 1))
         rank_K = torch.arange(beam_BK.shape[1], device=beam_BK.device)
         taken_BK = (rank_K < self.free_B[:, None]) & log_prob_BK.isfinite()
         ended_BK = taken_BK & (token_BK == self.end)
         self._keep(ended_BK, before_BKT, log_prob_BK, length)
-        width = log_p_NV.shape[0] // len(self.sentence_B)
         row_BK = beam_BK + width * torch.arange(len(beam_BK), device=beam_BK.device)[:, None]
         self.token_BKT = torch.cat([before_BKT, token_BK[:, :, None]], dim=2)
         self.log_prob_BK = log_prob_BK.where(taken_BK & ~ended_BK, -math.inf)
         self.free_B = self.free_B - ended_BK.sum(1)
         return self._leave_out(row_BK, length)
 
-    def _end_at_limit(self, log_p_NV: Tensor, length: int) -> None:
-        """Nothing but the end where a sentence may not grow longer."""
-        last_B = self.max_length_B == length
-        if bool(last_B.any()):
-            last_N = last_B.repeat_interleave(log_p_NV.shape[0] // len(last_B))
-            end_N = log_p_NV[last_N, self.end]
-            log_p_NV[last_N] = -math.inf
-            log_p_NV[last_N, self.end] = end_N
-
-    def _continuations(self, log_p_NV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _best(self, following: Continuations, length: int) -> tuple[Tensor, Tensor, Tensor]:
         """The best K of a sentence, best first: log-probability, the beam before, the token."""
-        best_NC, token_NC = top_entries(log_p_NV, min(self.beam_size, log_p_NV.shape[1]))
+        best_NC, token_NC, end_N = following.best(self.beam_size, self.forbidden, end=self.end)
         if bool(best_NC.isnan().any()):
             raise BenchError(
                 "the network's outputs are not numbers (NaN): it has diverged, nothing can be "
                 "decoded from it"
             )
         B, C = len(self.sentence_B), best_NC.shape[1]
+        last_B = self.max_length_B == length
+        if bool(last_B.any()):  # nothing but the end may follow
+            last_N = last_B.repeat_interleave(self.log_prob_BK.shape[1])
+            best_NC[last_N] = -math.inf
+            best_NC[last_N, 0] = end_N[last_N]
+            token_NC[last_N] = self.end
         sum_BC = (self.log_prob_BK.flatten()[:, None] + best_NC.double()).view(B, -1)
         log_prob_BK, place_BK = sum_BC.topk(min(self.beam_size, sum_BC.shape[1]))
         return log_prob_BK, place_BK // C, token_NC.view(B, -1).gather(1, place_BK)

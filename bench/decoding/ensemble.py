@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.decoding.beam import StateT, StepNetwork
+from bench.decoding.continuations import Continuations, LogProbs
 
 
 class Ensemble(Generic[StateT]):
@@ -25,12 +26,15 @@ class Ensemble(Generic[StateT]):
         """The states of all."""
         return tuple(network.begin() for network in self.networks)
 
-    def step(self, token_N: Tensor, state: tuple[StateT, ...]) -> tuple[Tensor, tuple[StateT, ...]]:
-        """Log of the mean probability, and the states of all."""
-        steps = [
-            network.step(token_N, own) for network, own in zip(self.networks, state, strict=True)
-        ]
-        return mean_log_prob([log_p for log_p, _ in steps]), tuple(after for _, after in steps)
+    def step(
+        self, token_N: Tensor, state: tuple[StateT, ...]
+    ) -> tuple[Continuations, tuple[StateT, ...]]:
+        """What follows by the mean probability, and the states of all."""
+        pairs = zip(self.networks, state, strict=True)
+        following, after = zip(*(network.step(token_N, own) for network, own in pairs), strict=True)
+        if len(following) == 1:
+            return following[0], after
+        return LogProbs(mean_log_prob([each.log_probs() for each in following])), after
 
     def reorder(self, state: tuple[StateT, ...], row_BK: Tensor) -> tuple[StateT, ...]:
         """The rows named, of all."""

@@ -20,10 +20,10 @@ from bench.data.parallel.segmentation import START
 from bench.errors import BenchError
 from bench.models.recurrence import valid_steps
 from bench.objectives.dropout import Mask, drop_by
-from bench.objectives.output.full import FullSoftmax, chunk_rows
-from bench.objectives.output.products import product, products_as
+from bench.objectives.output.full import FullSoftmax
 from bench.translation.attention import Memory
 from bench.translation.decoder import Carried, Decoder, Reading
+from bench.translation.next_words import NextWords
 from bench.translation.scheduled_sampling import mixed_inputs
 
 Sources = tuple[Tensor, ...]
@@ -104,8 +104,15 @@ class Writer(nn.Module, ABC):
 
     def step(self, token_N: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Carried]:
         """log p of every word [N, V] after one more word, as many rows of each source."""
-        r_NR, carried = self.decoder.step(self.embedding(token_N), memory, carried)
-        return log_distribution(self.output, r_NR), carried
+        r_NR, carried = self.read_one(token_N, memory, carried)
+        return NextWords(self.output, r_NR).log_probs(), carried
+
+    def read_one(self, token_N: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Carried]:
+        """r_NR after one more word, as many rows of each source."""
+        readout: tuple[Tensor, Carried] = self.decoder.step(
+            self.embedding(token_N), memory, carried
+        )
+        return readout
 
     def tie_output(self) -> None:
         """Make the word vectors the softmax's weights; BenchError where their sizes differ."""
@@ -135,9 +142,9 @@ class Searching:
     def begin(self) -> Searched:
         return Searched(*self.network.encode(*self.source))
 
-    def step(self, token_N: Tensor, state: Searched) -> tuple[Tensor, Searched]:
-        log_p_NV, carried = self.network.step(token_N, state.memory, state.carried)
-        return log_p_NV, Searched(state.memory, carried)
+    def step(self, token_N: Tensor, state: Searched) -> tuple[NextWords, Searched]:
+        r_NR, carried = self.network.read_one(token_N, state.memory, state.carried)
+        return NextWords(self.network.output, r_NR), Searched(state.memory, carried)
 
     def reorder(self, state: Searched, row_BK: Tensor) -> Searched:
         memory, num_before = state.memory, len(state.memory.valid)
@@ -145,24 +152,6 @@ class Searching:
             width = len(state.carried.output) // num_before
             memory = memory.rows(row_BK[:, 0] // width)
         return Searched(memory, state.carried.rows(row_BK.flatten()))
-
-
-@torch.no_grad()
-def log_distribution(output: FullSoftmax, r_NR: Tensor) -> Tensor:
-    """log p of every word [N, V] by the sums that the softmax's losses have.
-
-    The library's log_softmax adds one number after the other, so that long rows lose digits: over a
-    sentence the fifth behind the point, by which a search and a rescoring would differ.
-    """
-    weight_VR, bias_V, products = output.weight, output.bias, output.products
-    log_p_NV = r_NR.new_empty(len(r_NR), len(weight_VR))
-    size = chunk_rows(len(weight_VR), weight_VR.element_size(), r_NR.device.type)
-    with products_as(products, r_NR.device):
-        for first in range(0, len(r_NR), size):
-            z_MV = log_p_NV[first : first + size]
-            product(r_NR[first : first + size], weight_VR.t(), products, z_MV).add_(bias_V)
-            z_MV.sub_(z_MV.logsumexp(1, keepdim=True))
-    return log_p_NV
 
 
 def shifted(target_BT: Tensor) -> Tensor:

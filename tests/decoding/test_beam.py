@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tiny_writer import END, START, Writer, every_sequence
 
 from bench.decoding.beam import Found, StateT, StepNetwork, beam_search
+from bench.decoding.continuations import LogProbs
 from bench.decoding.ensemble import Ensemble, mean_log_prob
 from bench.decoding.length_penalty import Kind, LengthPenalty
 from bench.decoding.top import top_entries
@@ -66,7 +67,8 @@ def test_one_beam_is_greedy(seed: int) -> None:
         tokens: list[int] = []
         token, state = START, network.only([b]).begin()
         while token != END:
-            log_p_1V, state = network.step(torch.tensor([token]), state)
+            following, state = network.step(torch.tensor([token]), state)
+            log_p_1V = following.log_probs().clone()
             log_p_1V[:, START] = -math.inf
             last = len(tokens) + 1 == max_lengths[b]
             token = END if last else int(log_p_1V.argmax())
@@ -129,18 +131,15 @@ def test_two_beams_see_what_greed_misses() -> None:
         def begin(self) -> torch.Tensor:
             return torch.zeros(1, dtype=torch.long)
 
-        def step(
-            self, token_N: torch.Tensor, state: torch.Tensor
-        ) -> tuple[torch.Tensor, torch.Tensor]:
+        def step(self, token_N: torch.Tensor, state: torch.Tensor) -> tuple[LogProbs, torch.Tensor]:
             rows = {
                 1: [0.0, 0.0, 0.0, 0.6, 0.4],
                 3: [0.25, 0.0, 0.25, 0.25, 0.25],
                 4: [0.0, 0.0, 0.9, 0.1, 0.0],
                 0: [0.0, 0.0, 1.0, 0.0, 0.0],
             }
-            return torch.tensor([rows[int(t)] for t in token_N.where(token_N != END, 0)]).log(), (
-                state
-            )
+            p_NV = torch.tensor([rows[int(t)] for t in token_N.where(token_N != END, 0)])
+            return LogProbs(p_NV.log()), state
 
         def reorder(self, state: torch.Tensor, row_BK: torch.Tensor) -> torch.Tensor:
             return state[row_BK.flatten()]
@@ -164,8 +163,8 @@ def test_an_ensemble_averages_probabilities() -> None:
             for network in networks:
                 state, before, log_probs = network.only([b]).begin(), START, []
                 for token in (*tokens, END):
-                    log_p_1V, state = network.step(torch.tensor([before]), state)
-                    log_probs.append(log_p_1V[0, token])
+                    following, state = network.step(torch.tensor([before]), state)
+                    log_probs.append(following.log_probs()[0, token])
                     before = token
                 each.append(torch.stack(log_probs))
             expected[tokens] = float(torch.stack(each).exp().mean(0).log().sum())

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from bench.decoding.continuations import LogProbs
+
 START, END = 1, 2
 State = tuple[Tensor, Tensor]
 
@@ -45,10 +47,11 @@ class Writer:
     def begin(self) -> State:
         return self.first, torch.arange(len(self.first))
 
-    def step(self, token_N: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, token_N: Tensor, state: State) -> tuple[LogProbs, State]:
         self.num_rows.append(len(token_N))
         h_NH = torch.tanh(self.embedding[token_N] + state[0] @ self.recurrent)
-        return (h_NH @ self.output + self.bias).log_softmax(1), (h_NH, state[1])
+        log_p_NV = (h_NH @ self.output + self.bias).log_softmax(1)
+        return LogProbs(log_p_NV), (h_NH, state[1])
 
     def reorder(self, state: State, row_BK: Tensor) -> State:
         first_B1 = state[1][row_BK[:, :1]]
@@ -59,8 +62,8 @@ class Writer:
         """log p of some tokens and the end, a token at a time."""
         state, before, total = self.only([sentence]).begin(), START, 0.0
         for token in (*tokens, END):
-            log_p_1V, state = self.step(torch.tensor([before]), state)
-            total += float(log_p_1V[0, token])
+            following, state = self.step(torch.tensor([before]), state)
+            total += float(following.log_probs()[0, token])
             before = token
         return total
 

@@ -80,6 +80,11 @@ class FullSoftmax(OutputLayer):
         with products_as(self.products, h_NH.device):
             return F.linear(h_NH.to(self.dtype), self.weight, self.bias).log_softmax(1)
 
+    def logit_chunks(self, h_NH: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        """Rows and their logits [M, V], each chunk overwriting the one before; for `no_grad`."""
+        with products_as(self.products, h_NH.device):
+            yield from _logit_chunks(h_NH, self.weight, self.bias, self.products)
+
     def flops_per_token(self) -> int:
         return 2 * self.hidden_size * self.vocabulary_size
 
