@@ -1,7 +1,9 @@
 """Fast exact forms of the LSTM's equations (1-6), numbered as in `lstm.py`.
 
-`native_scan` is the library's kernel, for separate gates without peepholes. `LSTMLoop` covers the
-variants with a hand-written backward: one product of all steps for each weight's gradient.
+`native_scan` is the library's kernel, for separate gates without peepholes. `LSTMLoop` has a
+hand-written backward, one product of all steps for each weight's gradient. It covers the variants,
+and the plain LSTM where products may round their factors, which the kernel never does (0.7 of its
+time).
 
 Shapes: B batch, T time, D input, H hidden, G stacked gates [i] f g o, Q peepholes [i] f o; K = 2
 or 1 is the number of gates that see c_{t-1}: i and f, or f alone where coupled.
@@ -40,6 +42,13 @@ def native_scan(
     flat = [W_GD, U_GH, b_G, torch.zeros_like(b_G)]
     h_BTH, _, c_1BH = torch.lstm(x_BTD, state, flat, True, 1, 0.0, True, False, True)
     return h_BTH, c_1BH.squeeze(0)
+
+
+def rounds_factors(x: Tensor) -> bool:
+    """Whether float32 products are those of factors rounded to bfloat16, by units made for them."""
+    if x.device.type != "cpu" or not torch.cpu._is_amx_tile_supported():
+        return False
+    return str(torch.backends.mkldnn.matmul.fp32_precision) == "bf16"  # type: ignore[attr-defined]
 
 
 class LSTMLoop(torch.autograd.Function):

@@ -15,7 +15,9 @@ from bench.models.decay import BLOCK_LENGTH, decayed_sum
 from bench.models.elman_scan import ElmanLoop, Nonlinearity, elman_scan, native_scan
 from bench.models.gru_scan import GRULoop
 from bench.models.jordan_scan import JordanLoop
-from bench.models.lstm_scan import LSTMLoop
+from bench.models.lstm import LSTM
+from bench.models.lstm_scan import LSTMLoop, rounds_factors
+from bench.objectives.output.products import products_as
 
 T, B, H, O = 3, 2, 2, 3  # noqa: E741
 
@@ -109,3 +111,29 @@ def test_decayed_sum_is_the_recurrence(num_steps: int, learned: str) -> None:
 def test_decayed_sum_stays_finite_over_long_sequences() -> None:
     s_TBC = decayed_sum(torch.ones(20_000, 1, 1), torch.zeros(1, 1), 0.05)
     torch.testing.assert_close(s_TBC[1000:], torch.full((19_000, 1, 1), 1 / 0.95))
+
+
+@pytest.mark.parametrize("lengths", [None, [4, 1]])
+def test_an_lstm_is_the_same_where_factors_may_be_rounded(
+    lengths: list[int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(1)
+    lstm = LSTM(3, hidden_size=5).double()
+    x_BTD, lengths_B = leaf(B, 4, 3), None if lengths is None else torch.tensor(lengths)
+    found = []
+    for rounds in (False, True):
+        monkeypatch.setattr("bench.models.lstm.rounds_factors", lambda _, rounds=rounds: rounds)
+        y_BTH, state = lstm(x_BTD, None, lengths_B)
+        loss = y_BTH.square().sum() + sum(part.sin().sum() for part in state)
+        found.append([y_BTH, *state, *torch.autograd.grad(loss, [x_BTD, *lstm.parameters()])])
+    for kernel, loop in zip(*found, strict=True):
+        torch.testing.assert_close(loop, kernel, rtol=0, atol=1e-12)
+
+
+def test_factors_are_rounded_where_products_are_bfloat16() -> None:
+    has_units = torch.cpu._is_amx_tile_supported()
+    x = torch.zeros(1)
+    assert not rounds_factors(x)
+    with products_as("bfloat16", x.device):
+        assert rounds_factors(x) == has_units
+    assert not rounds_factors(x)
