@@ -11,6 +11,7 @@ import msgspec
 
 from bench.config import WITHOUT_EFFECT, DataConfig, OptimConfig, TrainerConfig, dotted
 from bench.record import Record
+from bench.table.wording import spoken, spoken_setting
 
 _IDENTITY = frozenset(("task", "model.name"))
 _MISSING = object()
@@ -106,7 +107,9 @@ def base_label(group: Group) -> str:
 
     Before them a recipe of its own name: `large (gru, hidden_size=900)`.
     """
-    sizes = [_setting(key, value) for key, value in group.config.items() if _is_size(key, value)]
+    sizes = [
+        spoken_setting(key, value) for key, value in group.config.items() if _is_size(key, value)
+    ]
     objective = group.config.get("objective.name")
     plain = ", ".join([group.model, *([str(objective)] if objective else []), *sizes])
     return f"{group.recipe} ({plain})" if group.recipe else plain
@@ -116,19 +119,19 @@ def chosen_label(group: Group) -> str:
     """What the caller chose besides sizes: `objective.output=adaptive`; empty where nothing."""
     chosen = sorted(group.choices.intersection(group.config))
     return ", ".join(
-        _setting(key, group.config[key]) for key in chosen if not _is_size(key, group.config[key])
+        spoken({key: group.config[key] for key in chosen if not _is_size(key, group.config[key])})
     )
 
 
 def difference_label(group: Group, reference: Group) -> str:
     """What sets `group` apart from `reference`: `optim.lr=0.5, alpha_kind=learned`."""
     keys = [*group.config, *(key for key in reference.config if key not in group.config)]
-    parts = [
-        _setting(key, group.config.get(key, "absent"))
+    apart = {
+        key: group.config.get(key, "absent")
         for key in keys
         if not _same(group.config.get(key, _MISSING), reference.config.get(key, _MISSING))
-    ]
-    return ", ".join(parts) or "other signature"
+    }
+    return ", ".join(spoken(apart)) or "other signature"
 
 
 def _group(records: list[Record], config: dict[str, Any]) -> Group:
@@ -157,10 +160,3 @@ def _is_size(key: str, value: Any) -> bool:
     return key in ("model.order", "model.smoothing", "model.components") or (
         key.startswith("model.") and key.endswith("_size")
     )
-
-
-def _setting(key: str, value: Any) -> str:
-    """`hidden_size=100`: options of the model go without their prefix."""
-    if value is None or isinstance(value, bool):
-        value = str(value).lower()
-    return f"{key.removeprefix('model.')}={value}"
