@@ -153,7 +153,7 @@ def test_an_ensemble_is_recorded(bench: Piped, suite: Suite, runs: list[Record])
     assert reversed_names.out == said.out, "the same ensemble, whichever is named first"
     compared = bench("compare", record.id, names[0], "--resamples", 200)
     assert "sacreBLEU" in compared.out
-    assert "evaluation_models=2" in bench("table", TASK).out
+    assert "ensemble of 2: " in bench("table", TASK).out
 
 
 def test_an_evaluation_of_one_run_as_it_was_measured_is_its_record(
