@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bench needs Python 3.11 or later: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,plot,postgresql,slurm,ray]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,plot,report,export,wandb,tensorboard,mlflow,postgresql,slurm,ray]'
 	touch $@
 
 # In a folder of its own: the committed records hold this very run, and would end it at once.

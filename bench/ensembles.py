@@ -20,7 +20,7 @@ from bench.data.corpus import Corpus
 from bench.errors import BenchError
 from bench.finished import FinishedRun, find_run, load_objective, require_weights
 from bench.objectives.objective import Objective
-from bench.provenance import cost_since
+from bench.provenance import Beginning, cost_since
 from bench.record import Cost
 from bench.resolve import Resolved
 from bench.run import corpus_of
@@ -136,6 +136,6 @@ def _members(runs: Sequence[FinishedRun]) -> str:
     )
 
 
-def cost_of_members(runs: Sequence[FinishedRun], begun: float) -> Cost:
-    """What their evaluation took since `time.perf_counter()` was `begun`, and all their weights."""
+def cost_of_members(runs: Sequence[FinishedRun], begun: Beginning) -> Cost:
+    """What their evaluation took since it was `begun`, and all their weights."""
     return cost_since(begun, num_parameters=sum(one.record.cost.num_parameters for one in runs))

@@ -7,7 +7,6 @@ them; the values are in the record's `extra`), and `evaluation_of`, the run with
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +31,13 @@ from bench.objectives.text_metric import (
     text_signature,
 )
 from bench.outcome import Outcome
-from bench.provenance import cost_since
+from bench.provenance import begin, cost_since
 from bench.record import Record
 from bench.resolve import Resolved
 from bench.run import Manners, run
 from bench.structs import to_struct
 from bench.suite import Suite
-from bench.track import Tracker
+from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 
 TUNED = "tuned"
@@ -113,7 +112,7 @@ class Evaluating:
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
-        begun = time.perf_counter()
+        begun = begin()
         corpus = as_text(corpus, task=resolved.card.task)
         model = load_objective(self.base, corpus)
         if not isinstance(model, LanguageModel):

@@ -6,7 +6,7 @@ from bench.baselines import BASELINES
 from bench.baselines.counting import count
 from bench.finished import FinishedRun, read_again
 from bench.run import corpus_of
-from bench.track import NoTracker
+from bench.tracking.tracker import NoTracker
 
 
 def make_again(finished: FinishedRun, split: str) -> None:

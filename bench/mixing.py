@@ -8,7 +8,6 @@ Shapes: M components, N tokens.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +23,11 @@ from bench.finished import FinishedRun
 from bench.log_probs import Floats, write_log_probs
 from bench.objectives.text_metric import bound_value, metric_name, metric_value
 from bench.outcome import Outcome
-from bench.provenance import cost_since
+from bench.provenance import begin, cost_since
 from bench.resolve import Resolved
 from bench.suite import Suite
 from bench.token_log_probs import token_log_probs
-from bench.track import Tracker
+from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 
 CACHE = "unigram-cache"
@@ -51,7 +50,7 @@ class Mixing:
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
-        begun = time.perf_counter()
+        begun = begin()
         corpus = as_text(corpus, task=resolved.card.task)
         log_probs = {split: self._read(split, corpus.splits[split]) for split in SPLITS}
         decays = choose_decays(resolved, corpus.splits["valid"], log_probs["valid"])

@@ -8,9 +8,11 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from bench.energy import Meter, start_meter
 from bench.record import Cost, Provenance
 
 _PACKAGES = ("sequence-bench", "torch", "pytorch-lightning", "numpy", "wandb", "optuna")
@@ -94,13 +96,31 @@ def peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def cost_since(begun: float, *, num_parameters: int, tokens_per_sec: float | None = None) -> Cost:
-    """What work without epochs took since `time.perf_counter()` was `begun`."""
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """When work without epochs began, with the joules counted from then on."""
+
+    sec: float
+    meter: Meter
+
+
+def begin() -> Beginning:
+    """The beginning of work whose cost `cost_since` tells."""
+    return Beginning(sec=time.perf_counter(), meter=start_meter())
+
+
+def cost_since(
+    begun: Beginning, *, num_parameters: int, tokens_per_sec: float | None = None
+) -> Cost:
+    """What work without epochs took since it was `begun`."""
+    joules = begun.meter.stop()
     return Cost(
         num_parameters=num_parameters,
-        seconds=round(time.perf_counter() - begun, 1),
+        seconds=round(time.perf_counter() - begun.sec, 1),
         tokens_per_sec=tokens_per_sec,
         peak_memory_bytes=peak_memory_bytes(),
+        energy_joules=None if joules is None else round(joules, 1),
+        energy_source=None if joules is None else begun.meter.source,
     )
 
 

@@ -1,4 +1,8 @@
-"""What a run leaves: one small JSON file, written once, atomically."""
+"""What a run leaves: one small JSON file, written once, atomically.
+
+A record is a tree, so the garbage collector, which looks for cycles, has nothing to find in it:
+`gc=False` is what lets ten thousand of them be read in a second.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ Shelf = Literal["runs", "trials"]
 """Runs are measured on test, once; a sweep's trials are not. Tables read runs only."""
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Point(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One validation on the learning curve."""
 
     epoch: int
@@ -30,7 +34,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     loss_valid: float | None = None
 
 
-class Divergence(msgspec.Struct, frozen=True, kw_only=True):
+class Divergence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where the loss left the numbers."""
 
     epoch: int
@@ -39,24 +43,36 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True):
     """Total norm at the last finite step before it."""
 
 
-class Cost(msgspec.Struct, frozen=True, kw_only=True):
+class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the run took. A figure that could not be read is absent, never guessed."""
 
     num_parameters: int
     flops_per_token: int | None = None
     """Forward and backward, matrix products only, by formula."""
+    counted_flops_per_token: int | None = None
+    """The same, counted while a few training batches went through; on request."""
     flops: int | None = None
-    """The same over all training, as far as it went."""
+    """By formula over all training, as far as it went."""
     unit: Literal["token", "frame", "label"] = "token"
     """What these figures call a token."""
     seconds: float
     """Training and validation, all sittings of a resumed run together."""
+    seconds_by_point: list[float] = []
+    """The seconds that had gone by at each point of the learning curve."""
     tokens_per_sec: float | None = None
     """Training tokens over training seconds."""
+    limit_flops_per_sec: float | None = None
+    """What large matrix products reached on this machine in the run's threads and precision."""
+    share_of_limit: float | None = None
+    """FLOPs of training by formula over training seconds, as a share of that."""
     peak_memory_bytes: int | None = None
+    energy_joules: float | None = None
+    """Over the same time as `seconds`, of the whole machine, other work on it included."""
+    energy_source: str | None = None
+    """The counters that were read: RAPL of the processors, NVML of the GPUs used, or both."""
 
 
-class Provenance(msgspec.Struct, frozen=True, kw_only=True):
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Code, packages and machine that made the number."""
 
     commit: str | None
@@ -69,7 +85,7 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """Precision of the matrix products that was in effect."""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One configuration and seed, carried out."""
 
     schema: int = 1
@@ -111,11 +127,26 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         """Name of the architecture or baseline."""
         return str(self.config["model"]["name"])
 
+    def seconds_to(self, target: float, direction: Literal["min", "max"]) -> float | None:
+        """Seconds until a validation was as good as `target`; None where none was or timed."""
+        if len(self.cost.seconds_by_point) != len(self.curve):
+            return None
+        timed = zip(self.curve, self.cost.seconds_by_point, strict=True)
+        good = (
+            seconds
+            for point, seconds in timed
+            if (point.valid <= target if direction == "min" else point.valid >= target)
+        )
+        return next(good, None)
+
+
+_DECODER = msgspec.json.Decoder(Record)
+
 
 def read_record(path: Path) -> Record:
     """The record in `path`."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Record)
+        return _DECODER.decode(path.read_bytes())
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise BenchError(f"{path}: not a record ({error}); restore it or delete it") from None
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,21 +11,22 @@ from typing import Any, Protocol
 
 import msgspec
 import torch
-from filelock import FileLock, Timeout
 
 from bench.baselines import BASELINES
 from bench.baselines.counting import count
 from bench.data.corpus import Corpus, load_corpus
-from bench.errors import BenchError
 from bench.outcome import Outcome
 from bench.provenance import forget_peak_memory, provenance
 from bench.record import Record, Shelf, read_record, write_record
 from bench.resolve import Resolved
+from bench.run_folder import check_writable, empty, first_started, held
 from bench.suite import Suite
-from bench.track import Kind, Tracker, make_tracker
+from bench.tracking.making import make_tracker, tracked_run
+from bench.tracking.options import DEFAULTS, Kind, TrackOptions
+from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 from bench.training.report import PrunedError, Report
-from bench.training.train import train
+from bench.training.train import Flops, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +35,14 @@ class Manners:
 
     style: Style = "quiet"
     track: Kind = "none"
+    tracking: TrackOptions = DEFAULTS
     group: str | None = None
     tags: tuple[str, ...] = ()
     again: bool = False
     """Throw away the record and the checkpoints of this configuration first."""
     busy: Callable[[str], None] | None = None
     """Called with one line when another process holds this run; then it is waited for."""
+    flops: Flops = "formula"
 
 
 class Work(Protocol):
@@ -72,9 +73,9 @@ def run(
     def known() -> Record | None:
         return read_record(path) if path.exists() else None
 
-    return _once(
-        resolved, suite, manners or Manners(), known, work=work or learning(resolved), shelf="runs"
-    )
+    manners = manners or Manners()
+    work = work or learning(resolved, flops=manners.flops)
+    return _once(resolved, suite, manners, known, work=work, shelf="runs")
 
 
 def run_trial(
@@ -95,8 +96,9 @@ def run_trial(
                 return record
         return None
 
-    work = learning(resolved, report=report)
-    return _once(resolved, suite, manners or Manners(), known, work=work, shelf="trials")
+    manners = manners or Manners()
+    work = learning(resolved, report=report, flops=manners.flops)
+    return _once(resolved, suite, manners, known, work=work, shelf="trials")
 
 
 def _is_settled(record: Record, report: Report) -> bool:
@@ -128,64 +130,36 @@ def _once(
     if not manners.again and (record := known()):
         return record
     for place in (path.parent, folder):
-        _check_writable(place)
-    with _held(folder / ".lock", manners, run_id):
+        check_writable(place)
+    with held(folder, busy=lambda: _tell_busy(manners, run_id)):
         if manners.again:
             for each in (path, suite.record_path(task, run_id, "trials")):
                 each.unlink(missing_ok=True)
-            _empty(folder)
+            empty(folder)
         if record := known():
             return record
-        started = _now(folder)
-        record = _carry_out(resolved, folder, started, manners, work, shelf)
+        started = first_started(folder)
+        record, tracker = _carry_out(resolved, folder, started, manners, work, shelf)
         write_record(record, path.parent)
+        tracker.finish(record)  # after the record is safe
         return record
 
 
-def _check_writable(folder: Path) -> None:
-    """Refuse before training what would fail after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise BenchError(
-            f"{folder}: cannot write here ({error.strerror}): name another folder with --suite"
-        ) from None
+def _tell_busy(manners: Manners, run_id: str) -> None:
+    if manners.busy:
+        manners.busy(f"another process is at run {run_id}; waiting for it to end")
 
 
-def _held(lock_path: Path, manners: Manners, run_id: str) -> Any:
-    lock = FileLock(lock_path)
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        if manners.busy:
-            manners.busy(f"another process is at run {run_id}; waiting for it to end")
-        return lock.acquire()
-
-
-def _empty(folder: Path) -> None:
-    for item in folder.iterdir():
-        if item.name != ".lock":
-            shutil.rmtree(item) if item.is_dir() else item.unlink()
-
-
-def _now(folder: Path) -> str:
-    """When the run was first started, over all its sittings."""
-    stamp = folder / "started"
-    if not stamp.exists():
-        stamp.write_text(datetime.now(UTC).isoformat(timespec="seconds"))
-    return stamp.read_text()
-
-
-def learning(resolved: Resolved, *, report: Report | None = None) -> Work:
+def learning(resolved: Resolved, *, report: Report | None = None, flops: Flops = "formula") -> Work:
     """How the model learns, by counting or by gradient; on validation alone with a `report`."""
-    is_counting = resolved.config.model["name"] in BASELINES
-    if report is None:
-        return count if is_counting else train
-    if is_counting:
-        return functools.partial(count, splits=("valid",))
-    return functools.partial(train, splits=("valid",), report=report)
+    settings: dict[str, Any] = {} if report is None else {"splits": ("valid",)}
+    if resolved.config.model["name"] in BASELINES:
+        return functools.partial(count, **settings)
+    if report is not None:
+        settings["report"] = report
+    if flops != "formula":
+        settings["flops"] = flops
+    return functools.partial(train, **settings)
 
 
 def corpus_of(resolved: Resolved, *, style: Style = "quiet") -> Corpus:
@@ -208,14 +182,23 @@ def corpus_of(resolved: Resolved, *, style: Style = "quiet") -> Corpus:
 
 def _carry_out(
     resolved: Resolved, folder: Path, started: str, manners: Manners, work: Work, shelf: Shelf
-) -> Record:
+) -> tuple[Record, Tracker]:
     config, card = resolved.config, resolved.card
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     corpus = corpus_of(resolved, style=manners.style)
-    tracker = make_tracker(manners.track, resolved, folder, group=manners.group, tags=manners.tags)
-    forget_peak_memory()  # of earlier runs of this process, as a sweep's worker has them
     made_by = provenance()  # before the work: the checkout may move on while a run goes on
+    tracked = tracked_run(
+        resolved,
+        folder,
+        shelf,
+        made_by,
+        group=manners.group,
+        tags=manners.tags,
+        options=manners.tracking,
+    )
+    tracker = make_tracker(manners.track, tracked)
+    forget_peak_memory()  # of earlier runs of this process, as a sweep's worker has them
     try:
         outcome = work(resolved, corpus, folder, style=manners.style, tracker=tracker)
     except BaseException:
@@ -245,5 +228,4 @@ def _carry_out(
         extra=outcome.extra,
         beside=outcome.beside,
     )
-    tracker.finish(record)
-    return record
+    return record, tracker

@@ -99,4 +99,6 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
     """The values of a `Literal`, nothing for other types."""
     if get_origin(annotation) is typing.Annotated:
         annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (typing.Union, types.UnionType):  # such as `Literal[...] | None`
+        return tuple(choice for option in get_args(annotation) for choice in _choices(option))
     return get_args(annotation) if get_origin(annotation) is typing.Literal else ()

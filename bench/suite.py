@@ -103,10 +103,10 @@ class Suite:
         """The folder of a run's heavy output."""
         return self.folder / "artifacts" / task / run_id
 
-    def records(self, task: str) -> list[Record]:
+    def records(self, task: str, shelf: Shelf = "runs") -> list[Record]:
         """All records of `task`, by name; one of the working folder hides a shipped one."""
         found: dict[str, Path] = {}
         for folder in reversed(self.folders):
-            runs = folder / "results" / task / "runs"
-            found.update({path.stem: path for path in sorted(runs.glob("*.json"))})
-        return [read_record(path) for _, path in sorted(found.items())]
+            place = folder / "results" / task / shelf
+            found.update({path.stem: path for path in place.glob("*.json")})
+        return [read_record(found[name]) for name in sorted(found)]

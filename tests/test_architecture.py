@@ -13,13 +13,13 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = (
     ("errors",),
-    ("structs", "yaml"),
+    ("structs", "yaml", "energy"),
     ("data.files",),
     ("data.speech.specification", "data.parallel.specification", "data.captions.specification"),
     ("options", "config", "record", "data.specification"),
     ("cards", "outcome", "provenance", "log_probs", "metrics"),
     ("suite", "figures", "json_lines"),
-    ("recognitions", "translations", "captions"),
+    ("recognitions", "translations", "captions", "text_samples"),
     ("published", "caption_scoring"),
     ("table",),
     ("summary",),
@@ -33,9 +33,11 @@ LAYERS = (
     ("objectives.translation", "objectives.captioning", "objectives.ranking"),
     ("translation.translator",),
     ("resolve", "listing"),
-    ("stages", "track"),
+    ("stages", "lineage"),
+    ("tracking",),
     ("training",),
     ("baselines.counting",),
+    ("run_folder",),
     ("run",),
     ("finished",),
     ("made_again",),
@@ -56,7 +58,17 @@ LAYERS = (
 
 Of several names that fit a module the longest counts.
 """
-LIGHT = ("config", "cards", "record", "suite", "published", "table", "listing", "summary", "cli")
+LIGHT = (
+    "config",
+    "cards",
+    "record",
+    "suite",
+    "published",
+    "table",
+    "listing",
+    "summary",
+    "cli",
+)
 """Parts that are imported by `bench list` and `bench table`, which answer at once."""
 HEAVY = ("torch", "numpy", "pytorch_lightning", "wandb", "scipy", "matplotlib")
 
@@ -160,14 +172,23 @@ def test_what_lists_and_tabulates_loads_nothing_heavy(part: str) -> None:
             assert loaded_with(module).isdisjoint(HEAVY), module
 
 
-def test_one_file_knows_the_tracker() -> None:
+@pytest.mark.parametrize(
+    ("library", "modules"),
+    [
+        ("wandb", "tracking.wandb_"),
+        ("wandb_workspaces", "tracking.wandb_"),
+        ("mlflow", "tracking.mlflow"),
+        ("tensorboard", "tracking.tensorboard"),
+    ],
+)
+def test_a_tracker_is_known_in_its_own_files_only(library: str, modules: str) -> None:
     knowing = [
         module
         for module in MODULES
         for node in ast.walk(parsed(module))
-        if "wandb" in {name.partition(".")[0] for name in names_in(node)}
+        if library in {name.partition(".")[0] for name in names_in(node)}
     ]
-    assert set(knowing) == {"track"}
+    assert [module for module in knowing if not module.startswith(modules)] == []
 
 
 @pytest.mark.parametrize("folder", ["tasks", "sweeps", "results"])

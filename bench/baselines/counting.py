@@ -23,9 +23,9 @@ from bench.objectives.text_metric import (
     text_signature,
 )
 from bench.outcome import Outcome
-from bench.provenance import cost_since
+from bench.provenance import begin, cost_since
 from bench.resolve import Resolved
-from bench.track import Tracker
+from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 
 
@@ -64,7 +64,7 @@ def _predict(
     baseline = baseline_class(str(config.model["name"]))(**options)
     assert isinstance(baseline, Baseline)
     end = corpus.end_of_sentence
-    begun = time.perf_counter()
+    begun = begin()
     baseline.fit(
         corpus.splits["train"],
         valid=corpus.splits["valid"],
@@ -72,7 +72,7 @@ def _predict(
         end_of_sentence=None if end is None else corpus.vocabulary.index[end],
         report=report,
     )
-    fitting_sec = time.perf_counter() - begun
+    fitting_sec = time.perf_counter() - begun.sec
     metrics = {}
     for split in splits:
         log_probs_N = baseline.log_probs(corpus.splits[split])

@@ -6,7 +6,6 @@ retrieval  by ranking captions for an image and images for a caption by log p(ca
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,12 @@ from bench.data.speech.progress import shown
 from bench.ensembles import Device, SearchWishes, cost_of_members, in_order, resolve_members, wished
 from bench.finished import FinishedRun
 from bench.outcome import Outcome
+from bench.provenance import begin
 from bench.record import Record
 from bench.resolve import Resolved
 from bench.run import Manners, run
 from bench.suite import Suite
-from bench.track import Tracker
+from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 
 SPLITS = ("valid", "test")
@@ -80,7 +80,7 @@ class Captioning:
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
-        begun = time.perf_counter()
+        begun = begin()
         captioner = make_captioner(self.runs, self.wishes, device=self.device)
         metrics, beside = dict[str, float](), dict[str, dict[str, float]]()
         for split, scored in zip(SPLITS, _scored(captioner), strict=True):
@@ -129,7 +129,7 @@ class Retrieving:
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
-        begun = time.perf_counter()
+        begun = begin()
         captioner = make_captioner(self.runs, SearchWishes(), device=self.device)
         images = captioner.corpus.splits["test"]
         with shown(f"captions of {resolved.card.task} for each image", style) as report:

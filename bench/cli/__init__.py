@@ -28,6 +28,7 @@ from bench.cli.run import run
 from bench.cli.settings import GROUPS
 from bench.cli.speed import speed
 from bench.cli.sweep import sweep
+from bench.cli.sync import sync
 from bench.cli.table import table
 from bench.cli.translate import translate
 from bench.errors import BenchError, nearest
@@ -47,6 +48,7 @@ app = App(
 )
 app.command(run)
 app.command(sweep)
+app.command(sync)
 app.command(table)
 app.command(reproduce)
 app.command(compare)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from bench.cli.settings import Track, TrackSettings, track_options
+
 if TYPE_CHECKING:
     from bench.record import Record
     from bench.run import Manners
@@ -39,7 +41,8 @@ def evaluate(
     replace_unknown: Literal["never", "aligned"] | None = None,
     device: Literal["cpu", "gpu", "auto"] = "cpu",
     again: Annotated[bool, Parameter(negative=())] = False,
-    track: Literal["wandb", "none"] = "wandb",
+    track: Track = "wandb",
+    track_: TrackSettings = None,
     suite: Path = Path(),
 ) -> None:
     """Evaluate finished networks in another way, recorded as a run of its own.
@@ -88,8 +91,6 @@ def evaluate(
         Of translate, caption and retrieval: where the models compute.
     again
         Throw away the record of this evaluation first.
-    track
-        Mirror into W&B (offline, unless WANDB_MODE says otherwise) or nowhere.
     suite
         Folder with further `tasks/`, with `results/` and `artifacts/`.
     """
@@ -114,6 +115,7 @@ def evaluate(
     manners = Manners(
         style="live" if sys.stderr.isatty() else "plain",
         track=track,
+        tracking=track_options(track, track_),
         again=again,
         busy=lambda line: print(line, file=sys.stderr),
     )

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from bench.cli.settings import Track, TrackSettings, track_options
+
 
 def mix(
     task: str,
@@ -16,7 +18,8 @@ def mix(
         tuple[float | Literal["auto"], ...], Parameter(consume_multiple=True, negative=())
     ] = (),
     again: Annotated[bool, Parameter(negative=())] = False,
-    track: Literal["wandb", "none"] = "wandb",
+    track: Track = "wandb",
+    track_: TrackSettings = None,
     suite: Path = Path(),
 ) -> None:
     """Interpolate finished runs; the weights come from validation text only.
@@ -39,8 +42,6 @@ def mix(
         for one chosen on validation.
     again
         Throw away the record of this mixture first.
-    track
-        Mirror into W&B (offline, unless WANDB_MODE says otherwise) or nowhere.
     suite
         Folder with further `tasks/`, with `results/` and `artifacts/`.
     """
@@ -50,7 +51,12 @@ def mix(
     from bench.summary import summary
 
     place = Suite.at(suite)
-    manners = Manners(track=track, again=again, busy=lambda line: print(line, file=sys.stderr))
+    manners = Manners(
+        track=track,
+        tracking=track_options(track, track_),
+        again=again,
+        busy=lambda line: print(line, file=sys.stderr),
+    )
     record, parts = mix_runs(place, task, runs, cache=cache, manners=manners)
     print(table_of_parts(record, parts))
     print(summary(record, place))

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from bench.cli.output import chosen_format, put, terminal_width
-from bench.cli.settings import DataSettings, LauncherSettings, TrainerSettings, tree
+from bench.cli.settings import (
+    DataSettings,
+    LauncherSettings,
+    Track,
+    TrackSettings,
+    TrainerSettings,
+    track_options,
+    tree,
+)
 from bench.launch.launcher import LauncherName
 
 
@@ -24,7 +32,8 @@ def reproduce(
     launcher_: LauncherSettings = None,
     trainer: TrainerSettings = None,
     data: DataSettings = None,
-    track: Literal["wandb", "none"] = "wandb",
+    track: Track = "wandb",
+    track_: TrackSettings = None,
     suite: Path = Path(),
     as_worker: Annotated[int | None, Parameter(show=False)] = None,
     session: Annotated[Path | None, Parameter(show=False)] = None,
@@ -56,8 +65,6 @@ def reproduce(
         How many runs at a time.
     launcher
         What starts the workers: processes of this machine, Slurm jobs or a Ray cluster.
-    track
-        Mirror into W&B (offline, unless WANDB_MODE says otherwise) or nowhere.
     suite
         Folder with further `tasks/`, and where `results/` and `artifacts/` are written.
     """
@@ -75,6 +82,7 @@ def reproduce(
         num_seeds=seeds,
         settings=tree(None, trainer=trainer, data=data),
         track=track,
+        tracking=track_options(track, track_),
     )
     if as_worker is not None and session is not None:
         call.join(wanted, session, as_worker)

@@ -14,7 +14,10 @@ from bench.cli.settings import (
     ModelSettings,
     ObjectiveSettings,
     OptimSettings,
+    Track,
+    TrackSettings,
     TrainerSettings,
+    track_options,
     tree,
 )
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from bench.resolve import Resolved
     from bench.run import Manners
     from bench.suite import Suite
+    from bench.training.progress import Style
 
 
 def run(
@@ -41,9 +45,11 @@ def run(
     print_config: Annotated[bool, Parameter(negative=())] = False,
     again: Annotated[bool, Parameter(negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
-    track: Literal["wandb", "none"] = "wandb",
+    track: Track = "wandb",
+    track_: TrackSettings = None,
     group: str | None = None,
     tag: tuple[str, ...] = (),
+    flops: Literal["formula", "counted"] = "formula",
     suite: Path = Path(),
 ) -> None:
     """Train one model on one task, measure it, and keep the record.
@@ -76,12 +82,12 @@ def run(
         Throw away the record and the checkpoints of this configuration first.
     quiet
         Print nothing while it runs.
-    track
-        Mirror into W&B (offline, unless WANDB_MODE says otherwise) or nowhere.
     group
-        W&B group.
+        Group of runs in the tracker.
     tag
-        W&B tag; may be given several times.
+        Tag in the tracker; may be given several times.
+    flops
+        counted: count the matrix products of a few training batches, too, for the record's cost.
     suite
         Folder with further `tasks/`, and where `results/` and `artifacts/` are written.
     """
@@ -104,11 +110,18 @@ def run(
     if print_config:
         _print_config(resolved.config)
         return
+    tracking = track_options(track, track_)
+    manners = _manners(
+        quiet=quiet, track=track, tracking=tracking, group=group, tags=tag, again=again, flops=flops
+    )
+    _carry_out(resolved, place, manners)
+
+
+def _manners(*, quiet: bool, **given: Any) -> Manners:
     from bench.run import Manners
 
-    style: Any = "quiet" if quiet else "live" if sys.stderr.isatty() else "plain"
-    manners = Manners(style=style, track=track, group=group, tags=tag, again=again, busy=_say)
-    _carry_out(resolved, place, manners)
+    style: Style = "quiet" if quiet else "live" if sys.stderr.isatty() else "plain"
+    return Manners(style=style, busy=_say, **given)
 
 
 def _carry_out(resolved: Resolved, place: Suite, manners: Manners) -> None:

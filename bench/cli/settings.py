@@ -8,6 +8,7 @@ import msgspec
 from cyclopts import Parameter
 
 from bench.config import OptimConfig, TrainerConfig
+from bench.tracking.options import Kind, TrackOptions
 
 Settings = dict[str, str] | None
 
@@ -59,6 +60,21 @@ LauncherSettings = Annotated[
         "account, qos, time-min, cpus, gpus, memory-gb; ray: address, cpus, gpus, dashboard).",
     ),
 ]
+Track = Annotated[
+    Kind,
+    Parameter(
+        help="Mirror into W&B (offline, unless WANDB_MODE or --track.mode says otherwise), "
+        "TensorBoard, MLflow or nowhere."
+    ),
+]
+TrackSettings = Annotated[
+    Settings,
+    Parameter(
+        name="--track",
+        help=f"How: `--track.mode online`, `--track.artifacts checkpoints,predictions,tables`; "
+        f"{_keys(TrackOptions)}.",
+    ),
+]
 GROUPS = ("model", "objective", "optim", "trainer", "data", "init")
 
 
@@ -68,3 +84,13 @@ def tree(seed: int | None, **groups: Settings) -> dict[str, Any]:
     if seed is not None:
         settings["seed"] = seed
     return settings
+
+
+def track_options(kind: Kind, given: Settings) -> TrackOptions:
+    """The options of `--track`; BenchError for unknown ones and for what is not installed."""
+    from bench.structs import to_struct
+    from bench.tracking.making import check_installed
+
+    check_installed(kind)
+    options = {key.replace("-", "_"): value for key, value in (given or {}).items()}
+    return to_struct(options, TrackOptions, where="command line", prefix="track.")

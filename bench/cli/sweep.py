@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from bench.cli.settings import DataSettings, LauncherSettings, TrainerSettings
+from bench.cli.settings import (
+    DataSettings,
+    LauncherSettings,
+    Track,
+    TrackSettings,
+    TrainerSettings,
+    track_options,
+)
 from bench.launch.launcher import LauncherName
 
 if TYPE_CHECKING:
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
     from bench.suite import Suite
     from bench.sweep.definition import Sweep
     from bench.sweep.storage import Storage
+    from bench.tracking.options import Kind, TrackOptions
 
 STORAGE = "BENCH_STORAGE"
 Flag = Annotated[bool, Parameter(negative=())]
@@ -33,7 +41,8 @@ def sweep(
     status: Flag = False,
     again: Annotated[bool, Parameter(negative="--resume")] = False,
     quiet: Flag = False,
-    track: Literal["wandb", "none"] = "wandb",
+    track: Track = "wandb",
+    track_: TrackSettings = None,
     trainer: TrainerSettings = None,
     data: DataSettings = None,
     heartbeat: float = 30.0,
@@ -71,8 +80,6 @@ def sweep(
         `--resume`, which is the default, goes on with them.
     quiet
         Print nothing while it runs.
-    track
-        Mirror every trial into W&B, grouped by the sweep's name, or nowhere.
     heartbeat
         Seconds between a worker's signs of life; the trial of one that misses four goes to another.
     suite
@@ -86,6 +93,7 @@ def sweep(
     place = Suite.at(suite)
     if workers < 1 or heartbeat <= 0:
         raise BenchError("--workers is 1 or more, --heartbeat above 0")
+    tracking = track_options(track, track_)
     fixed = {"trainer": trainer or {}, "data": data or {}}
     plan = load_sweep(place, file, fixed=fixed)
     url = storage or default_url(place, plan.name)
@@ -94,14 +102,16 @@ def sweep(
         return
     store = open_storage(url, heartbeat_sec=heartbeat)
     if as_worker is not None:
-        _work(plan, place, store, track)
+        _work(plan, place, store, track, tracking)
         return
     _run(
         plan,
         place,
         store,
         starter=_starter(launcher, launcher_, store),
-        command_for=_commands(place.sweep_path(file), track, heartbeat, suite, fixed),
+        command_for=_commands(
+            place.sweep_path(file), [track, *tracking.words()], heartbeat, suite, fixed
+        ),
         workers=workers,
         environment=_environment(url, launcher, workers),
         again="forget" if again else "keep",
@@ -125,7 +135,7 @@ def _environment(url: str, launcher: LauncherName, workers: int) -> dict[str, st
 
 
 def _commands(
-    path: Path, track: str, heartbeat: float, suite: Path, fixed: dict[str, dict[str, str]]
+    path: Path, track: list[str], heartbeat: float, suite: Path, fixed: dict[str, dict[str, str]]
 ) -> Callable[[int], list[str]]:
     """The command of each worker: the user's own, in the hidden form for one."""
     from bench.launch.launcher import bench_command
@@ -133,7 +143,7 @@ def _commands(
     shared = [
         path.resolve(),
         "--track",
-        track,
+        *track,
         "--heartbeat",
         heartbeat,
         "--suite",
@@ -192,12 +202,12 @@ def _report(state: Any, place: Suite, *, silent: bool) -> None:
         print("\n".join(f"  wrote  {os.path.relpath(path)}" for path in paths))
 
 
-def _work(plan: Sweep, place: Suite, store: Storage, track: Literal["wandb", "none"]) -> None:
+def _work(plan: Sweep, place: Suite, store: Storage, track: Kind, tracking: TrackOptions) -> None:
     from bench.run import Manners
     from bench.sweep.study import open_studies
     from bench.sweep.worker import Worker
 
-    manners = Manners(style="plain", track=track, group=plan.name, busy=_say)
+    manners = Manners(style="plain", track=track, tracking=tracking, group=plan.name, busy=_say)
     Worker(open_studies(plan, place, store), place, manners=manners, say=_say).work()
 
 

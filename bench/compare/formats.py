@@ -1,4 +1,4 @@
-"""Comparisons in the formats of tables: text, Markdown, LaTeX, CSV, JSON."""
+"""Comparisons in the formats of tables: text, Markdown, LaTeX, HTML, CSV, JSON."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bench.compare.verdicts import decimals, shown_alone, shown_interval, shown_
 from bench.errors import BenchError, nearest
 from bench.table import Format
 from bench.table.column import Column, num_decimals
+from bench.table.html import as_html
 from bench.table.markup import Section, as_latex, as_markdown, as_text, escape_markdown
 
 
@@ -33,6 +34,8 @@ def render(comparison: Comparison, format: Format = "text", *, width: int | None
     if format == "latex":
         label = f"{comparison.task}-comparison"
         return as_latex(sections, [*verdicts, *notes], title=title, label=label)
+    if format == "html":
+        return as_html(sections, [*verdicts, *notes], title=title)
     if format == "md":
         said = "".join(f"{escape_markdown(line)}\n\n" for line in verdicts)
         return said + as_markdown(sections, notes)

@@ -33,7 +33,9 @@ from bench.objectives.text_metric import (
     metric_value,
     text_signature,
 )
+from bench.objectives.text_sampling import draw_texts
 from bench.structs import Frozen
+from bench.text_samples import write_text_samples
 
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
@@ -147,6 +149,8 @@ class LanguageModel(Objective):
 
     def keep_evaluation(self, folder: Path, split: str) -> None:
         write_log_probs(folder, split, torch.cat(self.log_probs_read).double().numpy())
+        if split == "test":
+            write_text_samples(folder, split, draw_texts(self, seed=self.config.seed))
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: Any) -> Tensor:
         if self.options.loss_scale == "token":

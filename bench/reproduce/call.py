@@ -26,7 +26,7 @@ from bench.reproduce.work import Task, work
 from bench.run import Manners
 from bench.suite import Suite
 from bench.table import Table, task_table
-from bench.track import Kind
+from bench.tracking.options import DEFAULTS, Kind, TrackOptions
 from bench.training.progress import Style
 
 
@@ -41,6 +41,7 @@ class Wanted:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Of data and trainer, as text."""
     track: Kind = "none"
+    tracking: TrackOptions = DEFAULTS
 
     def plan(self) -> Plan:
         """The runs; BenchError where there are no rows, or none that fit."""
@@ -60,13 +61,19 @@ class Wanted:
             words += ["--rows", pattern]
         for key, value in dotted(self.settings).items():
             words += [f"--{key}", value]
-        words += ["--track", self.track, "--suite", self.suite.folder.resolve()]
+        words += ["--track", self.track, *self.tracking.words()]
+        words += ["--suite", self.suite.folder.resolve()]
         words += ["--as-worker", number, "--session", session.folder.resolve()]
         return bench_command(*words)
 
     def shared(self, plan: Plan, session: Session, style: Style) -> Task:
         """What the workers share, with the manners of their runs."""
-        manners = Manners(style=style, track=self.track, group=f"reproduce-{self.task}")
+        manners = Manners(
+            style=style,
+            track=self.track,
+            tracking=self.tracking,
+            group=f"reproduce-{self.task}",
+        )
         return Task(suite=self.suite, plan=plan, session=session, manners=manners)
 
 

@@ -14,11 +14,11 @@ from bench.objectives import objective_class
 from bench.objectives.objective import Objective
 from bench.objectives.optimiser import build_optimizer, clip_gradients
 from bench.resolve import Resolved
-from bench.track import NoTracker
+from bench.tracking.callback import TrackCallback
+from bench.tracking.tracker import NoTracker
 from bench.training.clock import Clock
 from bench.training.fit import make_trainer, quiet_lightning
 from bench.training.progress import ProgressCallback
-from bench.training.train import TrackCallback
 
 Batch = Any
 

@@ -17,20 +17,25 @@ _WORDS = frozenset(("Model", "Setting", "Settings", "Values", "Method"))
 
 def report(result: SweepResult) -> str:
     """Best of each model, importance and slices, each with what it rests on."""
+    return f"# Sweep {result.name}\n\n" + as_markdown(sections(result), legend(result))
+
+
+def sections(result: SweepResult) -> list[Section]:
+    """The tables, the best of each model first; those of which there is nothing are left out."""
     budget = result.sweep.budget
     size = f", {budget.parameters:,} weights each" if budget.parameters else ""
-    sections = [
+    found = [
         Section(
             title=f"Best of each model on {result.task} by validation {result.metric}{size}",
             columns=_columns(_best_rows(result)),
         )
     ]
     if rows := _importance_rows(result):
-        sections.append(Section(title="Importance of the settings", columns=_columns(rows)))
+        found.append(Section(title="Importance of the settings", columns=_columns(rows)))
     if rows := _slice_rows(result):
         title = f"Validation {result.metric} of the finished trials, one setting at a time"
-        sections.append(Section(title=title, columns=_columns(rows)))
-    return f"# Sweep {result.name}\n\n" + as_markdown(sections, _legend(result))
+        found.append(Section(title=title, columns=_columns(rows)))
+    return found
 
 
 def _columns(rows: list[dict[str, str]]) -> list[Column]:
@@ -109,7 +114,8 @@ def _slice_rows(result: SweepResult) -> list[dict[str, str]]:
     ]
 
 
-def _legend(result: SweepResult) -> list[str]:
+def legend(result: SweepResult) -> list[str]:
+    """How to read the tables."""
     seeds = len(result.sweep.seeds)
     over_seeds = f", the mean over {seeds} seeds" if seeds > 1 else ""
     lines = [f"Valid: validation {result.metric} of the best trial{over_seeds}. Test is not read."]

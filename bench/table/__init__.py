@@ -7,18 +7,29 @@ from pathlib import Path
 from bench.published import load_published
 from bench.record import write_atomically
 from bench.suite import Suite
-from bench.table.build import Alternatives, Table, build_table, measured_rows
+from bench.table.build import (
+    Alternatives,
+    Table,
+    build_table,
+    measured_rows,
+    published_rows,
+)
+from bench.table.column import Rounding
 from bench.table.formats import Cost, Format, render
+from bench.table.layout import Layout
 from bench.table.rows import Row
 
 __all__ = [
     "Alternatives",
     "Cost",
     "Format",
+    "Layout",
+    "Rounding",
     "Row",
     "Table",
     "build_table",
     "measured_rows",
+    "published_rows",
     "render",
     "task_table",
     "write_tables",
@@ -26,15 +37,24 @@ __all__ = [
 
 
 def task_table(
-    suite: Suite, task: str, *, split: str = "test", alternatives: Alternatives = "shown"
+    suite: Suite,
+    task: str,
+    *,
+    split: str = "test",
+    alternatives: Alternatives = "shown",
+    target: float | None = None,
 ) -> Table:
-    """The table of `task` from the published rows and records that `suite` finds."""
+    """The table of `task` from the published rows and records that `suite` finds.
+
+    With a `target` the rows say how long training took until a validation was as good.
+    """
     return build_table(
         suite.card(task),
         load_published(suite, task),
         suite.records(task),
         split=split,
         alternatives=alternatives,
+        target=target,
     )
 
 

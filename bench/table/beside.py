@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.table.column import UNVERIFIED, Notes, mean_std
+from bench.table.column import BY_SPREAD, UNVERIFIED, Maker, Notes, Rounding, mean_std
 from bench.table.rows import Row
 
 # What is reported beside a metric: how it is written, and what a note on it adds.
@@ -22,7 +22,7 @@ _NAMES = {
 }
 
 
-def beside_columns(block: list[Row], notes: Notes) -> dict[str, Callable[[Row], str]]:
+def beside_makers(block: list[Row], rounding: Rounding = BY_SPREAD) -> list[Maker]:
     """A column for each signature that was measured beside the metric; a note says which it is.
 
     What was printed goes by the score's name: it stands in the first of its columns, or in one of
@@ -31,19 +31,21 @@ def beside_columns(block: list[Row], notes: Notes) -> dict[str, Callable[[Row], 
     columns: dict[str, str] = {}
     signatures = {name for row in block for name in row.beside}
     printed = {name for row in block for name in row.published_beside}
-    found: dict[str, Callable[[Row], str]] = {}
+    found = []
     alone = printed - {signature.partition("|")[0] for signature in signatures}
     for signature in sorted(signatures | alone, key=_place):
         name = signature.partition("|")[0]
         is_first = columns.setdefault(name, signature) == signature
-        heading = _heading(signature, notes) if signature in signatures else _shown(name)[0]
-        found[heading] = _maker(signature, name if is_first else None)
+        shown, better = _shown(name)
+        note = f"{shown}: signature `{signature}`{better}." if signature in signatures else None
+        cell = _cell(signature, name if is_first else None, rounding)
+        found.append(Maker(name=name, heading=shown, note=note, cell=cell))
     return found
 
 
-def _maker(signature: str, printed: str | None) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
-        measured = mean_std(row.beside.get(signature), signature.partition("|")[0])
+def _cell(signature: str, printed: str | None, rounding: Rounding) -> Callable[[Row, Notes], str]:
+    def cell(row: Row, _: Notes) -> str:
+        measured = mean_std(row.beside.get(signature), signature.partition("|")[0], rounding)
         value = row.published_beside.get(printed) if printed else None
         if value is None:
             return measured
@@ -51,11 +53,6 @@ def _maker(signature: str, printed: str | None) -> Callable[[Row], str]:
         return f"{measured} ({value}){mark}".lstrip()
 
     return cell
-
-
-def _heading(signature: str, notes: Notes) -> str:
-    shown, better = _shown(signature.partition("|")[0])
-    return f"{shown} {notes.mark(f'{shown}: signature `{signature}`{better}.')}"
 
 
 def _place(signature: str) -> tuple[int, str]:

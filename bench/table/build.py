@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from msgspec.structs import replace
@@ -47,6 +47,7 @@ def build_table(
     *,
     split: str = "test",
     alternatives: Alternatives = "shown",
+    target: float | None = None,
 ) -> Table:
     """The table of `card` from what was printed and what was measured.
 
@@ -55,6 +56,7 @@ def build_table(
     (fewest choices of the caller), then by the best validation. The others, and groups that match
     nothing, are rows of their own, labelled by what differs. `alternatives="hidden"` leaves out
     those that differ from the row above them neither in a size of the model nor in the signature.
+    With a `target` the rows say how long training took until a validation was as good.
     """
     of_task = [record for record in records if record.task == card.task]
     current = [record for record in of_task if record.card_version == card.version]
@@ -64,7 +66,7 @@ def build_table(
     for family in families:
         shown = [g for g in family.others if alternatives == "shown" or not _is_variant(g, family)]
         num_hidden += len(family.others) - len(shown)
-        for row in _rows(family, shown, card, split):
+        for row in _rows(family, shown, card, split, target):
             blocks.setdefault(row.signature or main, []).append(row)
     for signature, block in blocks.items():
         ranked = rank(block, direction=card.metric.direction)
@@ -83,10 +85,7 @@ def build_table(
 
 def measured_rows(table: Table) -> Table:
     """The table without the rows that nothing has measured yet."""
-    blocks = [
-        [row for row in block if row.measured or row.verdict == "bound"] for block in table.blocks
-    ]
-    return replace(table, blocks=blocks)
+    return _filtered(table, lambda row: row.measured is not None)
 
 
 def _is_variant(group: Group, family: Family) -> bool:
@@ -95,7 +94,28 @@ def _is_variant(group: Group, family: Family) -> bool:
     return base_label(group) == base_label(first) and group.signature == first.signature
 
 
-def _rows(family: Family, others: list[Group], card: Card, split: str) -> list[Row]:
+def published_rows(table: Table) -> Table:
+    """The table with the measured ones of the published rows, and the bounds, alone.
+
+    They are ranked among themselves: the best of all may be one that is left out.
+    """
+    alone = _filtered(measured_rows(table), lambda row: row.where is not None)
+    blocks = [[replace(row, rank=None) for row in block] for block in alone.blocks]
+    return replace(alone, blocks=[rank(block, direction=table.direction) for block in blocks])
+
+
+def _filtered(table: Table, is_wanted: Callable[[Row], bool]) -> Table:
+    blocks = []
+    for block in table.blocks:
+        wanted = [row for row in block if is_wanted(row)]
+        bounds = [row for row in block if row.verdict == "bound"]
+        blocks.append([*wanted, *bounds] if wanted else [])
+    return replace(table, blocks=blocks)
+
+
+def _rows(
+    family: Family, others: list[Group], card: Card, split: str, target: float | None
+) -> list[Row]:
     published, first, metric = family.row, family.first, card.metric
     if first is None:
         assert published is not None
@@ -104,11 +124,11 @@ def _rows(family: Family, others: list[Group], card: Card, split: str) -> list[R
         label = base_label(first)
         chosen = chosen_label(first)
         whole = f"{label}; {chosen}" if chosen else label
-        rows = [measured_row(first, label=whole, metric=metric, split=split)]
+        rows = [measured_row(first, label=whole, metric=metric, split=split, target=target)]
     else:
         label = published.label
-        rows = [published_row(published, first, metric=metric, split=split)]
+        rows = [published_row(published, first, metric=metric, split=split, target=target)]
     for group in others:
         apart = f"{label}; {difference_label(group, first)}"
-        rows.append(measured_row(group, label=apart, metric=metric, split=split))
+        rows.append(measured_row(group, label=apart, metric=metric, split=split, target=target))
     return rows

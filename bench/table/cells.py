@@ -2,50 +2,52 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from bench.table.beside import beside_columns
-from bench.table.column import UNVERIFIED, Column, Notes, mean_std, num_decimals
+from bench.table.beside import beside_makers
+from bench.table.column import APART, BY_SPREAD, UNVERIFIED, Maker, Notes, Rounding, mean_std
+from bench.table.layout import setting
 from bench.table.rows import Row
 
-_TEXT_COLUMNS = frozenset(("Model", "Verdict", "Protocol", "Source"))
-_RANKED_COLUMN = "Measured"
+
+def comparison_makers(block: list[Row], rounding: Rounding = BY_SPREAD) -> list[Maker]:
+    """Published beside measured."""
+
+    def measured(row: Row, _: Notes) -> str:
+        if row.verdict == "bound":
+            return f"{row.bound:.{_decimals(row, rounding)}f}"
+        mark = APART[row.tested.over] if row.tested and row.tested.is_apart else ""
+        return mean_std(row.measured, row.metric, rounding) + mark
+
+    def signed(value: Callable[[Row], float | None]) -> Callable[[Row, Notes], str]:
+        return lambda row, _: _signed(value(row), _decimals(row, rounding))
+
+    return [
+        Maker(name="model", heading="Model", kind="text", cell=lambda row, _: row.label),
+        Maker(name="published", heading="Published", cell=_published),
+        Maker(name="measured", heading="Measured", cell=measured, marks="best"),
+        Maker(name="n", heading="n", cell=_seeds),
+        Maker(name="diverged", heading="Diverged", cell=lambda row, _: str(row.num_diverged or "")),
+        Maker(name="difference", heading="Difference", cell=signed(lambda row: row.difference)),
+        Maker(name="gap-to-bound", heading="Gap to bound", cell=signed(lambda row: row.excess)),
+        *beside_makers(block, rounding),
+        Maker(name="verdict", heading="Verdict", kind="text", cell=_verdict),
+        Maker(name="protocol", heading="Protocol", kind="text", cell=_protocol),
+        Maker(name="source", heading="Source", kind="text", cell=lambda row, _: source(row)),
+    ]
 
 
-def comparison_columns(block: list[Row], notes: Notes) -> list[Column]:
-    """Published beside measured; columns in which nothing stands are left out."""
-    makers: dict[str, Callable[[Row], str]] = {
-        "Model": lambda row: row.label,
-        "Published": _published,
-        "Measured": _measured,
-        "n": _seeds,
-        "Diverged": lambda row: str(row.num_diverged or ""),
-        "Difference": lambda row: _signed(row.difference, row),
-        "Gap to bound": lambda row: _signed(row.excess, row),
-        **beside_columns(block, notes),
-        "Verdict": lambda row: f"{row.verdict} {notes.mark(row.why)}" if row.why else row.verdict,
-        "Protocol": lambda row: _protocol(row, notes),
-        "Source": source,
-    }
-    return _columns(makers, block)
+def further_makers(rows: list[Row]) -> list[Maker]:
+    """Columns that are shown only where they are asked for: the citation, and every setting."""
 
+    def of_setting(key: str) -> Callable[[Row, Notes], str]:
+        return lambda row, _: setting(row.config, key)
 
-def cost_columns(block: list[Row]) -> list[Column]:
-    """What the measured rows took, means over seeds; a speed column for each unit."""
-    measured = [row for row in block if row.measured]
-
-    def speed(unit: str) -> Callable[[Row], str]:
-        return lambda row: _figure(row.tokens_per_sec) if row.unit == unit else ""
-
-    makers: dict[str, Callable[[Row], str]] = {
-        "Model": lambda row: row.label,
-        "Parameters": lambda row: _figure(row.num_parameters),
-        "Seconds": lambda row: _figure(row.seconds),
-        **{f"{unit.capitalize()}s/s": speed(unit) for unit in sorted({r.unit for r in measured})},
-        "Memory": lambda row: _bytes(row.peak_memory_bytes),
-    }
-    return _columns(makers, measured)
+    keys = sorted({key for row in rows for key in row.config})
+    return [
+        Maker(name="cite", heading="Cite", kind="text", cell=lambda row, _: row.cite or ""),
+        *(Maker(name=key, heading=key, kind="text", cell=of_setting(key)) for key in keys),
+    ]
 
 
 def source(row: Row) -> str:
@@ -55,43 +57,24 @@ def source(row: Row) -> str:
     return f"{row.cite or 'untraced'}, {row.where} ({row.verified})"
 
 
-def _columns(makers: dict[str, Callable[[Row], str]], block: list[Row]) -> list[Column]:
-    # Row by row, so that notes are numbered in reading order.
-    lines = [[make(row) for make in makers.values()] for row in block]
-    cells = [list(column) for column in zip(*lines, strict=True)]
-    best = frozenset(i for i, row in enumerate(block) if row.rank)
-    columns = [
-        Column(
-            name=name,
-            cells=cells[i],
-            kind="text" if name in _TEXT_COLUMNS else "number",
-            best=best if name == _RANKED_COLUMN else frozenset(),
-        )
-        for i, name in enumerate(makers)
-    ]
-    return [column for column in columns if any(column.cells)]
-
-
-def _published(row: Row) -> str:
+def _published(row: Row, _: Notes) -> str:
     if row.published is None:
         return ""
     return f"{row.published}{UNVERIFIED if row.verified == 'memory' else ''}"
 
 
-def _measured(row: Row) -> str:
-    if row.verdict == "bound":
-        return f"{row.bound:.{_decimals(row)}f}"
-    return mean_std(row.measured, row.metric)
-
-
-def _seeds(row: Row) -> str:
+def _seeds(row: Row, _: Notes) -> str:
     if row.measured is None:
         return "0" if row.num_diverged else ""
     return str(row.measured.n)
 
 
-def _signed(value: float | None, row: Row) -> str:
-    return "" if value is None else f"{value:+.{_decimals(row)}f}"
+def _signed(value: float | None, decimals: int) -> str:
+    return "" if value is None else f"{value:+.{decimals}f}"
+
+
+def _verdict(row: Row, notes: Notes) -> str:
+    return f"{row.verdict} {notes.mark(row.why)}" if row.why else row.verdict
 
 
 def _protocol(row: Row, notes: Notes) -> str:
@@ -100,19 +83,5 @@ def _protocol(row: Row, notes: Notes) -> str:
     return f"differs {notes.mark(row.protocol)}"
 
 
-def _decimals(row: Row) -> int:
-    return num_decimals(row.measured.std if row.measured else None, row.metric)
-
-
-def _figure(value: float | None) -> str:
-    """Three significant digits, with thousands marked off."""
-    if value is None:
-        return ""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:.0f}"
-    decimals = 2 - math.floor(math.log10(abs(value)))
-    return f"{round(value, decimals):,.{max(0, decimals)}f}"
-
-
-def _bytes(value: float | None) -> str:
-    return "" if value is None else f"{value / 1e6:,.0f} MB"
+def _decimals(row: Row, rounding: Rounding) -> int:
+    return rounding.decimals_of(row.measured, row.metric)

@@ -3,6 +3,9 @@
 <!-- table: ptb -->
 ... the measured rows, as Markdown ...
 <!-- end of table -->
+
+After the task may stand `published`, for the measured ones of the published rows alone, and
+`columns` with the names of columns: `<!-- table: flickr8k, published, columns model cider n -->`.
 """
 
 from __future__ import annotations
@@ -10,13 +13,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bench.errors import BenchError
 from bench.record import write_atomically
 from bench.suite import Suite
-from bench.table.build import Table, measured_rows
+from bench.table.build import Table, measured_rows, published_rows
 from bench.table.formats import render
+from bench.table.layout import PLAIN, Layout
 
 _PLACE = re.compile(
-    r"(?P<begin><!-- table: (?P<task>[\w-]+) -->\n).*?(?P<end><!-- end of table -->)", re.S
+    r"(?P<begin><!-- table: (?P<task>[\w-]+)(?P<wishes>(?:, [^\n]*?)?) -->\n).*?"
+    r"(?P<end><!-- end of table -->)",
+    re.S,
 )
 
 
@@ -24,8 +31,19 @@ def embedded(text: str, tables: dict[str, Table]) -> str:
     """`text` with the measured rows of each table between its marks."""
 
     def fill(place: re.Match[str]) -> str:
-        table = measured_rows(tables[place["task"]])
-        return f"{place['begin']}\n{render(table, 'md').strip()}\n\n{place['end']}"
+        table, layout = measured_rows(tables[place["task"]]), PLAIN
+        for wish in place["wishes"].split(", ")[1:]:
+            word, *names = wish.split()
+            if word == "published" and not names:
+                table = published_rows(table)
+            elif word == "columns" and names:
+                layout = Layout(columns=tuple(names))
+            else:
+                raise BenchError(
+                    f"{place['begin'].strip()}: after the task comes `published` or `columns` "
+                    f"with their names, not {wish!r}"
+                )
+        return f"{place['begin']}\n{render(table, 'md', layout=layout).strip()}\n\n{place['end']}"
 
     return _PLACE.sub(fill, text)
 

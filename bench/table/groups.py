@@ -68,16 +68,18 @@ class Group:
 def group_records(records: Iterable[Record]) -> list[Group]:
     """Records that agree in signature and in configuration but for the seed, together."""
     found: dict[bytes, list[Record]] = {}
-    configs: dict[bytes, dict[str, Any]] = {}
     for record in records:
-        settings = {**_USUAL, **dotted(record.config)}
-        config = {key: value for key, value in settings.items() if key not in WITHOUT_EFFECT}
         # The digest stays the same when later versions of the suite add settings; the keys do not.
-        identity = [record.signature, record.digest or config]
+        identity = [record.signature, record.digest or _settings(record)]
         key = msgspec.json.encode(identity, order="deterministic")
-        configs.setdefault(key, config)
         found.setdefault(key, []).append(record)
-    return [_group(found[key], configs[key]) for key in sorted(found)]
+    return [_group(found[key], _settings(found[key][0])) for key in sorted(found)]
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    """What can change the result, under dotted keys."""
+    settings = {**_USUAL, **dotted(record.config)}
+    return {key: value for key, value in settings.items() if key not in WITHOUT_EFFECT}
 
 
 def matches(group: Group, match: Mapping[str, Any]) -> bool:

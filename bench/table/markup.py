@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bench.table.column import Column
 
@@ -13,13 +13,18 @@ _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$",
-    "†": r"\textsuperscript{\textdagger}", "≥": r"$\geq$",
+    "†": r"$^{\dagger}$", "‡": r"$^{\ddagger}$", "§": r"$^{\S}$", "≥": r"$\geq$",
 }  # fmt: skip
 
 
 # What a narrow terminal can do without, the first first.
-_DISPENSABLE = ("Details", "Runs", "Source", "Protocol", "Gap to bound", "g", "Resolves")
+_DISPENSABLE = (
+    "Details", "Runs", "Source", "Protocol", "Gap to bound", "g", "Resolves", "TFLOP", "Memory",
+    "Of limit",
+)  # fmt: skip
 _READABLE_NAME = 28
+# A longer text is broken into lines of a LaTeX column that has a width.
+_LONGEST_UNBROKEN = 40
 _NARROWEST_NAME = 12
 
 
@@ -29,6 +34,8 @@ class Section:
 
     title: str
     columns: list[Column]
+    headings: dict[int, str] = field(default_factory=dict)
+    """Place of a row -> the name of the group that begins there."""
 
     def lines(self, write: Callable[[Column, str], str], best: str) -> list[list[str]]:
         """The cells line by line, each put through `write`; the best ones fill `{}` in `best`."""
@@ -47,6 +54,8 @@ def as_markdown(sections: list[Section], legend: list[str]) -> str:
     parts = []
     for section in sections:
         lines = section.lines(lambda _, cell: escape_markdown(cell), best="**{}**")
+        for place, name in reversed(section.headings.items()):
+            lines.insert(place, [f"*{escape_markdown(name)}*", *[""] * (len(section.columns) - 1)])
         widths = [
             max(3, len(column.name), *(len(line[i]) for line in lines))
             for i, column in enumerate(section.columns)
@@ -70,7 +79,11 @@ def as_latex(sections: list[Section], legend: list[str], *, title: str, label: s
         header = " & ".join(escape_latex(column.name) for column in section.columns)
         cells = section.lines(_latex_cell, best=r"\textbf{{}}")
         lines = [" & ".join(line) + r" \\" for line in cells]
-        alignment = "".join("r" if column.is_number else "l" for column in section.columns)
+        for place, name in reversed(section.headings.items()):
+            emphasised = rf"\emph{{{escape_latex(name)}}}"
+            heading = rf"\multicolumn{{{len(section.columns)}}}{{l}}{{{emphasised}}} \\"
+            lines[place:place] = [*([r"\midrule"] if place else []), heading]
+        alignment = "".join(map(_latex_alignment, section.columns))
         notes = legend if section is sections[-1] else []
         parts += [
             r"\begin{table}",
@@ -98,7 +111,9 @@ def as_text(sections: list[Section], legend: list[str], *, title: str, width: in
         columns = _fitting([_starred(column) for column in section.columns], width)
         kept = {column.name for column in columns}
         dropped += [c.name for c in section.columns if c.name not in kept and c.name not in dropped]
-        parts.append(f"{_wrap(_sentence(section.title), width)}\n\n{_grid(columns, width)}")
+        parts.append(
+            f"{_wrap(_sentence(section.title), width)}\n\n{_grid(columns, section.headings, width)}"
+        )
     notes = [f"Not shown at this width: {', '.join(dropped)}."] if dropped else []
     parts.append("\n".join(_wrap(line, width) for line in (*legend, *notes)))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -107,7 +122,12 @@ def as_text(sections: list[Section], legend: list[str], *, title: str, width: in
 def escape_latex(text: str) -> str:
     """`text` with every special character made ordinary; what stands in backquotes as code."""
     escaped = "".join(_LATEX.get(character, character) for character in text)
-    return re.sub(r"`([^`]*)`", r"\\texttt{\1}", escaped)
+    # A signature has no blanks: it may be broken behind each of its parts.
+    return re.sub(
+        r"`([^`]*)`",
+        lambda found: rf"\texttt{{{found[1]}}}".replace(r"\textbar{}", r"\textbar\allowbreak{}"),
+        escaped,
+    )
 
 
 def escape_markdown(text: str) -> str:
@@ -133,19 +153,25 @@ def _starred(column: Column) -> Column:
     return replace(column, cells=cells)
 
 
-def _grid(columns: list[Column], width: int | None) -> str:
+def _grid(columns: list[Column], headings: dict[int, str], width: int | None) -> str:
     """Aligned lines under a rule; the first column is wrapped into the room that others leave."""
     widths = [_width(column) for column in columns]
     if width is not None:
         widths[0] = max(
             _NARROWEST_NAME, min(widths[0], width - sum(widths[1:]) - 2 * len(widths[1:]))
         )
-    lines = [[column.name for column in columns], ["-" * w for w in widths]]
-    for name, *cells in zip(*(column.cells for column in columns), strict=True):
+
+    def written(line: list[str]) -> str:
+        return "  ".join(_justified(line, columns, widths)).rstrip()
+
+    lines = [written([column.name for column in columns]), written(["-" * w for w in widths])]
+    for place, (name, *cells) in enumerate(zip(*(c.cells for c in columns), strict=True)):
+        if place in headings:
+            lines += ["", headings[place]]
         first, *more = textwrap.wrap(name, widths[0]) or [""]
-        lines.append([first, *cells])
-        lines += [[part, *([""] * len(cells))] for part in more]
-    return "\n".join("  ".join(_justified(line, columns, widths)).rstrip() for line in lines)
+        lines.append(written([first, *cells]))
+        lines += [written([part, *([""] * len(cells))]) for part in more]
+    return "\n".join(lines)
 
 
 def _width(column: Column) -> int:
@@ -163,7 +189,15 @@ def _justified(line: list[str], columns: list[Column], widths: list[int]) -> lis
     ]
 
 
+def _latex_alignment(column: Column) -> str:
+    if column.is_number:
+        return "r"
+    return r"p{.35\linewidth}" if _width(column) > _LONGEST_UNBROKEN else "l"
+
+
 def _latex_cell(column: Column, cell: str) -> str:
+    if column.name == "Cite" and cell:
+        return rf"\cite{{{cell}}}"
     if column.name == "Source":
         key, comma, place = cell.partition(", ")
         cited = rf"\cite{{{key}}}" if comma and key != "untraced" else escape_latex(key)

@@ -13,11 +13,36 @@ from bench.cards import Metric
 from bench.published import PublishedRow, Verified
 from bench.structs import Frozen
 from bench.table.groups import Group
-from bench.table.statistics import Measured, compare, measure
+from bench.table.statistics import LEVEL, Measured, compare, measure
 
 _LOWER = frozenset(("ter", "annotation-median-rank", "search-median-rank"))
 _WITHOUT_DIRECTION = frozenset(("copies",))
 """Scores beside the metric that are better when lower, or neither way."""
+
+
+class Contrast(Frozen, frozen=True, kw_only=True):
+    """A test of the measured mean against that of another row."""
+
+    against: str
+    """Label of the other row."""
+    over: Literal["seeds", "units"]
+    p: float
+    """Two-sided, after Holm's correction for the number of rows that were tested."""
+
+    @property
+    def is_apart(self) -> bool:
+        return self.p < LEVEL
+
+
+class Reached(Frozen, frozen=True, kw_only=True):
+    """How long training took until a validation was as good as a target."""
+
+    value: float
+    seconds: float | None
+    """The mean over the runs that reached it."""
+    num_reached: int
+    num_timed: int
+    """Runs that say when their validations were."""
 
 
 class Row(Frozen, frozen=True, kw_only=True):
@@ -61,6 +86,12 @@ class Row(Frozen, frozen=True, kw_only=True):
     """Score -> what else was printed."""
     unit: str = "token"
     """What `tokens_per_sec` and `flops_per_token` count."""
+    flops: float | None = None
+    counted_flops_per_token: float | None = None
+    share_of_limit: float | None = None
+    energy_joules: float | None = None
+    target: Reached | None = None
+    tested: Contrast | None = None
 
 
 def unmeasured_row(published: PublishedRow, *, metric: Metric, split: str) -> Row:
@@ -83,9 +114,16 @@ def unmeasured_row(published: PublishedRow, *, metric: Metric, split: str) -> Ro
     )
 
 
-def published_row(published: PublishedRow, group: Group, *, metric: Metric, split: str) -> Row:
+def published_row(
+    published: PublishedRow,
+    group: Group,
+    *,
+    metric: Metric,
+    split: str,
+    target: float | None = None,
+) -> Row:
     """What was printed beside what was measured."""
-    ours = measured_row(group, label=published.label, metric=metric, split=split)
+    ours = measured_row(group, label=published.label, metric=metric, split=split, target=target)
     row = replace(
         ours,
         published=published.metrics.get(split),
@@ -118,8 +156,10 @@ def _verdict_beside(row: Row) -> str | None:
     return None
 
 
-def measured_row(group: Group, *, label: str, metric: Metric, split: str) -> Row:
-    """Runs that no published number stands beside."""
+def measured_row(
+    group: Group, *, label: str, metric: Metric, split: str, target: float | None = None
+) -> Row:
+    """Runs that no published number stands beside; `target` is one of validation."""
     values = group.values(split)
     measured = measure(values) if values else None
     bounds = {record.bound for record in group.finished if split == "test"} - {None}
@@ -143,10 +183,15 @@ def measured_row(group: Group, *, label: str, metric: Metric, split: str) -> Row
         num_diverged=len(group.diverged),
         num_parameters=_mean([c.num_parameters for c in cost]),
         flops_per_token=_mean([c.flops_per_token for c in cost]),
+        counted_flops_per_token=_mean([c.counted_flops_per_token for c in cost]),
+        flops=_mean([c.flops for c in cost]),
         seconds=_mean([c.seconds for c in cost]),
         tokens_per_sec=_mean([c.tokens_per_sec for c in cost]),
+        share_of_limit=_mean([c.share_of_limit for c in cost]),
         peak_memory_bytes=_mean([c.peak_memory_bytes for c in cost]),
+        energy_joules=_mean([c.energy_joules for c in cost]),
         unit=cost[0].unit if cost else "token",
+        target=None if target is None else _reached(group, target, metric),
         beside={name: measure(found) for name, found in group.beside(split).items()},
     )
 
@@ -166,6 +211,17 @@ def bound_rows(rows: Sequence[Row]) -> list[Row]:
         )
         for bound, row in sorted(first.items())
     ]
+
+
+def _reached(group: Group, target: float, metric: Metric) -> Reached:
+    timed = [record for record in group.finished if record.cost.seconds_by_point]
+    taken = [record.seconds_to(target, metric.direction) for record in timed]
+    return Reached(
+        value=target,
+        seconds=_mean(taken),
+        num_reached=sum(seconds is not None for seconds in taken),
+        num_timed=len(timed),
+    )
 
 
 def _mean(figures: Sequence[float | None]) -> float | None:

@@ -16,6 +16,8 @@ class Clock(pl.Callback):
         self._total_sec = 0.0
         self._batches_since: float | None = None
         self._since: float | None = None
+        self.seconds_by_point: list[float] = []
+        """Total seconds at each point of the learning curve."""
 
     @property
     def training_sec(self) -> float:
@@ -37,6 +39,10 @@ class Clock(pl.Callback):
         if self._since is not None:
             self._batches_since = time.perf_counter()
 
+    def on_train_epoch_end(self, *_: Any) -> None:
+        # Once for each point, also where a run was killed between validation and checkpoint.
+        self.seconds_by_point.append(round(self.total_sec, 1))
+
     def on_train_end(self, *_: Any) -> None:
         self._stop()
 
@@ -48,11 +54,16 @@ class Clock(pl.Callback):
         self._batches_since = self._since = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"training_sec": self.training_sec, "total_sec": self.total_sec}
+        return {
+            "training_sec": self.training_sec,
+            "total_sec": self.total_sec,
+            "seconds_by_point": self.seconds_by_point,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._training_sec = state_dict["training_sec"]
         self._total_sec = state_dict["total_sec"]
+        self.seconds_by_point = list(state_dict.get("seconds_by_point", ()))
 
 
 def _since(moment: float | None) -> float:

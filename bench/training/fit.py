@@ -39,7 +39,7 @@ def fit(
     if last.exists():
         check_readable(last)
     with quiet_lightning():
-        trainer = make_trainer(config, [*callbacks, clock, checkpoint], folder)
+        trainer = make_trainer(config, [clock, *callbacks, checkpoint], folder)
         try:
             trainer.fit(
                 objective,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import msgspec
 import pytorch_lightning as pl
+import torch
 
+from bench.config import TrainerConfig
 from bench.data.corpus import Corpus
 from bench.objectives import objective_class
 from bench.objectives.objective import DivergedError, Objective
@@ -17,13 +19,20 @@ from bench.provenance import peak_memory_bytes
 from bench.record import Cost, Divergence, Point
 from bench.resolve import Resolved
 from bench.stages import runs_before
-from bench.track import Tracker
+from bench.tracking.callback import TrackCallback
+from bench.tracking.tracker import Tracker
+from bench.training.arithmetic import counted_flops_per_unit
 from bench.training.checkpoint import LAST, WEIGHTS, save_weights
 from bench.training.clock import Clock
+from bench.training.energy import EnergyCallback
 from bench.training.fit import evaluate, fit
+from bench.training.limit import product_rate
 from bench.training.progress import ProgressCallback, Style
 from bench.training.report import PrunedError, Report, ReportCallback
 from bench.training.warm_start import warm_start
+
+Flops = Literal["formula", "counted"]
+"""Whether the arithmetic of training is counted on a few batches as well."""
 
 
 def train(
@@ -35,6 +44,7 @@ def train(
     tracker: Tracker,
     splits: Sequence[str] = ("valid", "test"),
     report: Report | None = None,
+    flops: Flops = "formula",
 ) -> Outcome:
     """Train to the end, keep the best weights by validation, and measure them on `splits`.
 
@@ -46,20 +56,16 @@ def train(
     if config.init and not (folder / LAST).exists():
         init = runs_before(resolved, folder.parent, weights=WEIGHTS)
         warm_start(objective, init, folder.parent)
-    callbacks = [
-        ProgressCallback(style, metric=objective.metric),
-        TrackCallback(tracker),
-        *([ReportCallback(report)] if report else []),
-    ]
-    clock, metrics, divergence, pruned = Clock(), dict[str, float](), None, False
-    beside: dict[str, dict[str, float]] = {}
+    clock, energy = Clock(), EnergyCallback()
+    shown = ProgressCallback(style, metric=objective.metric)
+    callbacks = [energy, shown, TrackCallback(tracker)]
+    callbacks += [ReportCallback(report)] if report else []
+    divergence, pruned = None, False
+    metrics, beside = dict[str, float](), dict[str, dict[str, float]]()
     try:
         fit(objective, folder, clock=clock, callbacks=callbacks)
         save_weights(objective.state_dict(), folder)
-        for split in splits:
-            metrics[split] = evaluate(objective, split, keep=folder)
-            for signature, value in objective.beside_metric().items():
-                beside.setdefault(signature, {})[split] = value
+        metrics, beside = _measure(objective, splits, folder)
     except PrunedError:
         metrics, pruned = {"valid": _best_valid(objective, resolved)}, True
     except DivergedError as error:
@@ -71,7 +77,9 @@ def train(
         metric=objective.metric,
         signature=objective.signature,
         bound=objective.bound,
-        cost=_cost(objective, clock, num_units=_num_units(objective, divergence)),
+        cost=_cost(
+            objective, clock, energy, num_units=_num_units(objective, divergence), flops=flops
+        ),
         curve=[msgspec.convert(point, Point, strict=False) for point in objective.curve],
         divergence=divergence,
         pruned=pruned,
@@ -79,6 +87,18 @@ def train(
         extra=_extra(objective),
         beside=beside,
     )
+
+
+def _measure(
+    objective: Objective, splits: Sequence[str], folder: Path
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Split -> metric, and signature -> split -> what is reported beside it."""
+    metrics, beside = dict[str, float](), dict[str, dict[str, float]]()
+    for split in splits:
+        metrics[split] = evaluate(objective, split, keep=folder)
+        for signature, value in objective.beside_metric().items():
+            beside.setdefault(signature, {})[split] = value
+    return metrics, beside
 
 
 def _best_valid(objective: Objective, resolved: Resolved) -> float:
@@ -97,35 +117,34 @@ def _extra(objective: Objective) -> dict[str, float]:
     return {} if share is None else {"clipped_share": round(share, 6)}
 
 
-class TrackCallback(pl.Callback):
-    """Sends each validation, and every hundredth step's loss, to the tracker."""
-
-    def __init__(self, tracker: Tracker) -> None:
-        self.tracker = tracker
-
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
-        if trainer.global_step % 100 == 0:
-            numbers = {
-                "train/loss": float(outputs["loss"]),
-                "train/gradient_norm": module.last_gradient_norm,
-            }
-            self.tracker.log(numbers, step=trainer.global_step)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
-        point = module.curve[-1]
-        shown = {key: value for key, value in point.items() if value is not None}
-        named = {f"epoch/{key}": value for key, value in shown.items() if key != "step"}
-        self.tracker.log(named, step=trainer.global_step)
-
-
-def _cost(objective: Objective, clock: Clock, *, num_units: int) -> Cost:
+def _cost(
+    objective: Objective, clock: Clock, energy: EnergyCallback, *, num_units: int, flops: Flops
+) -> Cost:
+    peak = peak_memory_bytes()  # of the run, not of what is measured for the record below
     flops_per_unit = 3 * objective.flops_per_unit()  # the backward pass takes two forwards
+    units_per_sec = num_units / clock.training_sec if clock.training_sec else None
+    limit = _limit(objective.config.trainer)
+    joules = energy.joules
+    points = clock.seconds_by_point
     return Cost(
         num_parameters=sum(parameter.numel() for parameter in objective.parameters()),
         unit=objective.unit,
         flops_per_token=flops_per_unit,
+        counted_flops_per_token=counted_flops_per_unit(objective) if flops == "counted" else None,
         flops=flops_per_unit * num_units,
         seconds=round(clock.total_sec, 1),
-        tokens_per_sec=round(num_units / clock.training_sec, 1) if clock.training_sec else None,
-        peak_memory_bytes=peak_memory_bytes(),
+        seconds_by_point=points if len(points) == len(objective.curve) else [],
+        tokens_per_sec=round(units_per_sec, 1) if units_per_sec else None,
+        limit_flops_per_sec=float(f"{limit:.4g}"),
+        share_of_limit=round(flops_per_unit * units_per_sec / limit, 4) if units_per_sec else None,
+        peak_memory_bytes=peak,
+        energy_joules=None if joules is None else round(joules, 1),
+        energy_source=energy.source,
     )
+
+
+def _limit(trainer: TrainerConfig) -> float:
+    """The matrix-product rate of all devices that a run has."""
+    is_on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
+    rate = product_rate(trainer.products, torch.device("cuda" if is_on_gpu else "cpu"))
+    return rate * trainer.devices * trainer.num_nodes

@@ -5,7 +5,6 @@ Recorded as `bench.ensembles` says, `evaluation: translate`.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +15,12 @@ from bench.ensembles import Device, cost_of_members, in_order, resolve_members, 
 from bench.finished import FinishedRun
 from bench.objectives.translation_scoring import TranslationScoring
 from bench.outcome import Outcome
+from bench.provenance import begin
 from bench.record import Record
 from bench.resolve import Resolved
 from bench.run import Manners, run
 from bench.suite import Suite
-from bench.track import Tracker
+from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 from bench.translate.runs import Wishes, find_translators, make_translator
 from bench.translation.translator import Translator
@@ -63,7 +63,7 @@ class Translating:
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
-        begun = time.perf_counter()
+        begun = begin()
         assert isinstance(corpus, ParallelCorpus)
         translator, _ = make_translator(self.runs, self.wishes, device=self.device)
         scoring = TranslationScoring(

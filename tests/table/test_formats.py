@@ -21,9 +21,10 @@ JSON_KEYS = [
     "label", "model", "config", "metric", "published", "measured", "difference", "protocol",
     "verified", "verdict", "rank", "records", "signature", "split", "bound", "excess", "cite",
     "where", "why", "num_diverged", "num_parameters", "flops_per_token", "seconds",
-    "tokens_per_sec", "peak_memory_bytes", "beside", "published_beside", "unit",
+    "tokens_per_sec", "peak_memory_bytes", "beside", "published_beside", "unit", "flops",
+    "counted_flops_per_token", "share_of_limit", "energy_joules", "target", "tested",
 ]  # fmt: skip
-FORMATS: tuple[Format, ...] = ("text", "md", "latex", "csv", "json")
+FORMATS: tuple[Format, ...] = ("text", "md", "latex", "csv", "json", "html")
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +93,10 @@ def test_latex_is_booktabs_with_citations(table: Table) -> None:
     for rule in (r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}", r"\end{table}"):
         assert latex.count(rule) == 1
     assert r"115.3 $\pm$ 1.5 & 3 & 1 & $+0.3$ & $+15.3$ & reproduced" in latex
-    assert r"LSTM\_50 \& more & 123\textsuperscript{\textdagger}" in latex
+    assert r"LSTM\_50 \& more & 123$^{\dagger}$" in latex
     assert r"\cite{mikolov2014longer}, Table 2 (lecture)" in latex
     assert "untraced, table 4.1" in latex
-    assert r"\texttt{perplexity\textbar{}unit:word\textbar{}end:\textless{}eos" in latex
+    assert r"\texttt{perplexity\textbar\allowbreak{}unit:word\textbar\allowbreak{}end:" in latex
     assert all(
         line.count("&") - line.count(r"\&") == 9 for line in latex.split("\n") if r" \\" in line
     )
@@ -110,7 +111,7 @@ def test_latex_is_booktabs_with_citations(table: Table) -> None:
         ("a\\b", r"a\textbackslash{}b"),
         ("~^", r"\textasciitilde{}\textasciicircum{}"),
         ("<unk>|", r"\textless{}unk\textgreater{}\textbar{}"),
-        ("1 ± 2†", r"1 $\pm$ 2\textsuperscript{\textdagger}"),
+        ("1 ± 2†", r"1 $\pm$ 2$^{\dagger}$"),
         ("`a_b`", r"\texttt{a\_b}"),
     ],
 )
@@ -127,7 +128,7 @@ def test_markdown_specials_are_made_ordinary() -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_number_from_memory_is_marked_in_every_format(table: Table, format: Format) -> None:
     text = render(table, format)
-    mark = {"csv": "memory", "json": '"verified": "memory"', "latex": r"123\textsuperscript"}
+    mark = {"csv": "memory", "json": '"verified": "memory"', "latex": r"123$^{\dagger}$"}
     assert mark.get(format, "123†") in text
     if format not in ("csv", "json"):
         assert "quoted from memory, not verified" in text
@@ -262,20 +263,24 @@ def test_an_unknown_format_names_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spread", "metric", "decimals"),
+    ("spread", "metric", "digits", "decimals"),
     [
-        (0.43, "perplexity", 2),
-        (1.53, "perplexity", 1),
-        (12.3, "perplexity", 0),
-        (0.0996, "perplexity", 2),
-        (0.00421, "bits-per-character", 4),
-        (None, "perplexity", 1),
-        (0.0, "perplexity", 1),
-        (None, "bits-per-character", 3),
-        (None, "accuracy", 2),
+        (0.43, "perplexity", 2, 2),
+        (1.53, "perplexity", 2, 1),
+        (12.3, "perplexity", 2, 0),
+        (0.0996, "perplexity", 2, 2),
+        (0.00421, "bits-per-character", 2, 4),
+        (None, "perplexity", 2, 1),
+        (0.0, "perplexity", 2, 1),
+        (None, "bits-per-character", 2, 3),
+        (None, "accuracy", 2, 2),
+        (0.43, "perplexity", 1, 1),
+        (0.96, "perplexity", 1, 0),
+        (0.43, "perplexity", 3, 3),
+        (None, "perplexity", 1, 1),
     ],
 )
-def test_rounding_shows_two_digits_of_the_spread(
-    spread: float | None, metric: str, decimals: int
+def test_rounding_shows_so_many_digits_of_the_spread(
+    spread: float | None, metric: str, digits: int, decimals: int
 ) -> None:
-    assert num_decimals(spread, metric) == decimals
+    assert num_decimals(spread, metric, digits=digits) == decimals

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from bench.config import RunConfig
 from bench.data.captions.corpus import CaptionCorpus
 from bench.metrics.captioning.protocol import CaptionProtocol
 from bench.outcome import Outcome
-from bench.provenance import cost_since
+from bench.provenance import begin, cost_since
 
 
 def describe(
@@ -29,7 +28,7 @@ def describe(
     options = {key: value for key, value in config.model.items() if key != "name"}
     model = baseline_class(str(config.model["name"]))(**options)
     assert isinstance(model, CaptionBaseline)
-    begun = time.perf_counter()
+    begun = begin()
     model.fit(corpus, seed=config.seed, report=report)
     num_skipped = len(corpus.skipped)
     scoring = CaptionScoring(corpus.splits["train"], num_skipped=num_skipped)

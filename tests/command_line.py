@@ -67,5 +67,5 @@ def program(*arguments: object, folder: Path, **environment: str) -> Said:
 
 def surroundings(**environment: str) -> dict[str, str]:
     """The environment of a child: this checkout importable, one thread."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[1]
     return {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", **environment}

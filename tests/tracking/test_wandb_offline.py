@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 import wandb
+from loopback import Loopback
 from offline_file import Offline, read_offline
-from tiny_task import make_suite, settings
+from tiny_task import make_suite
+from tracked_runs import LONG, options, resolved, untracked
 
 from bench.record import Record
-from bench.resolve import Resolved, resolve
 from bench.run import Manners, run
 from bench.suite import Suite
+from bench.tracking.wandb_file import becomes_whole, offline_files
 
-MANNERS = Manners(track="wandb", group="first-table", tags=("mine", "small"))
-
-
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("WANDB_MODE", "WANDB_PROJECT", "WANDB_RUN_GROUP", "WANDB_DIR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
+pytest_plugins = ["surroundings"]
+pytestmark = pytest.mark.usefixtures("own_surroundings")
 
 
 @pytest.fixture
@@ -32,19 +29,22 @@ def suite(tmp_path: Path) -> Suite:
     return Suite(folder=make_suite(tmp_path / "suite"))
 
 
-def resolved(suite: Suite, **groups: dict[str, Any]) -> Resolved:
-    return resolve(suite, "tiny", model="srn", overrides=settings(**groups))
+MANNERS = Manners(track="wandb", group="first-table", tags=("mine", "small"))
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Offline]:
     """One tracked run of three epochs and 120 steps: its record, and what W&B was told."""
     suite = Suite(folder=make_suite(tmp_path_factory.mktemp("tracked")))
-    groups: dict[str, Any] = {"objective": {"bptt_length": 5}, "trainer": {"max_epochs": 3}}
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.delenv("WANDB_MODE", raising=False)
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-        record = run(resolved(suite, **groups), suite, MANNERS)
+        record = run(resolved(suite, **LONG), suite, MANNERS)
     return record, read_offline(suite.artifacts("tiny", record.id))
 
 
@@ -112,37 +112,42 @@ def test_the_final_metrics_are_there(told: tuple[Record, Offline]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "mode"),
+    ("environment", "given", "modes"),
     [
-        ({}, "offline"),
-        ({"WANDB_API_KEY": "0" * 40}, "offline"),
-        ({"WANDB_MODE": "online"}, "online"),
-        ({"WANDB_MODE": "disabled"}, "disabled"),
+        ({}, {}, ["offline"]),
+        ({"WANDB_API_KEY": "0" * 40}, {}, ["offline"]),
+        ({"WANDB_MODE": "online", "WANDB_API_KEY": "0" * 40}, {}, ["online", "offline"]),
+        ({"WANDB_API_KEY": "0" * 40}, {"mode": "online"}, ["online", "offline"]),
+        ({"WANDB_MODE": "disabled"}, {}, []),
+        ({"WANDB_MODE": "online"}, {"mode": "offline"}, ["offline"]),
+        ({"WANDB_MODE": "online"}, {"mode": "disabled"}, []),
     ],
 )
-def test_offline_unless_wandb_mode_says_otherwise(
-    suite: Suite, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], mode: str
+def test_offline_unless_asked_and_where_online_fails(
+    suite: Suite,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    given: dict[str, Any],
+    modes: list[str],
 ) -> None:
-    asked: dict[str, Any] = {}
+    asked: list[str] = []
 
     def init(**named: Any) -> Any:
-        asked.update(named)
+        asked.append(named["mode"])
         raise RuntimeError("not in a test")
 
     monkeypatch.setattr(wandb, "init", init)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    run(resolved(suite), suite, MANNERS)
-    assert asked["mode"] == mode
-
-
-def untracked(suite: Suite) -> Record:
-    elsewhere = Suite(folder=make_suite(suite.folder.parent / "untracked"))
-    return run(resolved(elsewhere), elsewhere)
+    run(resolved(suite), suite, Manners(track="wandb", tracking=options(**given)))
+    assert asked == modes
 
 
 class Broken:
     """A W&B run that fails at the first number."""
+
+    resumed = False
+    settings = SimpleNamespace(sync_file="nowhere.wandb")
 
     def log(self, *arguments: Any, **named: Any) -> None:
         raise ConnectionError("no route")
@@ -177,8 +182,63 @@ def test_without_the_package_a_run_is_whole(
 
 def test_tracking_changes_no_number(told: tuple[Record, Offline], suite: Suite) -> None:
     record, _ = told
-    groups: dict[str, Any] = {"objective": {"bptt_length": 5}, "trainer": {"max_epochs": 3}}
-    plain = run(resolved(suite, **groups), suite, Manners(track="none"))
+    plain = run(resolved(suite, **LONG), suite, Manners(track="none"))
     assert plain.id == record.id
     assert plain.metrics == record.metrics
     assert msgspec.to_builtins(plain.curve) == msgspec.to_builtins(record.curve)
+
+
+def test_offline_nothing_leaves_this_machine(suite: Suite, server: Loopback) -> None:
+    wandb.teardown()  # a service that has never been online
+    record = run(resolved(suite), suite, MANNERS)
+    wandb.teardown()
+    assert record.status == "finished"
+    assert server.paths == []
+
+
+def test_samples_are_there(told: tuple[Record, Offline]) -> None:
+    _, offline = told
+    assert offline.summary["samples/test"]["_type"] == "table-file"
+    assert offline.summary["samples/test"]["nrows"] == 10
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_file_that_a_full_disk_has_cut_off_is_not_whole(
+    suite: Suite, tmp_path: Path, share: float
+) -> None:
+    record = run(resolved(suite), suite, MANNERS)
+    (path,) = offline_files(suite.artifacts("tiny", record.id))
+    content = path.read_bytes()
+    assert becomes_whole(path)
+    cut = tmp_path / "cut.wandb"
+    cut.write_bytes(content[: int(share * len(content))])
+    assert not becomes_whole(cut, wait_sec=0)
+
+
+def test_a_file_that_is_cut_off_is_said_in_one_warning(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.tracking.wandb_run.becomes_whole", lambda *_: False)
+    record = run(resolved(suite), suite, MANNERS)
+    assert "is incomplete, the disk may be full" in capsys.readouterr().err
+    assert record.metrics == untracked(suite).metrics
+
+
+def test_where_it_cannot_write_is_one_warning(
+    suite: Suite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = resolved(suite)
+    folder = suite.artifacts("tiny", wanted.run_id)
+    folder.mkdir(parents=True)
+    (folder / "history.jsonl").mkdir()
+    record = run(wanted, suite, MANNERS)
+    assert capsys.readouterr().err.count("warning: W&B is out (") == 1
+    assert record.metrics == untracked(suite).metrics
+
+
+def test_in_other_processes_of_one_training_there_is_no_tracker(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    record = run(resolved(suite), suite, MANNERS)
+    assert offline_files(suite.artifacts("tiny", record.id)) == []

@@ -1,0 +1,81 @@
+"""A few rows of what a model wrote of the test split, beside what is right, for any tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.captions import read_captions
+from bench.recognitions import read_recognitions
+from bench.text_samples import read_text_samples
+from bench.translations import read_translations
+
+SPLIT = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleTable:
+    """Rows of text; in a column called `image` stand the names of images."""
+
+    columns: Sequence[str]
+    rows: list[list[Any]]
+
+
+def sample_table(folder: Path, *, num_rows: int) -> SampleTable | None:
+    """What the evaluation of a run left in its folder; None where it left no outputs."""
+    readers: tuple[Callable[[Path], SampleTable | None], ...] = (
+        _texts,
+        _recognitions,
+        _translations,
+        _captions,
+    )
+    if num_rows == 0:
+        return None
+    for reader in readers:
+        if (found := reader(folder)) is not None:
+            places = _spread(len(found.rows), num_rows)
+            return SampleTable(columns=found.columns, rows=[found.rows[i] for i in places])
+    return None
+
+
+def _texts(folder: Path) -> SampleTable | None:
+    found = read_text_samples(folder, SPLIT)
+    if found is None:
+        return None
+    return SampleTable(columns=["text"], rows=[[line.text] for line in found.lines])
+
+
+def _recognitions(folder: Path) -> SampleTable | None:
+    found = read_recognitions(folder, SPLIT)
+    if found is None:
+        return None
+    rows = [[line.utterance, line.reference, line.hypothesis] for line in found.lines]
+    return SampleTable(columns=["utterance", "reference", "hypothesis"], rows=rows)
+
+
+def _translations(folder: Path) -> SampleTable | None:
+    found = read_translations(folder, SPLIT)
+    if found is None:
+        return None
+    rows = [[line.source, line.reference, line.hypothesis] for line in found.lines]
+    return SampleTable(columns=["source", "reference", "hypothesis"], rows=rows)
+
+
+def _captions(folder: Path) -> SampleTable | None:
+    found = read_captions(folder, SPLIT)
+    if found is None:
+        return None
+    rows = [
+        [line.image, line.hypothesis, "\n".join(line.references), line.nearest]
+        for line in found.turns[0]
+    ]
+    return SampleTable(columns=["image", "caption", "people", "nearest in training"], rows=rows)
+
+
+def _spread(number: int, wanted: int) -> list[int]:
+    """At most `wanted` places of `number`, evenly apart, the first and the last among them."""
+    if number <= wanted or wanted < 2:
+        return list(range(min(number, wanted)))
+    return [round(i * (number - 1) / (wanted - 1)) for i in range(wanted)]

@@ -1,0 +1,159 @@
+"""`bench sync`: what is missing is sent, what is there is left, and only the server is believed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import wandb
+from command_line import CommandLine
+from loopback import Loopback
+from tiny_task import make_suite
+from tracked_runs import LONG, begin_and_kill, manners, resolved
+
+from bench.record import Record
+from bench.run import run
+from bench.suite import Suite
+from bench.tracking.tracker import fingerprint
+from bench.tracking.wandb_file import offline_files
+
+pytest_plugins = ["surroundings"]
+pytestmark = pytest.mark.usefixtures("own_surroundings")
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return Suite(folder=make_suite(tmp_path / "suite"))
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(monkeypatch, capsys)
+
+
+def kept(suite: Suite, *, track: bool = True) -> Record:
+    """A finished run of three epochs, kept offline or not at all."""
+    asked = manners("wandb" if track else "none", group="later", notes="kept")
+    return run(resolved(suite, **LONG), suite, asked)
+
+
+@pytest.mark.parametrize("left", ["all", "journal", "record"])
+def test_a_run_is_sent_once(suite: Suite, server: Loopback, bench: CommandLine, left: str) -> None:
+    """Whatever is left of it on this machine; W&B's own file may be lost."""
+    record = kept(suite, track=left != "record")
+    if left == "journal":
+        shutil.rmtree(suite.artifacts("tiny", record.id) / "wandb")
+    first = bench("sync", "--suite", suite.folder)
+    assert (first.status, first.out) == (0, f"sent          tiny-{record.id}\n")
+    told = server.runs[f"tiny-{record.id}"]
+    assert told.state == "finished"
+    assert told.summary["record"] == fingerprint(record)
+    rows = [row for row in told.history if "epoch/valid" in row]
+    assert [row["_step"] for row in rows] == [point.step for point in record.curve]
+    assert [row["epoch/valid"] for row in rows] == [point.valid for point in record.curve]
+    assert [row["_step"] for row in told.history if "train/loss" in row] == (
+        [] if left == "record" else [100]
+    )
+    assert told.fields.get("groupName") == (None if left == "record" else "later")
+    assert told.fields.get("notes") == (None if left == "record" else "kept")
+    asked, begun = len(server.operations), told.num_begun
+    again = bench("sync", "--suite", suite.folder)
+    assert (again.status, again.out) == (0, f"there         tiny-{record.id}\n")
+    assert told.num_begun == begun
+    assert set(server.operations[asked:]) <= {"Viewer", "GetDefaultEntity", "Run"}
+
+
+def test_a_dry_run_says_what_is_missing_and_sends_nothing(
+    suite: Suite, server: Loopback, bench: CommandLine
+) -> None:
+    record = kept(suite, track=False)
+    said = bench("sync", "--suite", suite.folder, "--dry-run")
+    assert said.out == f"to send       tiny-{record.id}: all of it\n"
+    assert server.runs == {}
+
+
+def test_what_a_run_lacks_is_added_to_it(
+    suite: Suite, server: Loopback, bench: CommandLine
+) -> None:
+    """The server has lost the last rows and the end."""
+    record = kept(suite, track=False)
+    bench("sync", "--suite", suite.folder)
+    told = server.runs[f"tiny-{record.id}"]
+    del told.lines["wandb-history.jsonl"][2]
+    told.summary["_step"] = 80
+    told.state = "crashed"
+    assert bench("sync", "--suite", suite.folder).out.startswith("sent")
+    assert [row["_step"] for row in told.history] == [point.step for point in record.curve]
+    assert told.state == "finished"
+
+
+def test_a_record_that_was_made_anew_is_sent_anew(
+    suite: Suite, server: Loopback, bench: CommandLine
+) -> None:
+    record = kept(suite, track=False)
+    bench("sync", "--suite", suite.folder)
+    server.runs[f"tiny-{record.id}"].summary["record"] = "of another time"
+    assert bench("sync", "--suite", suite.folder).out.startswith("sent")
+
+
+def test_success_is_what_the_server_says(
+    suite: Suite, server: Loopback, bench: CommandLine
+) -> None:
+    record = kept(suite)
+    server.trouble = "forgetful"
+    said = bench("sync", "--suite", suite.folder, "--patience", "3")
+    assert (said.status, said.out) == (1, "")
+    assert said.err.startswith(f"not confirmed tiny-{record.id}: ")
+    server.trouble = "none"
+    assert bench("sync", "--suite", suite.folder).out == f"sent          tiny-{record.id}\n"
+
+
+def test_what_was_killed_is_sent_as_far_as_it_went_and_then_to_its_end(
+    suite: Suite, server: Loopback, bench: CommandLine
+) -> None:
+    """Two sittings kept offline, with a `bench sync` after each."""
+    begin_and_kill(suite, "offline")
+    place = ("--suite", suite.folder, "--wandb", "measurers/elsewhere")
+    assert bench("sync", "tiny", *place).out.startswith("sent          tiny-srn-")
+    (told,) = server.runs.values()
+    assert told.project == "elsewhere"
+    epochs = [row["epoch/epoch"] for row in told.history if "epoch/epoch" in row]
+    assert epochs[:1] == [1]
+    record = kept(suite)
+    first, second = offline_files(suite.artifacts("tiny", record.id))
+    assert first.with_suffix(".wandb.synced").is_file()
+    assert not second.with_suffix(".wandb.synced").exists()
+    assert bench("sync", *place).out == f"sent          tiny-{record.id}\n"
+    assert [row["epoch/epoch"] for row in told.history if "epoch/epoch" in row] == [1, 2, 3]
+    assert told.state == "finished"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing"], "unknown task 'nothing'"),
+        (["--run", "srn-nowhere"], "no run 'srn-nowhere'"),
+        (["--wandb", "project-alone"], "--wandb project-alone: expected ENTITY/PROJECT"),
+        (["--artifacts", "everything"], "no artifacts 'everything'"),
+    ],
+)
+@pytest.mark.usefixtures("server")
+def test_what_cannot_be_meant_is_refused(
+    suite: Suite, bench: CommandLine, arguments: list[str], words: str
+) -> None:
+    assert words in bench("sync", *arguments, "--suite", suite.folder).only_line
+
+
+def test_no_server_is_one_line(suite: Suite, server: Loopback, bench: CommandLine) -> None:
+    kept(suite, track=False)
+    server.trouble = "silent"
+    wandb.teardown()
+    said = bench("sync", "--suite", suite.folder, "--patience", "2")
+    assert said.only_line.startswith("bench: W&B does not answer (")
+
+
+def test_nothing_to_send_is_said(bench: CommandLine, tmp_path: Path) -> None:
+    said = bench("sync", "--suite", tmp_path)
+    assert said.status == 0
+    assert "nothing to send" in said.out

@@ -1,0 +1,79 @@
+"""Small runs with a tracker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tiny_task import make_suite, settings
+
+from bench.record import Record
+from bench.resolve import Resolved, resolve
+from bench.run import Manners, run
+from bench.structs import to_struct
+from bench.suite import Suite
+from bench.tracking.options import Kind, TrackOptions
+
+LONG: dict[str, dict[str, Any]] = {
+    "objective": {"bptt_length": 5},
+    "trainer": {"max_epochs": 3},
+}
+"""Three epochs of 40 steps."""
+
+
+def resolved(suite: Suite, **groups: dict[str, Any]) -> Resolved:
+    return resolve(suite, "tiny", model="srn", overrides=settings(**groups))
+
+
+def options(**given: Any) -> TrackOptions:
+    return to_struct(given, TrackOptions, where="test")
+
+
+def manners(kind: Kind = "wandb", *, group: str | None = None, **given: Any) -> Manners:
+    return Manners(track=kind, tracking=options(**given), group=group, tags=("mine", "small"))
+
+
+def untracked(suite: Suite, **groups: dict[str, Any]) -> Record:
+    """The same run elsewhere, without a tracker."""
+    elsewhere = Suite(folder=make_suite(suite.folder.parent / "untracked"))
+    return run(resolved(elsewhere, **groups), elsewhere)
+
+
+KILL = """
+import os, signal, sys, time
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from bench.tracking.callback import TrackCallback
+from bench.run import run
+from bench.suite import Suite
+from tracked_runs import LONG, manners, resolved
+
+told = TrackCallback.on_train_epoch_end
+def die(self, trainer, module):
+    told(self, trainer, module)
+    if trainer.current_epoch == 1:
+        time.sleep(2)  # its file is written once a second
+        os.kill(os.getpid(), signal.SIGKILL)
+TrackCallback.on_train_epoch_end = die
+suite = Suite(folder=Path(sys.argv[1]))
+run(resolved(suite, **LONG), suite, manners(mode=os.environ["MODE"]))
+"""
+
+
+def begin_and_kill(suite: Suite, mode: str) -> None:
+    """The first sitting of a run, killed at the end of its second epoch."""
+    here = Path(__file__).resolve()
+    paths = [str(here.parents[2]), str(here.parents[1]), str(here.parent)]
+    surroundings = {**os.environ, "MODE": mode, "OMP_NUM_THREADS": "1"}
+    surroundings.pop("WANDB_SERVICE", None)  # of this process, which is another's
+    done = subprocess.run(
+        [sys.executable, "-c", KILL, str(suite.folder), *paths],
+        env=surroundings,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
