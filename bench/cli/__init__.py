@@ -19,6 +19,7 @@ from bench.cli.data import data
 from bench.cli.diagnose import diagnose
 from bench.cli.errors import errors
 from bench.cli.evaluate import evaluate
+from bench.cli.export import export
 from bench.cli.list import list_things
 from bench.cli.mix import mix
 from bench.cli.plot import plot
@@ -60,6 +61,7 @@ app.command(errors)
 app.command(translate)
 app.command(rescore)
 app.command(plot)
+app.command(export)
 app.command(data)
 app.command(speed)
 
