@@ -19,7 +19,7 @@ LAYERS = (
     ("options", "config", "record", "data.specification"),
     ("cards", "outcome", "provenance", "log_probs", "metrics"),
     ("suite", "figures", "json_lines"),
-    ("recognitions", "translations", "captions", "text_samples"),
+    ("recognitions", "translations", "captions", "text_samples", "diagnoses"),
     ("published", "caption_scoring"),
     ("table", "export"),
     ("summary",),
@@ -51,6 +51,7 @@ LAYERS = (
     ("launch",),
     ("sweep",),
     ("reproduce",),
+    ("report",),
     ("cli",),
     ("__main__",),
 )

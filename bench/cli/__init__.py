@@ -23,6 +23,7 @@ from bench.cli.export import export
 from bench.cli.list import list_things
 from bench.cli.mix import mix
 from bench.cli.plot import plot
+from bench.cli.report import report
 from bench.cli.reproduce import reproduce
 from bench.cli.rescore import rescore
 from bench.cli.run import run
@@ -51,6 +52,7 @@ app.command(run)
 app.command(sweep)
 app.command(sync)
 app.command(table)
+app.command(report)
 app.command(reproduce)
 app.command(compare)
 app.command(list_things, name="list")

@@ -65,7 +65,8 @@ def diagnose(
     suite
         Folder with further `tasks/`, with `results/` and `artifacts/`.
     """
-    from bench.diagnosis.diagnose import Effort, diagnosis_path
+    from bench.diagnoses import diagnosis_path
+    from bench.diagnosis.diagnose import Effort
     from bench.diagnosis.diagnose import diagnose as look_into
     from bench.diagnosis.report import as_table, draw
     from bench.errors import BenchError
@@ -86,7 +87,7 @@ def diagnose(
     effort = Effort(max_distance=max_distance, num_positions=num_positions)
     found = [look_into(place, name, effort) for name in names]
     print(as_table(found))
-    beside = diagnosis_path(place, find_run(place, found[0].run))
+    beside = diagnosis_path(place, find_run(place, found[0].run).record)
     if picture != "none":
         path = picture or beside.with_suffix(".png")
         draw(found, path)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import msgspec
-
 from bench.cards import require_text
+from bench.diagnoses import Diagnosis, diagnosis_path, write_diagnosis
 from bench.diagnosis.context import positions, truncated_losses, usable_lengths
 from bench.diagnosis.gradients import gradient_norms
-from bench.diagnosis.jacobians import JacobianSummary, recurrent_matrices, summarise_jacobians
+from bench.diagnosis.jacobians import recurrent_matrices, summarise_jacobians
 from bench.errors import BenchError
 from bench.finished import FinishedRun, find_run, load_objective
 from bench.objectives.language_model import LanguageModel
-from bench.record import write_atomically
 from bench.run import corpus_of
 from bench.structs import Frozen
 from bench.suite import Suite
 from bench.token_log_probs import token_log_probs
 
 SPLIT = "valid"
-NEAR_ENOUGH = 1.01
-"""A context whose metric is within 1 % of the whole history's is all that is used."""
 
 
 class Effort(Frozen, frozen=True, kw_only=True):
@@ -36,36 +30,6 @@ class Effort(Frozen, frozen=True, kw_only=True):
     """Positions at which histories are cut off."""
 
 
-class Diagnosis(Frozen, frozen=True, kw_only=True):
-    """What was found on the validation text; lists of gradients begin at distance 0."""
-
-    run: str
-    metric: str
-    hidden_gradient: list[float]
-    input_gradient: list[float]
-    state_gradients: list[list[float]]
-    """Of each tensor of the state, from distance 1."""
-    jacobian: JacobianSummary | None
-    """Of one step; None for too large a state."""
-    recurrent_matrices: dict[str, float]
-    """Name -> spectral radius."""
-    clipped_share: float | None
-    """Of the training steps; None where the run did not count."""
-    context: dict[int, float]
-    """Words of history -> metric."""
-    whole_context: float
-    """The metric at the same positions with all history."""
-    num_positions: int
-
-    @property
-    def used_context(self) -> int | None:
-        """The fewest words of history that do as well as all; None where none of those tried do."""
-        enough = [
-            k for k, value in self.context.items() if value <= NEAR_ENOUGH * self.whole_context
-        ]
-        return min(enough, default=None)
-
-
 def diagnose(suite: Suite, run_id: str, effort: Effort | None = None) -> Diagnosis:
     """Look into a finished network and keep what is found in its artifacts.
 
@@ -78,14 +42,8 @@ def diagnose(suite: Suite, run_id: str, effort: Effort | None = None) -> Diagnos
     if not isinstance(model, LanguageModel):
         raise BenchError(f"run {finished.id} is no language model: nothing to diagnose")
     found = look_into(suite, finished, model, effort)
-    text = msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
-    write_atomically(diagnosis_path(suite, finished), text)
+    write_diagnosis(diagnosis_path(suite, finished.record), found)
     return found
-
-
-def diagnosis_path(suite: Suite, finished: FinishedRun) -> Path:
-    """Where the outcome is kept."""
-    return suite.artifacts(finished.record.task, finished.id) / "diagnosis.json"
 
 
 def look_into(

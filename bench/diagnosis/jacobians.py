@@ -10,26 +10,17 @@ Shapes: P positions, S all units of the state, D input.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from bench.diagnoses import JacobianSummary
 from bench.diagnosis.gradients import spaced, states_at, text_of
 from bench.models.recurrence import Recurrence, State
 from bench.objectives.language_model import LanguageModel
 
 MAX_STATE_SIZE = 1024
 """A Jacobian's eigenvalues cost the cube of its size."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class JacobianSummary:
-    """Means over positions."""
-
-    state_size: int
-    spectral_radius: float
-    largest_singular_value: float
 
 
 def summarise_jacobians(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.diagnosis.diagnose import Diagnosis
+from bench.diagnoses import Diagnosis
 from bench.errors import BenchError
 from bench.listing import aligned
 
