@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.baselines import BASELINES
 from bench.cards import Card
 from bench.data.captions.specification import CaptionsSpec
+from bench.data.frames.specification import MovingDigitsSpec
 from bench.data.parallel.specification import ParallelSpec
 from bench.data.sources import status
 from bench.data.specification import TextSpec
@@ -51,7 +52,7 @@ def files(card: Card, path: Path | None = None) -> str:
         places = candidate_folders(card.corpus, path)
         states = [(str(place), "there" if place.is_dir() else "missing") for place in places]
         return aligned(("folder", "state"), states)
-    if not isinstance(card.corpus, TextSpec | ParallelSpec | CaptionsSpec):
+    if not isinstance(card.corpus, TextSpec | ParallelSpec | CaptionsSpec | MovingDigitsSpec):
         return f"{card.task} is generated and needs no file"
     rows = [
         (found.name, str(found.path), found.state, found.reason)

@@ -1,4 +1,4 @@
-"""Models that learn by counting or storing: of text, and of captions."""
+"""Models that learn by counting or storing: of text, of captions, and of frames."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bench.structs import Frozen, to_struct
 if TYPE_CHECKING:
     from bench.baselines.baseline import Baseline
     from bench.baselines.captioning.baseline import CaptionBaseline
+    from bench.baselines.frames.baseline import FrameBaseline
 
 # Name -> "module:class": importing this package must stay cheap, so nothing is imported here.
 BASELINES: dict[str, str] = {
@@ -23,16 +24,18 @@ BASELINES: dict[str, str] = {
     "nearest": "bench.baselines.captioning.nearest:Nearest",
     "random-caption": "bench.baselines.captioning.random_caption:RandomCaption",
     "human": "bench.baselines.captioning.human:Human",
+    "persistence": "bench.baselines.frames.persistence:Persistence",
+    "mean-frame": "bench.baselines.frames.mean_frame:MeanFrame",
 }
 
 
-def baseline_class(name: str) -> type[Baseline] | type[CaptionBaseline]:
+def baseline_class(name: str) -> type[Baseline] | type[CaptionBaseline] | type[FrameBaseline]:
     """The class of the baseline `name`."""
     if name not in BASELINES:
         raise BenchError(f"unknown baseline {name!r}, {nearest(name, BASELINES)}")
     module, _, attribute = BASELINES[name].partition(":")
     found = getattr(importlib.import_module(module), attribute)
-    return cast("type[Baseline] | type[CaptionBaseline]", found)
+    return cast("type[Baseline] | type[CaptionBaseline] | type[FrameBaseline]", found)
 
 
 def check_reads(name: str, kind: str, task: str) -> None:

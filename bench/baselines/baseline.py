@@ -17,12 +17,13 @@ from bench.errors import BenchError
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 Report: TypeAlias = Callable[[str], None]
+Reads: TypeAlias = Literal["text", "captions", "frames"]
 
 
 class Baseline(ABC):
     """A language model without recurrent training; its options are its constructor's keywords."""
 
-    reads: ClassVar[Literal["text", "captions"]] = "text"
+    reads: ClassVar[Reads] = "text"
 
     @abstractmethod
     def fit(

@@ -11,9 +11,11 @@ from pathlib import Path
 from bench.baselines import baseline_class
 from bench.baselines.baseline import Baseline, Report
 from bench.baselines.captioning.measuring import describe
+from bench.baselines.frames.measuring import predict_frames
 from bench.config import RunConfig
 from bench.data.captions.corpus import CaptionCorpus
 from bench.data.corpus import Corpus, as_text
+from bench.data.frames.corpus import FrameCorpus
 from bench.data.text import TextCorpus
 from bench.log_probs import write_log_probs
 from bench.objectives.text_metric import (
@@ -40,11 +42,13 @@ def count(
 ) -> Outcome:
     """Fit the baseline and measure it on `splits`.
 
-    Per-token log-probabilities, or captions, are kept in `folder`.
+    Per-token log-probabilities, captions or predicted frames are kept in `folder`.
     """
     report = None if style == "quiet" else _tell
     if isinstance(corpus, CaptionCorpus):
         outcome = describe(resolved.config, corpus, folder, splits=splits, report=report)
+    elif isinstance(corpus, FrameCorpus):
+        outcome = predict_frames(resolved.config, corpus, folder, splits=splits)
     else:
         text = as_text(corpus, task=resolved.card.task)
         outcome = _predict(resolved.config, text, folder, splits=splits, report=report)

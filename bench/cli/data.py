@@ -71,11 +71,13 @@ def data(
         _speech(card, card.corpus, path=path, fetch=fetch)
         return
     if isinstance(card.corpus, ParallelSpec | SyntheticTranslationSpec):
-        chosen = (segmentation, languages)
-        _translation(card, card.corpus, path=path, fetch=fetch, chosen=chosen)
+        _translation(card, card.corpus, path=path, fetch=fetch, chosen=(segmentation, languages))
         return
     if isinstance(card.corpus, CaptionsSpec | SyntheticCaptionsSpec):
         _captions(card, card.corpus, path=path, fetch=fetch, features=features)
+        return
+    if card.kind == "frames":
+        _frames(card, path=path, fetch=fetch)
         return
     found_here = load_corpus(
         card.corpus,
@@ -192,6 +194,28 @@ def _captions(
             progress=progress,
         )
     report(corpus, task=card.task, checked=_checked(spec))
+
+
+def _frames(card: Card, *, path: Path | None, fetch: bool) -> None:
+    """What moves, and how much of it can be said."""
+    from bench.data.frames.prepared import prepare_frames
+    from bench.data.frames.report import report
+    from bench.data.frames.specification import MovingDigitsSpec, SyntheticFramesSpec
+
+    spec = card.corpus
+    assert isinstance(spec, MovingDigitsSpec | SyntheticFramesSpec)
+    corpus = prepare_frames(
+        spec,
+        task=card.task,
+        twin=card.twin,
+        path=path,
+        download="missing" if fetch else "never",
+        fetching=_progress(),
+    )
+    checked = "generated"
+    if isinstance(spec, MovingDigitsSpec):
+        checked = "verified" if spec.pixels_sha256 else "counted"
+    report(corpus, task=card.task, checked=checked)
 
 
 def _checked(

@@ -1,4 +1,4 @@
-"""`bench errors`: what a recogniser, a translator or a captioner gets wrong."""
+"""`bench errors`: what a recogniser, a translator, a captioner or a predictor gets wrong."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def errors(
     Of speech: kinds of edits, speakers, confused phones. Of translations: BLEU over the length of
     sentences and over the rarity of their words, with bootstrap intervals. Of captions: CIDEr over
     the agreement of an image's references, how much is copied from the training captions beside
-    what people copy, and scores of what is no copy. A picture of several runs has a line for each.
-    What a run made of each utterance, sentence or image lies in `artifacts/<task>/<run>/`; where it
+    what people copy, and scores of what is no copy. Of predicted frames: both losses by how far
+    ahead a frame is. A picture of several runs has a line for each. What a run made of each
+    utterance, sentence, image or sequence lies in `artifacts/<task>/<run>/`; where it
     is gone, it is made again from the weights. Two runs are told apart by `bench compare`.
 
         bench errors lstm-9d0e1f2a-s1
@@ -62,7 +63,8 @@ def errors(
     place = Suite.at(suite)
     if not runs:
         raise BenchError(
-            "name a finished run of a speech, translation or captioning task; see `bench list runs`"
+            "name a finished run of a speech, translation, captioning or frames task; see "
+            "`bench list runs`"
         )
     if isinstance(picture, Path) and picture.suffix not in (".png", ".svg", ".pdf"):
         raise BenchError(f"--picture {picture}: name a .png, .svg or .pdf file, or none")
@@ -77,6 +79,9 @@ def errors(
         return
     if metrics == {"cider"}:
         _captions(place, found, split, picture, num_groups=num_groups, num_examples=num_examples)
+        return
+    if metrics == {"cross-entropy"}:
+        _frames(place, found, split, picture)
         return
     for finished in found:
         if finished.record.metric != "phone-error-rate":
@@ -150,6 +155,27 @@ def _captions(
         picture,
         metric="CIDEr",
         different="the runs describe images with different references: draw them one by one",
+    )
+
+
+def _frames(suite: Suite, runs: list[FinishedRun], split: str, picture: Picture) -> None:
+    from bench.diagnosis.frames import as_tables, curves
+    from bench.kept_frames import kept_frames
+    from bench.predicted_frames import frames_path
+
+    drawn = {}
+    for finished in runs:
+        made = kept_frames(suite, finished.record, split)
+        drawn[finished.id] = found = curves(made)
+        signature = finished.record.signature
+        print(as_tables(finished.id, split, signature, made, found), end="\n\n")
+        print(f"strips {frames_path(finished.folder, split).with_suffix('.png')}")
+        _draw_one(finished, found, picture, name=f"losses-{split}.png", metric="a frame")
+    _draw_all(
+        drawn,
+        picture,
+        metric="a frame",
+        different="the runs predicted different numbers of frames: draw them one by one",
     )
 
 

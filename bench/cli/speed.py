@@ -37,7 +37,7 @@ def speed(
     printed. Batches of text are 32 streams of 35 steps unless said otherwise. Of speech whole steps
     are timed beside a packed `nn.LSTM` program, and the transducer's loss beside a plain loop; of
     translation and captions beside `nn.GRU` and `nn.LSTM` programs, and decoding by batches beside
-    one by one.
+    one by one; of frames beside a plain loop and an `nn.Conv2d` or `nn.LSTM` program.
 
         bench speed --task ptb --model scrn
         bench speed --task ptb --model gru --part cell
@@ -47,6 +47,7 @@ def speed(
         bench speed --task multi30k-en-fr --model gru
         bench speed --task flickr8k --model lstm
         bench speed --task flickr8k --model nearest --model.k 60
+        bench speed --task moving-mnist --model conv-lstm
 
     Parameters
     ----------
@@ -97,6 +98,7 @@ def _whole_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str
     """What is timed of a task that is not text."""
     from bench.data.captions.corpus import CaptionCorpus
     from bench.speed.captioning import captioning_report
+    from bench.speed.frames import frames_report
     from bench.speed.nearest import nearest_report
     from bench.speed.speech import speech_report
     from bench.speed.translation import translation_report
@@ -107,5 +109,6 @@ def _whole_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str
         "speech": speech_report,
         "translation": translation_report,
         "captions": captioning_report,
+        "frames": frames_report,
     }
     return reports[resolved.card.kind](resolved, corpus, num_rounds=num_rounds)

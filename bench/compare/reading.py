@@ -10,6 +10,7 @@ from bench.compare.subjects import Subject
 from bench.compare.units import Units, token_blocks
 from bench.errors import BenchError
 from bench.kept_captions import kept_captions
+from bench.kept_frames import kept_frames
 from bench.kept_log_probs import kept_log_probs
 from bench.kept_recognitions import kept_recognitions
 from bench.kept_translations import kept_translations
@@ -92,10 +93,17 @@ def _captioning(suite: Suite, record: Record, reading: Reading) -> Units:
     return found.scores()
 
 
+def _frames(suite: Suite, record: Record, reading: Reading) -> Units:
+    if reading.block_length is not None:
+        raise BenchError("--block-length is of text: frames are resampled by sequences")
+    return kept_frames(suite, record, reading.split, missing=reading.missing)
+
+
 Reader = Callable[[Suite, Record, Reading], Units]
 READERS: dict[str, Reader] = {
     "captioning": _captioning,
     "ctc": _speech,
+    "frame-prediction": _frames,
     "language-model": _text,
     "transducer": _speech,
     "translation": _translation,

@@ -11,6 +11,9 @@ import msgspec
 
 from bench.data.captions.corpus import CaptionCorpus
 from bench.data.captions.prepared import prepare_captions
+from bench.data.frames.corpus import FrameCorpus
+from bench.data.frames.prepared import prepare_frames
+from bench.data.frames.specification import MovingDigitsSpec, SyntheticFramesSpec
 from bench.data.parallel.corpus import ParallelCorpus
 from bench.data.parallel.prepared import prepare_parallel
 from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
@@ -29,6 +32,7 @@ SETTINGS = {
     "speech": ("on_bad",),
     "translation": ("segmentation", "languages", "download", "on_bad"),
     "captions": ("features", "download", "on_bad"),
+    "frames": ("download",),
 }
 """What each kind of corpus may be asked for, beside a path."""
 MADE = {"speech": "features", "translation": "words", "captions": "features"}
@@ -58,7 +62,7 @@ def load_corpus(
     features: str | None = None,
     style: Style = "quiet",
     progress: Progress | None = None,
-) -> TextCorpus | SpeechData | ParallelCorpus | CaptionCorpus:
+) -> TextCorpus | SpeechData | ParallelCorpus | CaptionCorpus | FrameCorpus:
     """Find, check and read the corpus of a task, or generate it.
 
     `path`: the user's folder, tried instead of $BENCH_DATA and the cache. `twin`: the task that
@@ -79,9 +83,11 @@ def load_corpus(
             return text
         folder = locate(text, task=task, twin=twin, path=path, download=download, progress=progress)
         return load_text(text, folder)
+    fetch = _Fetch(download=download, fetching=progress)
+    if isinstance(spec, MovingDigitsSpec | SyntheticFramesSpec):
+        return prepare_frames(spec, task=task, twin=twin, path=path, **fetch)
     found: SpeechData | ParallelCorpus | CaptionCorpus
     given = _Given(task=task, twin=twin, path=path, on_bad=on_bad)
-    fetch = _Fetch(download=download, fetching=progress)
     with shown(f"{MADE[kind]} of {task}", style) as report:
         if isinstance(spec, SpeechSpec | SyntheticSpeechSpec):
             found = prepare_speech(spec, progress=report, **given)

@@ -12,12 +12,13 @@ import msgspec
 
 from bench.data.captions.specification import CaptionsSpec, SyntheticCaptionsSpec
 from bench.data.files import FileSpec, Mirror
+from bench.data.frames.specification import MovingDigitsSpec, SyntheticFramesSpec
 from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
 from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
 from bench.structs import Frozen
 
 SPLITS = ("train", "valid", "test")
-Kind = Literal["text", "speech", "translation", "captions"]
+Kind = Literal["text", "speech", "translation", "captions", "frames"]
 
 
 class RangeSpec(Frozen, frozen=True, kw_only=True):
@@ -120,6 +121,8 @@ CorpusSpec = (
     | SyntheticTranslationSpec
     | CaptionsSpec
     | SyntheticCaptionsSpec
+    | MovingDigitsSpec
+    | SyntheticFramesSpec
 )
 
 
@@ -129,6 +132,8 @@ def kind_of(spec: CorpusSpec) -> Kind:
         return "text"
     if isinstance(spec, SpeechSpec | SyntheticSpeechSpec):
         return "speech"
+    if isinstance(spec, MovingDigitsSpec | SyntheticFramesSpec):
+        return "frames"
     return "captions" if isinstance(spec, CaptionsSpec | SyntheticCaptionsSpec) else "translation"
 
 

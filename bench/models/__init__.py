@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bench.models.recurrence import Recurrence
 
 MODELS = {
+    "conv-lstm": "bench.models.conv_lstm:ConvLSTM",
     "gru": "bench.models.gru:GRU",
     "jordan": "bench.models.jordan:Jordan",
     "lstm": "bench.models.lstm:LSTM",

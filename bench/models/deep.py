@@ -56,11 +56,21 @@ class Deep(Recurrence):
         return x_BD, after
 
     def scan(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
+        outputs, after = self.every_layer(x_BTD, state, lengths_B)
+        return outputs[-1], after
+
+    def every_layer(
+        self, x_BTD: Tensor, state: State | None = None, lengths_B: Tensor | None = None
+    ) -> tuple[list[Tensor], State]:
+        """What each layer puts out, the lowest first, and the state after it."""
+        state = self.initial_state(len(x_BTD), x_BTD) if state is None else state
+        outputs: list[Tensor] = []
         after: State = ()
         for index, (layer, part) in enumerate(zip(self.pile(), self.split(state), strict=True)):
             x_BTD, part = layer(self.between(x_BTD, index), part, lengths_B)
+            outputs.append(x_BTD)
             after += part
-        return x_BTD, after
+        return outputs, after
 
     def forward_reference(
         self, x_BTD: Tensor, state: State | None = None, lengths_B: Tensor | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Init = Literal["uniform", "normal", "orthogonal"]
 
@@ -19,7 +19,7 @@ def initialise_(
     init: Init,
     scale: float | None,
     hidden_size: int,
-    recurrent: Iterable[nn.Parameter],
+    recurrent: Iterable[Tensor],
 ) -> None:
     """Draw every parameter of `module` anew.
 

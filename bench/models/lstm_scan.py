@@ -1,9 +1,9 @@
 """Fast exact forms of the LSTM's equations (1-6), numbered as in `lstm.py`.
 
 `native_scan` is the library's kernel, for separate gates without peepholes. `LSTMLoop` has a
-hand-written backward, one product of all steps for each weight's gradient. It covers the variants,
-and the plain LSTM where products may round their factors, which the kernel never does (0.7 of its
-time).
+hand-written backward, one product of all steps for each weight's gradient. It covers the variants;
+the plain LSTM where products may round their factors, which the kernel never does (0.7 of its
+time); and the convolutional LSTM, whose rows are the places of images.
 
 Shapes: B batch, T time, D input, H hidden, G stacked gates [i] f g o, Q peepholes [i] f o; K = 2
 or 1 is the number of gates that see c_{t-1}: i and f, or f alone where coupled.
@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from bench.models.recurrent_product import Convolution, Dense, Grid, RecurrentProduct
 
 # Added to a gate it leaves exactly 0 or 1 of the sigmoid in every floating-point type.
 SATURATED = 1e4
@@ -54,24 +56,30 @@ def rounds_factors(x: Tensor) -> bool:
 class LSTMLoop(torch.autograd.Function):
     """h_TBH, c_TBH from the input's share a_TBG of the gates' arguments.
 
-    The peepholes P are None, [Q] (diagonal) or [Q, H] (full).
+    The peepholes P are None, [Q] (diagonal) or [Q, H] (full). With a grid, U is a convolution's
+    [G, H, K, K], and rows are places as in `bench.models.recurrent_product`.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, a_TBG: Tensor, U_GH: Tensor, P: Tensor | None, h_BH: Tensor, c_BH: Tensor
+        ctx: Any,
+        a_TBG: Tensor,
+        U: Tensor,
+        P: Tensor | None,
+        h_BH: Tensor,
+        c_BH: Tensor,
+        grid: Grid | None = None,
     ) -> tuple[Tensor, Tensor]:
-        gates_TBG = torch.empty_like(a_TBG)
+        gates_TBG = torch.empty_like(a_TBG, memory_format=torch.contiguous_format)
         T, B, H = len(a_TBG), *h_BH.shape
         h_TBH, c_TBH, tanh_c_TBH = a_TBG.new_empty(3, T, B, H).unbind(0)
         first_TBKH, g_TBH, o_TB1H = cut(gates_TBG, H)
         P_first, P_o = (None, None) if P is None else (P[:-H], P[-H:])
-        # The copy is one for all steps; products with it take two thirds of the time.
-        past_h, past_c, U_HG = h_BH, c_BH, U_GH.t().contiguous()
+        past_h, past_c, product = h_BH, c_BH, product_with(U, grid)
         sequences = (a_TBG, gates_TBG, first_TBKH, g_TBH, o_TB1H, h_TBH, c_TBH, tanh_c_TBH)
         for step in zip(*(sequence.unbind(0) for sequence in sequences), strict=True):
             a_BG, gates_BG, first_BKH, g, o_B1H, h, c, tanh_c = step
-            torch.addmm(a_BG, past_h, U_HG, out=gates_BG)
+            product.add(a_BG, past_h, out=gates_BG)
             *i, f = peep_(first_BKH, past_c, P_first).sigmoid_().unbind(1)  # (1, 2)
             g.tanh_()  # (3)
             if i:
@@ -82,7 +90,8 @@ class LSTMLoop(torch.autograd.Function):
             past_h = torch.mul(o, torch.tanh(c, out=tanh_c), out=h)  # (6)
             past_c = c
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(gates_TBG, h_TBH, c_TBH, tanh_c_TBH, U_GH, P, h_BH, c_BH)
+        ctx.grid = grid
+        ctx.save_for_backward(gates_TBG, h_TBH, c_TBH, tanh_c_TBH, U, P, h_BH, c_BH)
         return h_TBH, c_TBH
 
     @staticmethod
@@ -90,8 +99,8 @@ class LSTMLoop(torch.autograd.Function):
     def backward(
         ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        gates_TBG, h_TBH, c_TBH, tanh_c_TBH, U_GH, P, h_BH, c_BH = ctx.saved_tensors
-        H = h_BH.shape[1]
+        gates_TBG, h_TBH, c_TBH, tanh_c_TBH, U, P, h_BH, c_BH = ctx.saved_tensors
+        H, product = h_BH.shape[1], product_with(U, ctx.grid)
         past_c_TBH = torch.cat([c_BH.unsqueeze(0), c_TBH[:-1]])
         da_TBG = slopes(gates_TBG, past_c_TBH, tanh_c_TBH)
         by_h_TBH = torch.addcmul(gates_TBG[:, :, -H:], h_TBH, tanh_c_TBH, value=-1)  # d h / d c
@@ -111,10 +120,15 @@ class LSTMLoop(torch.autograd.Function):
             unpeep_(dc.addcmul_(dh, by_h), da_o1, P_o)
             da_cell.mul_(dc.unsqueeze(1))
             unpeep_(dc.mul_(f), da_first, P_first)
-            torch.mm(da, U_GH, out=dh)
+            product.back(da, out=dh)
         past_h_TBH = torch.cat([h_BH.unsqueeze(0), h_TBH[:-1]])
-        dU_GH = da_TBG.flatten(0, 1).t() @ past_h_TBH.flatten(0, 1)
-        return da_TBG, dU_GH, peephole_gradient(da_TBG, past_c_TBH, c_TBH, P), dh, dc
+        dU = product.weight_gradient(da_TBG, past_h_TBH)
+        return da_TBG, dU, peephole_gradient(da_TBG, past_c_TBH, c_TBH, P), dh, dc, None
+
+
+def product_with(U: Tensor, grid: Grid | None) -> RecurrentProduct:
+    """What U does to the hidden state."""
+    return Dense(U) if grid is None else Convolution(U, grid)
 
 
 def cut(gates_TBG: Tensor, H: int) -> tuple[Tensor, Tensor, Tensor]:

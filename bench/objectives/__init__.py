@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 OBJECTIVES = {
     "captioning": "bench.objectives.captioning:CaptioningObjective",
     "ctc": "bench.objectives.ctc:CTC",
+    "frame-prediction": "bench.objectives.frame_prediction:FramePrediction",
     "language-model": "bench.objectives.language_model:LanguageModel",
     "next-label": "bench.objectives.next_label:NextLabel",
     "ranking": "bench.objectives.ranking:RankingObjective",

@@ -13,13 +13,17 @@ import torch
 from bench.models import MODELS, Arrangement, build_recurrence, model_options
 from bench.models.recurrence import Recurrence
 
-INPUT_SIZE = 7
+INPUT_SIZE = 12
 SMALL = {
     "hidden_size": 4,
     "context_size": 3,
     "feedback_size": 3,
     "window_length": 3,
     "num_dilations": 2,
+    "num_rows": 2,
+    "num_columns": 3,
+    "kernel_size": 3,
+    "state_kernel_size": 3,
 }
 
 

@@ -37,6 +37,8 @@ def num_parameters(recurrence: Recurrence) -> int:
         ("jordan", {"feedback_size": O}, H * D + H * O + H + O * H + O),
         ("tdnn", {"window_length": 4}, H * D * 4 + H),
         ("wavenet", {"num_dilations": 3}, H * D + 3 * (4 * H * H + 2 * H) + 5 * H * H),
+        ("conv-lstm", {"kernel_size": 1}, 4 * (H * D + 25 * H * H + H) + 3 * H),
+        ("conv-lstm", {"num_columns": D, "peephole": "none"}, 4 * (25 * H + 25 * H * H + H)),
         (
             "lstm",
             {"num_layers": 2, "direction": "bidirectional", "peephole": "diagonal"},
@@ -61,6 +63,7 @@ def test_number_of_parameters(name: str, options: dict[str, object], expected: i
         ("jordan", {"feedback_size": O}, H * (D + O + O)),
         ("tdnn", {"window_length": 4}, 4 * H * D),
         ("wavenet", {"num_dilations": 3}, H * D + 3 * 4 * H * H + 5 * H * H),
+        ("conv-lstm", {"num_columns": D}, D * 4 * H * 25 * (1 + H)),
     ],
 )
 def test_flops_of_a_step(name: str, options: dict[str, object], multiply_adds: int) -> None:
@@ -75,8 +78,9 @@ def weights(recurrence: Recurrence) -> torch.Tensor:
 @pytest.mark.parametrize("name", MODELS)
 def test_uniform_is_bounded_by_the_hidden_size(name: str) -> None:
     options: dict[str, object] = {"hidden_size": 64}
+    side = 5 if name == "conv-lstm" else 1  # of the places whose states a unit reads
     largest = weights(build_recurrence(name, D, options)).abs().max()
-    assert 0.9 / 8 < largest <= 1 / 8
+    assert 0.9 / 8 < largest * side <= 1 / 8
     largest = weights(build_recurrence(name, D, {**options, "init_scale": 0.05})).abs().max()
     assert 0.045 < largest <= 0.05
 
@@ -96,6 +100,14 @@ def test_orthogonal_blocks(name: str, parameter: str) -> None:
         recurrence.get_parameter(parameter).shape[0] // H
     ):
         torch.testing.assert_close(block @ block.t(), torch.eye(H))
+
+
+def test_orthogonal_at_its_own_place() -> None:
+    recurrence = build_recurrence("conv-lstm", D, {"hidden_size": H, "init": "orthogonal"})
+    U_GHKK = recurrence.get_parameter("U_GHKK")
+    for block in U_GHKK[:, :, 2, 2].chunk(4):
+        torch.testing.assert_close(block @ block.t(), torch.eye(H))
+    assert U_GHKK[:, :, 0, 0].abs().max() <= 1 / (5 * H**0.5)
 
 
 @pytest.mark.parametrize(("gates", "first"), [("separate", H), ("coupled", 0)])

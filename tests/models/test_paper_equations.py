@@ -103,9 +103,33 @@ def wavenet(w: Weights, x: Array, state: list[Array]) -> list[Array]:
     return [np.maximum(total, 0), *after]
 
 
+def convolved(kernel: Array, maps: Array) -> Array:
+    """Kernels [G, C, K, K] over maps of a grid of two by two [C, 2, 2], zeros beyond its edges."""
+    size = kernel.shape[2] // 2
+    found = np.zeros((len(kernel), 2, 2))
+    for r, s, dr, ds in np.ndindex(2, 2, *kernel.shape[2:]):
+        row, column = r + dr - size, s + ds - size
+        if row in (0, 1) and column in (0, 1):
+            found[:, r, s] += kernel[:, :, dr, ds] @ maps[:, row, column]
+    return found
+
+
+def conv_lstm(w: Weights, x: Array, state: list[Array]) -> list[Array]:
+    x, h, c = (part.reshape(2, 2, -1).transpose(2, 0, 1) for part in (x, *state))
+    P_i, P_f, P_o = (p[:, None, None] for p in np.split(w["P_Q"], 3))
+    a = convolved(w["W_GCKK"], x) + convolved(w["U_GHKK"], h) + w["b_G"][:, None, None]
+    a_i, a_f, a_g, a_o = np.split(a, 4)
+    i, f = sigma(a_i + P_i * c), sigma(a_f + P_f * c)
+    c = f * c + i * np.tanh(a_g)
+    h = sigma(a_o + P_o * c) * np.tanh(c)
+    flat: list[Array] = [part.transpose(1, 2, 0).ravel() for part in (h, h, c)]
+    return flat
+
+
 @pytest.mark.parametrize(
     ("name", "options", "equations"),
     [
+        ("conv-lstm", {"num_rows": 2, "num_columns": 2, "state_kernel_size": 3}, conv_lstm),
         ("srn", {}, srn),
         ("scrn", {"context_size": 2}, scrn),
         ("scrn", {"context_size": 2, "context_input": "previous"}, scrn_of_the_code),

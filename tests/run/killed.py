@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 import pytorch_lightning as pl
+import tiny_frames
 import tiny_speech
 import tiny_translation
 import torch
@@ -49,6 +50,10 @@ OVERRIDES: dict[str, dict[str, Any]] = {
         "model": {"direction": "bidirectional"},
         "objective": {"dropout_output": 0.2, "weight_noise": 0.05},
         "trainer": {"max_epochs": 3, "checkpoint_every_steps": 3, "threads": 1},
+    },
+    "tiny-frames": {
+        "model": {"num_layers": 2, "dropout": 0.2},
+        "trainer": {"max_epochs": 3, "checkpoint_every_steps": 2, "threads": 1},
     },
     "tiny-translation": {
         "objective": {
@@ -114,6 +119,7 @@ def watch(moments: Moments, resolved: Resolved) -> None:
 
 
 GENERATED: dict[str, Callable[[Path], object]] = {
+    "tiny-frames": tiny_frames.make_suite,
     "tiny-speech": tiny_speech.make_suite,
     "tiny-translation": tiny_translation.make_suite,
 }

@@ -30,7 +30,7 @@ def corpus(tmp_path: Path) -> Path:
 
 def killed_and_resumed(
     tmp_path: Path,
-    corpus: Path | Literal["tiny-speech", "tiny-translation"],
+    corpus: Path | Literal["tiny-frames", "tiny-speech", "tiny-translation"],
     model: str,
     every: int,
 ) -> dict[str, Any]:
@@ -66,6 +66,10 @@ def test_same_bytes_of_speech_with_noise_on_the_weights(tmp_path: Path) -> None:
 
 def test_same_bytes_of_translation_with_scheduled_sampling(tmp_path: Path) -> None:
     check_same_bytes(killed_and_resumed(tmp_path, "tiny-translation", "gru", 17))
+
+
+def test_same_bytes_of_frames_with_dropout_between_layers(tmp_path: Path) -> None:
+    check_same_bytes(killed_and_resumed(tmp_path, "tiny-frames", "conv-lstm", 13))
 
 
 def check_same_bytes(results: dict[str, Any]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from bench.baselines.baseline import Report
+from bench.baselines.baseline import Reads, Report
 from bench.caption_scoring import Written
 from bench.data.captions.corpus import CaptionCorpus, CaptionSplit
 from bench.data.captions.words import Tokens
@@ -20,7 +20,7 @@ class CaptionBaseline(ABC):
     `turns` and `references`.
     """
 
-    reads: ClassVar[Literal["text", "captions"]] = "captions"
+    reads: ClassVar[Reads] = "captions"
     _corpus: CaptionCorpus | None = None
 
     def fit(self, corpus: CaptionCorpus, *, seed: int, report: Report | None = None) -> None:

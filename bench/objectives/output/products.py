@@ -28,13 +28,16 @@ def products_as(products: Products, device: torch.device) -> Iterator[None]:
         if products == "float32" or device.type != "cpu":
             yield
             return
-        matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-        before = matmul.fp32_precision
-        matmul.fp32_precision = "bf16"
+        library = torch.backends.mkldnn
+        kinds = (library.matmul, library.conv)  # type: ignore[attr-defined]
+        before = [kind.fp32_precision for kind in kinds]
+        for kind in kinds:
+            kind.fp32_precision = "bf16"
         try:
             yield
         finally:
-            matmul.fp32_precision = before
+            for kind, precision in zip(kinds, before, strict=True):
+                kind.fp32_precision = precision
 
 
 def product(a_MK: Tensor, b_KN: Tensor, products: Products, out_MN: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Predictors of frames that learn without a gradient."""

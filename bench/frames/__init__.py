@@ -1,0 +1,1 @@
+"""Networks that predict frames, around any recurrence."""
