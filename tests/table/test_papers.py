@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -73,8 +74,9 @@ LATEX = r"""\documentclass{article}
 def compiled(folder: Path, tables: list[str], cited: str) -> str:
     """What TeX and BibTeX say of a paper with these tables."""
     tex = shutil.which("pdflatex")
-    if tex is None:
+    if tex is None and not os.environ.get("CI"):
         pytest.skip("no pdflatex here: the LaTeX tables are compiled where TeX is installed")
+    assert tex is not None, "CI has no TeX"
     (folder / "cited.bib").write_text(cited)
     (folder / "paper.tex").write_text(LATEX % "\n\\clearpage\n".join(tables))
     typeset = [tex, "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
