@@ -76,7 +76,11 @@ class CaptionNetwork(Writer):
         if options.image == "attention":
             self.bridge = Bridge("mean", _Regions(feature_shape[-1]), self.decoder.recurrence)
         self.output = FullSoftmax(
-            self.decoder.readout.size, counts_V, output_bias=options.output_bias, products=products
+            self.decoder.readout.size,
+            counts_V,
+            output_bias=options.output_bias,
+            products=products,
+            evaluation_products="float32",
         )
         initialise_(self, init="parts", init_range=options.init_range)
         if options.embeddings == "tied":

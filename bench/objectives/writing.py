@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -52,13 +52,8 @@ class WritingObjective(Objective):
             super().backward(loss, *arguments, **settings)
 
     def training_products(self) -> AbstractContextManager[None]:
-        """In training all products are as the trainer's option says, not the softmax's alone."""
+        """All products are as the softmax's: in training as the option says, else exact."""
         return products_as(self.network.output.products, self.device)
-
-    def train(self, mode: bool = True) -> Self:
-        super().train(mode)
-        self.network.output.products = self.config.trainer.products if mode else "float32"
-        return self
 
     def teacher_forcing(self) -> float:
         """Share of the words that the decoder reads as written, now."""

@@ -82,6 +82,7 @@ class TranslationNetwork(Writer):
             target_counts_V,
             output_bias=options.output_bias,
             products=products,
+            evaluation_products="float32",
         )
         initialise_(self, init=options.init, init_range=options.init_range)
         if options.embeddings != "separate":

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from tiny_translation import make_corpus, make_objective, make_suite, resolved_in
 
@@ -20,7 +21,7 @@ from bench.objectives.objective import DivergedError
 from bench.objectives.translation import TranslationObjective, as_pairs
 from bench.run import run
 from bench.suite import Suite
-from bench.training.fit import evaluate
+from bench.training.fit import evaluate, fit
 from bench.translation.network import TranslationNetwork
 from bench.translation.options import NetworkOptions
 from bench.translations import read_translations
@@ -297,3 +298,38 @@ def test_training_multiplies_as_told_and_everything_else_in_float32(
     assert torch.equal(exact, again)
     assert float((rounded - gradient).norm()) < 0.03 * float(gradient.norm())
     assert torch.backends.mkldnn.matmul.fp32_precision != "bf16"  # type: ignore[attr-defined]
+
+
+class Watched(pl.Callback):
+    """Notes what products were in effect in each epoch's training and validation."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, set[str]] = {}
+
+    def on_before_zero_grad(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any
+    ) -> None:
+        self._note(f"training {trainer.current_epoch}", pl_module)
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        self._note(f"validation {trainer.current_epoch}", pl_module)
+
+    def _note(self, when: str, module: pl.LightningModule) -> None:
+        assert isinstance(module, TranslationObjective)
+        self.seen.setdefault(when, set()).add(module.network.output.products)
+
+
+def test_a_validation_does_not_end_the_rounding_of_training(
+    suite: Suite, corpus: ParallelCorpus, tmp_path: Path
+) -> None:
+    settings = {"trainer": {"products": "bfloat16", "max_epochs": 2}}
+    objective, watched = make_objective(suite, corpus, settings).train(), Watched()
+    fit(objective, tmp_path, callbacks=[watched])
+    assert watched.seen == {
+        "training 0": {"bfloat16"},
+        "validation 0": {"float32"},
+        "training 1": {"bfloat16"},
+        "validation 1": {"float32"},
+    }

@@ -62,8 +62,9 @@ class FullSoftmax(OutputLayer):
         *,
         output_bias: Literal["unigram", "zero"] = "unigram",
         products: Products = "float32",
+        evaluation_products: Products | None = None,
     ) -> None:
-        super().__init__(hidden_size, counts_V, products)
+        super().__init__(hidden_size, counts_V, products, evaluation_products=evaluation_products)
         self.weight = initial_weight(self.vocabulary_size, hidden_size)
         self.bias = nn.Parameter(initial_bias(counts_V, output_bias))
 

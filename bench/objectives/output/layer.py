@@ -22,11 +22,27 @@ IGNORE = -100
 class OutputLayer(nn.Module, ABC):
     """Log-probabilities of words given `h_NH`, and their negated sum as a loss."""
 
-    def __init__(self, hidden_size: int, counts_V: Tensor, products: Products) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        counts_V: Tensor,
+        products: Products,
+        *,
+        evaluation_products: Products | None = None,
+    ) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         self.vocabulary_size = len(counts_V)
-        self.products: Products = products
+        self._training_products: Products = products
+        self._evaluation_products: Products = evaluation_products or products
+
+    @property
+    def products(self) -> Products:
+        """Of the mode that the layer is in.
+
+        Asked for each time: after a validation Lightning restores modes past `train`.
+        """
+        return self._training_products if self.training else self._evaluation_products
 
     def loss(self, h_NH: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of -log p over the targets that are not IGNORE [], and their number [] (int64)."""
