@@ -95,7 +95,6 @@ class Captioning:
             signature=scored.signature,
             bound=(captioner.corpus.bound or {}).get("test"),
             cost=cost_of_members(self.runs, begun),
-            products=self.runs[0].record.provenance.products,
             beside=beside,
         )
 

@@ -86,7 +86,6 @@ class Translating:
             signature=scoring.signature,
             bound=(corpus.bound or {}).get("test"),
             cost=cost_of_members(self.runs, begun),
-            products=self.runs[0].record.provenance.products,
             beside=beside,
         )
 
