@@ -85,11 +85,11 @@ class TrainerConfig(Frozen, frozen=True, kw_only=True):
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
     """Lightning's accelerator."""
     devices: Count = 1
-    """Devices a node."""
+    """Devices a node, a process each; on a CPU so many processes."""
     num_nodes: Count = 1
     """Nodes."""
     strategy: Literal["auto", "ddp"] = "auto"
-    """Lightning's strategy."""
+    """Lightning's strategy; of several devices `ddp`, whichever is given."""
     products: Literal["float32", "bfloat16"] = "float32"
     """Matrix products: exact float32, or bfloat16 factors summed in float32 where the CPU can."""
     threads: Count | None = None
@@ -111,6 +111,11 @@ class RunConfig(Frozen, frozen=True, kw_only=True):
     """Weights to begin with: part of the network (`model` is all of it) -> run of this task, or
     `recipe:NAME` for the run of that recipe with this seed."""
     seed: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] = 1
+
+
+def num_processes(trainer: TrainerConfig) -> int:
+    """Processes that train together, one a device."""
+    return trainer.devices * trainer.num_nodes
 
 
 # What changes a number by rounding at the most: it neither names a run nor tells two runs apart.

@@ -13,6 +13,10 @@ class BenchError(ValueError):
     """
 
 
+class LostProcessError(BenchError):
+    """Another process of a run has ended; the same command goes on from the last checkpoint."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that names the known word closest to `word`, or all of them when none is close."""
     names = list(known)

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
 import torch
 
 from bench.baselines import BASELINES
 from bench.baselines.counting import count
+from bench.config import TrainerConfig, num_processes
 from bench.data.corpus import Corpus, load_corpus
+from bench.dividing import check_one_process, rank_of
 from bench.outcome import Outcome
 from bench.provenance import forget_peak_memory, provenance
+from bench.ranks import ALONE
 from bench.record import Record, Shelf, read_record, write_record
+from bench.recording import record_of
 from bench.resolve import Resolved
 from bench.run_folder import check_writable, empty, first_started, held
 from bench.suite import Suite
 from bench.tracking.making import make_tracker, tracked_run
 from bench.tracking.options import DEFAULTS, Kind, TrackOptions
 from bench.tracking.tracker import Tracker
+from bench.training.crew import Crew
 from bench.training.progress import Style
 from bench.training.report import PrunedError, Report
 from bench.training.train import Flops, train
@@ -66,7 +70,8 @@ def run(
 
     An interrupted run goes on from its last checkpoint, and so does what a sweep's trial has
     begun. A second process with the same configuration waits for the first and returns its
-    record. `work` is training or counting, as the model asks, unless given.
+    record. `work` is training or counting, as the model asks, unless given. Of several processes
+    the first calls this, once `bench run`, torchrun or srun has started them; the others follow.
     """
     path = suite.record_path(resolved.card.task, resolved.run_id)
 
@@ -74,8 +79,18 @@ def run(
         return read_record(path) if path.exists() else None
 
     manners = manners or Manners()
-    work = work or learning(resolved, flops=manners.flops)
-    return _once(resolved, suite, manners, known, work=work, shelf="runs")
+    if work is not None:
+        return _once(resolved, suite, manners, known, work=work, shelf="runs")
+    if (rank := rank_of(resolved)) is None:
+        if not manners.again and (record := known()):
+            return record
+        check_one_process(resolved, why="`bench run`, torchrun or srun starts several processes")
+    crew = Crew(rank or ALONE)
+    try:
+        work = learning(resolved, flops=manners.flops, crew=crew)
+        return _once(resolved, suite, manners, known, work=work, shelf="runs")
+    finally:
+        crew.dismiss()
 
 
 def run_trial(
@@ -87,6 +102,7 @@ def run_trial(
     has been carried out before, and may end the trial. `run` with the same configuration has
     only the measuring left to do.
     """
+    check_one_process(resolved, why="a trial trains on one device, several workers side by side")
     task, run_id = resolved.card.task, resolved.run_id
     whole, path = suite.record_path(task, run_id), suite.record_path(task, run_id, "trials")
 
@@ -150,7 +166,13 @@ def _tell_busy(manners: Manners, run_id: str) -> None:
         manners.busy(f"another process is at run {run_id}; waiting for it to end")
 
 
-def learning(resolved: Resolved, *, report: Report | None = None, flops: Flops = "formula") -> Work:
+def learning(
+    resolved: Resolved,
+    *,
+    report: Report | None = None,
+    flops: Flops = "formula",
+    crew: Crew | None = None,
+) -> Work:
     """How the model learns, by counting or by gradient; on validation alone with a `report`."""
     settings: dict[str, Any] = {} if report is None else {"splits": ("valid",)}
     if resolved.config.model["name"] in BASELINES:
@@ -159,6 +181,8 @@ def learning(resolved: Resolved, *, report: Report | None = None, flops: Flops =
         settings["report"] = report
     if flops != "formula":
         settings["flops"] = flops
+    if crew is not None and crew.rank.size > 1:
+        settings["crew"] = crew
     return functools.partial(train, **settings)
 
 
@@ -180,12 +204,18 @@ def corpus_of(resolved: Resolved, *, style: Style = "quiet") -> Corpus:
     )
 
 
+def set_threads(trainer: TrainerConfig) -> None:
+    """The threads that are asked for; several processes share the cores of their node."""
+    if trainer.threads:
+        torch.set_num_threads(trainer.threads)
+    elif num_processes(trainer) > 1 and trainer.accelerator == "cpu":
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // trainer.devices))
+
+
 def _carry_out(
     resolved: Resolved, folder: Path, started: str, manners: Manners, work: Work, shelf: Shelf
 ) -> tuple[Record, Tracker]:
-    config, card = resolved.config, resolved.card
-    if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
+    set_threads(resolved.config.trainer)
     corpus = corpus_of(resolved, style=manners.style)
     made_by = provenance()  # before the work: the checkout may move on while a run goes on
     tracked = tracked_run(
@@ -204,28 +234,5 @@ def _carry_out(
     except BaseException:
         tracker.abandon()
         raise
-    record = Record(
-        id=resolved.run_id,
-        task=card.task,
-        card_version=card.version,
-        seed=config.seed,
-        metric=outcome.metric,
-        bound=outcome.bound if shelf == "runs" else None,
-        config=msgspec.to_builtins(config),
-        digest=resolved.digest,
-        set_by_caller=resolved.set_by_caller,
-        recipe=resolved.recipe,
-        data=dict(corpus.checksums),
-        provenance=msgspec.structs.replace(made_by, products=outcome.products),
-        started=started,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        status="diverged" if outcome.divergence else "pruned" if outcome.pruned else "finished",
-        signature=outcome.signature,
-        metrics=outcome.metrics,
-        curve=outcome.curve,
-        divergence=outcome.divergence,
-        cost=outcome.cost,
-        extra=outcome.extra,
-        beside=outcome.beside,
-    )
+    record = record_of(resolved, outcome, corpus, made_by=made_by, started=started, shelf=shelf)
     return record, tracker

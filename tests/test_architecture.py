@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = (
     ("errors",),
-    ("structs", "yaml", "energy"),
+    ("structs", "yaml", "energy", "ranks"),
     ("data.files",),
     (
         "data.speech.specification",
@@ -42,9 +42,9 @@ LAYERS = (
     ("tracking",),
     ("training",),
     ("baselines.counting",),
-    ("run_folder",),
+    ("run_folder", "dividing", "recording"),
     ("run",),
-    ("finished",),
+    ("finished", "following"),
     ("made_again",),
     ("kept_log_probs", "kept", "ensembles"),
     ("kept_recognitions", "kept_translations", "kept_captions", "kept_frames"),

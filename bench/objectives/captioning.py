@@ -70,7 +70,6 @@ class CaptioningObjective(WritingObjective):
     # Examples -----------------------------------------------------------------------------------
 
     def train_loader(self, *, rank: int = 0, world_size: int = 1) -> CaptionBatches:
-        self._world_size = world_size
         return CaptionBatches(
             self.corpus.splits["train"],
             self.corpus.features,
@@ -97,10 +96,9 @@ class CaptioningObjective(WritingObjective):
             )
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: CaptionBatch) -> Tensor:
-        # Gradients are averaged over processes; the scale must not depend on how many there are.
         if self.options.loss_scale == "caption":
-            return loss_sum * self._world_size / batch.num_captions
-        return loss_sum * self._world_size / batch.num_tokens
+            return loss_sum / batch.num_captions
+        return loss_sum / batch.num_tokens
 
     # Metric -------------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ class Contract(pl.LightningModule):
     Options: ClassVar[type[Frozen]]
     unit: ClassVar[Literal["token", "frame", "label"]] = "token"
     """What throughput and arithmetic are counted in."""
+    undivided: ClassVar[str | None] = None
+    """Why a batch cannot be divided among processes; None where it can."""
 
     def __init__(self, config: RunConfig, corpus: Corpus) -> None:
         super().__init__()
@@ -50,7 +52,10 @@ class Contract(pl.LightningModule):
 
     @abstractmethod
     def train_loader(self, *, rank: int = 0, world_size: int = 1) -> Any:
-        """Training batches: has `__len__`, `state_dict`, `load_state_dict`."""
+        """Training batches: has `__len__`, `state_dict`, `load_state_dict`.
+
+        Of several processes each has its part of every batch, and as many of them.
+        """
 
     @abstractmethod
     def evaluation_loader(self, split: str) -> Any:
@@ -101,7 +106,11 @@ class Contract(pl.LightningModule):
         self.carried = None
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: Any) -> Tensor:
-        """The quantity that is differentiated; the mean over what was predicted, usually."""
+        """The quantity that is differentiated; the mean over what was predicted, usually.
+
+        Of several processes, `loss_sum` is of this one's part of the batch, `count` of all parts,
+        and the results add up to what one process would have.
+        """
         return loss_sum / count
 
     def evaluation_metric(self) -> float:

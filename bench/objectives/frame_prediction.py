@@ -47,13 +47,11 @@ class FramePrediction(Objective):
         self.network = FrameNetwork(config.model, self.options, frame_size=corpus.frame_size)
         # Half a chance for every pixel costs log 2 of each.
         self.loss_limit = 3.0 * corpus.frame_size**2 * math.log(2)
-        self._world_size = 1
         self._begin()
 
     # Examples -----------------------------------------------------------------------------------
 
     def train_loader(self, *, rank: int = 0, world_size: int = 1) -> FrameBatches:
-        self._world_size = world_size
         return FrameBatches(
             self.corpus.splits["train"],
             batch_size=self.options.batch_size,
@@ -84,11 +82,6 @@ class FramePrediction(Objective):
     def _patches(self, batch: FrameBatch) -> Tensor:
         frames_BTYX = batch.frames.to(self.network.output.weight.dtype) / INK
         return to_patches(frames_BTYX, self.options.patch_size)
-
-    def update_loss(self, loss_sum: Tensor, count: Tensor, batch: FrameBatch) -> Tensor:
-        # Gradients are averaged over processes; the scale must not depend on how many there are.
-        frames_per_sequence = count / len(batch.frames)
-        return loss_sum * self._world_size / (batch.num_sequences * frames_per_sequence)
 
     def backward(self, loss: Tensor, *arguments: Any, **settings: Any) -> None:
         with self._products():

@@ -11,6 +11,15 @@ from torch import Tensor
 
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
+from bench.errors import BenchError
+from bench.objectives.collective import (
+    as_first,
+    begin_own_stream,
+    num_ranks,
+    of_each,
+    own_rank,
+    summed,
+)
 from bench.objectives.contract import Contract, mean_loss
 from bench.objectives.optimiser import build_optimizer, clip_gradients, exceeds_value
 from bench.objectives.random_streams import random_state, restore_random_state
@@ -67,11 +76,17 @@ class Objective(Contract):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         self._noise.add(self.parameters(), self.weight_noise)
         loss_sum, count = self.batch_loss(batch)
-        sums = torch.stack([loss_sum.detach().double(), count.double()])
-        self.train_sums += sums.to(self.train_sums.device)
-        self.train_units += self.units_in(batch)
-        self._check_finite(loss_sum, count)
-        return self.update_loss(loss_sum, count, batch)
+        units = count.new_tensor(self.units_in(batch))
+        values = (loss_sum.detach(), count, units)
+        sums = summed(torch.stack([value.double() for value in values]))
+        of_all = sums.to(self.train_sums.device)
+        self.train_sums += of_all[:2]
+        self.train_units += int(of_all[2])
+        self._check_finite(*of_all[:2])
+        if num_ranks() == 1:
+            return self.update_loss(loss_sum, count, batch)
+        # Gradients are averaged over the processes where they are to be summed.
+        return self.update_loss(loss_sum, sums[1].to(count), batch) * num_ranks()
 
     def on_after_backward(self) -> None:
         self._noise.remove()
@@ -114,16 +129,18 @@ class Objective(Contract):
 
     def on_validation_epoch_end(self) -> None:
         self.carried = self._outer_state
+        sums = as_first(self.evaluation_sums.tolist())
+        self.evaluation_sums = self.evaluation_sums.new_tensor(sums)
         self._check_finite(*self.evaluation_sums)
         lr = self.schedule.lr(self.current_epoch)
-        improved = self.schedule.report(self.validation_choice())
+        improved = self.schedule.report(as_first(self.validation_choice()))
         if improved:
             self.best_weights = {k: v.detach().clone() for k, v in self.state_dict().items()}
         elif self.schedule.returns_to_best and self.best_weights is not None:
             self.load_state_dict(self.best_weights)
         point = {"epoch": self.current_epoch + 1, "step": self.global_step, "lr": lr}
         values = self.curve_values(mean_loss(self.train_sums), mean_loss(self.evaluation_sums))
-        self.curve.append({**point, **values})
+        self.curve.append({**point, **as_first(values)})
         self.trainer.should_stop = self.trainer.should_stop or self.schedule.finished
 
     def on_test_epoch_start(self) -> None:
@@ -135,17 +152,22 @@ class Objective(Contract):
     # Checkpoints --------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        own = {
+            "carried": None if self.carried is None else [state.cpu() for state in self.carried],
+            "random": random_state(),
+        }
         checkpoint["bench"] = {
             "schedule": self.schedule.state_dict(),
             "curve": self.curve,
             "best_weights": self.best_weights,
             "train_sums": self.train_sums,
             "train_units": self.train_units,
-            "carried": None if self.carried is None else list(self.carried),
-            "random": random_state(),
+            **own,
             "last_gradient_norm": self.last_gradient_norm,
             "clipping": [self.num_clipped, self.num_clippings],
         }
+        if num_ranks() > 1:
+            checkpoint["bench"]["ranks"] = of_each(own)
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
         saved = checkpoint["bench"]
@@ -154,15 +176,26 @@ class Objective(Contract):
         self.best_weights = saved["best_weights"]
         self.train_sums = saved["train_sums"]
         self.train_units = saved.get("train_units", int(self.train_sums[1]))
-        self.carried = None if saved["carried"] is None else tuple(saved["carried"])
         self.last_gradient_norm = saved["last_gradient_norm"]
         self.num_clipped, self.num_clippings = saved.get("clipping", (0, 0))
-        self._random = saved["random"]
+        ranks = saved.get("ranks", [saved])
+        if len(ranks) != num_ranks():
+            raise BenchError(
+                f"the checkpoint is one of {len(ranks)} processes, these are {num_ranks()}: go on "
+                "with as many, or start the run again with `--again`"
+            )
+        own = ranks[own_rank()]
+        self.carried = None if own["carried"] is None else tuple(own["carried"])
+        self._random = own["random"]
 
     def on_train_start(self) -> None:
         # Lightning draws numbers while it sets up; the streams go on from where they were saved.
-        if (state := getattr(self, "_random", None)) is not None:
+        if (state := getattr(self, "_random", None)) is None:
+            begin_own_stream(self.config.seed)
+        else:
             restore_random_state(state)
+        if self.carried is not None:
+            self.carried = tuple(tensor.to(self.device) for tensor in self.carried)
         # Lightning restores a loader's place inside an epoch, but not after one: then the loader
         # would begin with the order of the first epoch again.
         set_epoch = getattr(self.trainer.train_dataloader, "set_epoch", None)

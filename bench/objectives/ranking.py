@@ -34,6 +34,7 @@ class RankingObjective(Objective):
 
     Options = RankingOptions
     unit: ClassVar[Literal["token", "frame", "label"]] = "token"
+    undivided = "it compares every caption of a batch with every image of it"
     corpus: CaptionCorpus
 
     def __init__(self, config: RunConfig, corpus: CaptionCorpus) -> None:
@@ -53,12 +54,10 @@ class RankingObjective(Objective):
         self._found: list[tuple[Tensor, Tensor]] = []
         """Places of captions in it, and their scores with all its images."""
         self._ranks: Ranks | None = None
-        self._world_size = 1
 
     # Examples -----------------------------------------------------------------------------------
 
     def train_loader(self, *, rank: int = 0, world_size: int = 1) -> CaptionBatches:
-        self._world_size = world_size
         return self._batches("train", self.options.batch_tokens, rank, world_size)
 
     def evaluation_loader(self, split: str) -> CaptionBatches:
@@ -94,8 +93,7 @@ class RankingObjective(Objective):
         )
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: CaptionBatch) -> Tensor:
-        # Gradients are averaged over processes; each compares the pairs of its own part.
-        return loss_sum * self._world_size / batch.num_captions
+        return loss_sum / batch.num_captions
 
     # Metric -------------------------------------------------------------------------------------
 

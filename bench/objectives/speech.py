@@ -77,7 +77,6 @@ class SpeechObjective(Objective):
         self.loss_limit = 10 * math.log(corpus.corpus.num_outputs) / self.labels_per_frame
         self.scoring = Scoring(corpus.corpus, num_skipped=len(corpus.skipped))
         self._evaluated: FeatureSplit = corpus.splits["valid"]
-        self._world_size = 1
 
     # What a subclass provides -------------------------------------------------------------------
 
@@ -125,7 +124,6 @@ class SpeechObjective(Objective):
                 nn.init.uniform_(parameter, -limit, limit)
 
     def train_loader(self, *, rank: int = 0, world_size: int = 1) -> SpeechBatches:
-        self._world_size = world_size
         return SpeechBatches(
             self.corpus.splits["train"],
             batch_frames=self.speech_options.batch_frames,
@@ -145,10 +143,9 @@ class SpeechObjective(Objective):
         return self.losses(self.encode(batch), batch).sum(), batch.num_labels.sum()
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: SpeechBatch) -> Tensor:
-        # Gradients are averaged over processes; the scale must not depend on how many there are.
         if self.speech_options.loss_scale == "sum":
-            return loss_sum * self._world_size
-        return loss_sum * self._world_size / batch.num_utterances
+            return loss_sum
+        return loss_sum / batch.num_utterances
 
     def on_validation_epoch_start(self) -> None:
         super().on_validation_epoch_start()

@@ -76,7 +76,6 @@ class TranslationObjective(WritingObjective):
     # Examples -----------------------------------------------------------------------------------
 
     def train_loader(self, *, rank: int = 0, world_size: int = 1) -> TranslationBatches:
-        self._world_size = world_size
         return TranslationBatches(
             self.corpus.splits["train"],
             batch_tokens=self.options.batch_tokens,
@@ -98,10 +97,9 @@ class TranslationObjective(WritingObjective):
             return self.network.loss(as_pairs(batch), teacher_forcing=self.teacher_forcing())
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: TranslationBatch) -> Tensor:
-        # Gradients are averaged over processes; the scale must not depend on how many there are.
         if self.options.loss_scale == "sentence":
-            return loss_sum * self._world_size / batch.num_sentences
-        return loss_sum * self._world_size / batch.num_target_tokens
+            return loss_sum / batch.num_sentences
+        return loss_sum / batch.num_target_tokens
 
     # Metric -------------------------------------------------------------------------------------
 

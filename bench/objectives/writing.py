@@ -31,7 +31,6 @@ class WritingObjective(Objective):
     def __init__(self, config: RunConfig, corpus: Corpus, options: WriterOptions) -> None:
         super().__init__(config, corpus)
         self.writer_options = options
-        self._world_size = 1
 
     def begin_writing(self, network: Writer) -> None:
         """Take in the network that writes."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from bench.objectives.collective import mean_over_ranks
 from bench.tracking.journal import point_numbers
 from bench.tracking.tracker import Gradients, Tracker
 
@@ -30,7 +31,7 @@ class TrackCallback(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
         if trainer.global_step % LOG_STEPS == 0:
             numbers = {
-                "train/loss": float(outputs["loss"]),
+                "train/loss": mean_over_ranks(float(outputs["loss"])),
                 "train/gradient_norm": module.last_gradient_norm,
             }
             self.tracker.log(numbers, step=trainer.global_step)

@@ -10,6 +10,7 @@ import msgspec
 
 from bench.baselines import BASELINES
 from bench.errors import BenchError
+from bench.ranks import is_first_process
 from bench.record import Provenance, Shelf
 from bench.resolve import Resolved
 from bench.tracking.guard import GuardedTracker
@@ -57,7 +58,7 @@ def _job_type(resolved: Resolved, shelf: Shelf) -> str:
 
 def make_tracker(kind: Kind, tracked: Tracked) -> Tracker:
     """The tracker that `--track` names, begun; none in all but the first process of a run."""
-    if kind == "none" or not _is_first_process():
+    if kind == "none" or not is_first_process(os.environ):
         return NoTracker()
     options = tracked.options
     return GuardedTracker(
@@ -90,8 +91,3 @@ def _backend(kind: Kind, tracked: Tracked) -> Backend:
     from bench.tracking.mlflow import MlflowRun
 
     return MlflowRun(tracked)
-
-
-def _is_first_process() -> bool:
-    """Of the processes that train one model together."""
-    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK"))

@@ -11,12 +11,16 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from pytorch_lightning.strategies import DDPStrategy
 
 from bench.config import TrainerConfig
 from bench.errors import BenchError
 from bench.objectives.objective import Objective
+from bench.ranks import ALONE, Rank
 from bench.training.checkpoint import LAST, ExactCheckpoint, check_readable
 from bench.training.clock import Clock
+from bench.training.crew import Crew, SuddenEnd
 
 
 def fit(
@@ -25,21 +29,23 @@ def fit(
     *,
     clock: Clock | None = None,
     callbacks: Sequence[pl.Callback] = (),
+    crew: Crew | None = None,
 ) -> None:
     """Train to the end, from `folder`/last.ckpt where there is one, and load the best weights.
 
     `clock` counts what it takes, to an early end as well. Raises DivergedError when the loss
-    leaves the numbers; a kill at any moment leaves the folder ready for the next call.
+    leaves the numbers; a kill at any moment leaves the folder ready for the next call. All
+    processes of a `crew` call it together and end with the same weights.
     """
-    config = objective.config.trainer
+    config, crew = objective.config.trainer, crew or Crew()
     folder.mkdir(parents=True, exist_ok=True)
     clock = clock or Clock()
     checkpoint = ExactCheckpoint(folder, every_steps=config.checkpoint_every_steps)
     last = folder / LAST
     if last.exists():
         check_readable(last)
-    with quiet_lightning():
-        trainer = make_trainer(config, [clock, *callbacks, checkpoint], folder)
+    with quiet_lightning(), crew.training():
+        trainer = make_trainer(config, [clock, *callbacks, checkpoint], folder, crew.rank)
         try:
             trainer.fit(
                 objective,
@@ -71,18 +77,18 @@ def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> f
 
 
 def make_trainer(
-    config: TrainerConfig, callbacks: list[pl.Callback], folder: Path | None
+    config: TrainerConfig, callbacks: list[pl.Callback], folder: Path | None, rank: Rank = ALONE
 ) -> pl.Trainer:
-    """A Trainer without output or files of its own; clipping and logging are the objective's."""
+    """A Trainer without output or files of its own; clipping and logging are the objective's.
+
+    `rank`: of the processes that train together; else one process on one device.
+    """
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise BenchError("trainer.accelerator is gpu, but torch sees none: use cpu or auto")
     return pl.Trainer(
         accelerator=config.accelerator,
-        devices=config.devices,
-        num_nodes=config.num_nodes,
-        strategy=config.strategy,
         max_epochs=config.max_epochs,
-        callbacks=callbacks,
+        callbacks=[*callbacks, SuddenEnd()] if rank.size > 1 else callbacks,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -90,7 +96,25 @@ def make_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         default_root_dir=folder,
+        **_places(config, rank),
     )
+
+
+def _places(config: TrainerConfig, rank: Rank) -> dict[str, Any]:
+    """Where the Trainer computes."""
+    if config.devices * config.num_nodes == 1:
+        return {"devices": 1, "num_nodes": 1, "strategy": config.strategy}
+    if rank.size == 1:  # one alone, whatever the environment says of others
+        return {"devices": 1, "plugins": [LightningEnvironment()]}
+    # Looking for weights without a gradient also keeps gradients in the same buckets from the
+    # first step, so that three summands are always added in one order.
+    strategy = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+    return {
+        "devices": config.devices,
+        "num_nodes": config.num_nodes,
+        "strategy": strategy,
+        "plugins": [TorchElasticEnvironment()],
+    }
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ import msgspec
 import pytorch_lightning as pl
 import torch
 
-from bench.config import TrainerConfig
+from bench.config import TrainerConfig, num_processes
 from bench.data.corpus import Corpus
 from bench.objectives import objective_class
 from bench.objectives.objective import DivergedError, Objective
@@ -20,10 +21,11 @@ from bench.record import Cost, Divergence, Point
 from bench.resolve import Resolved
 from bench.stages import runs_before
 from bench.tracking.callback import TrackCallback
-from bench.tracking.tracker import Tracker
+from bench.tracking.tracker import NoTracker, Tracker
 from bench.training.arithmetic import counted_flops_per_unit
 from bench.training.checkpoint import LAST, WEIGHTS, save_weights
 from bench.training.clock import Clock
+from bench.training.crew import Crew
 from bench.training.energy import EnergyCallback
 from bench.training.fit import evaluate, fit
 from bench.training.limit import product_rate
@@ -45,17 +47,16 @@ def train(
     splits: Sequence[str] = ("valid", "test"),
     report: Report | None = None,
     flops: Flops = "formula",
+    crew: Crew | None = None,
 ) -> Outcome:
     """Train to the end, keep the best weights by validation, and measure them on `splits`.
 
     `report` is told of every validation; where it ends the training, the best of them is kept.
+    The other processes of a `crew` are called to `follow`; they leave when training is over.
     """
-    config = resolved.config
-    pl.seed_everything(config.seed, verbose=False)
-    objective = objective_class(resolved.objective)(config, corpus)
-    if config.init and not (folder / LAST).exists():
-        init = runs_before(resolved, folder.parent, weights=WEIGHTS)
-        warm_start(objective, init, folder.parent)
+    crew = crew or Crew()
+    crew.call()
+    objective = _begin(resolved, corpus, folder)
     clock, energy = Clock(), EnergyCallback()
     shown = ProgressCallback(style, metric=objective.metric)
     callbacks = [energy, shown, TrackCallback(tracker)]
@@ -63,7 +64,7 @@ def train(
     divergence, pruned = None, False
     metrics, beside = dict[str, float](), dict[str, dict[str, float]]()
     try:
-        fit(objective, folder, clock=clock, callbacks=callbacks)
+        fit(objective, folder, clock=clock, callbacks=callbacks, crew=crew)
         save_weights(objective.state_dict(), folder)
         metrics, beside = _measure(objective, splits, folder)
     except PrunedError:
@@ -84,9 +85,28 @@ def train(
         divergence=divergence,
         pruned=pruned,
         products=objective.products_in_effect,
+        hardware=_processes(objective.config.trainer),
         extra=_extra(objective),
         beside=beside,
     )
+
+
+def follow(resolved: Resolved, corpus: Corpus, folder: Path, crew: Crew) -> None:
+    """The part of a process that is not the first in a training, which that one records."""
+    objective = _begin(resolved, corpus, folder)
+    with contextlib.suppress(DivergedError):
+        fit(objective, folder, callbacks=[TrackCallback(NoTracker())], crew=crew)
+
+
+def _begin(resolved: Resolved, corpus: Corpus, folder: Path) -> Objective:
+    """The objective as training begins, the same in all processes."""
+    config = resolved.config
+    pl.seed_everything(config.seed, verbose=False)
+    objective = objective_class(resolved.objective)(config, corpus)
+    if config.init and not (folder / LAST).exists():
+        init = runs_before(resolved, folder.parent, weights=WEIGHTS)
+        warm_start(objective, init, folder.parent)
+    return objective
 
 
 def _measure(
@@ -113,8 +133,18 @@ def _num_units(objective: Objective, divergence: Divergence | None) -> int:
 
 
 def _extra(objective: Objective) -> dict[str, float]:
-    share = objective.clipped_share
-    return {} if share is None else {"clipped_share": round(share, 6)}
+    share, trainer = objective.clipped_share, objective.config.trainer
+    extra = {} if share is None else {"clipped_share": round(share, 6)}
+    if num_processes(trainer) > 1:
+        num_steps = len(objective.train_loader(world_size=num_processes(trainer)))
+        extra["units_per_step"] = round(objective.num_train_units / num_steps, 1)
+    return extra
+
+
+def _processes(trainer: TrainerConfig) -> dict[str, str | int]:
+    if num_processes(trainer) == 1:
+        return {}
+    return {"processes": num_processes(trainer), "nodes": trainer.num_nodes}
 
 
 def _cost(

@@ -1,0 +1,133 @@
+"""The processes that train one model together: how they meet, are called, and notice a loss."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+
+from bench.errors import LostProcessError
+from bench.ranks import ALONE, Rank
+
+PATIENCE = timedelta(minutes=30)
+"""How long one process waits for another that gives no sign; one that died is noticed at once."""
+POLL_SEC = 0.1
+FAREWELL_SEC = 10.0
+"""How long the first process waits until the others know that there is nothing to do."""
+CALLED, DISMISSED = b"called", b"dismissed"
+_OF_A_LOSS = re.compile(r"gloo|nccl|connection|broken pipe|socket|store|timed? ?out", re.I)
+
+
+class Crew:
+    """This process among those of its run; alone, it sends nothing and waits for nothing.
+
+    The first process decides whether there is something to train (another run may hold the
+    folder, the record may be there) and then calls the others or dismisses them.
+    """
+
+    def __init__(self, rank: Rank = ALONE) -> None:
+        self.rank = rank
+        self._store = None if rank.size == 1 else _meet(rank)
+        self._attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # one store for all
+        self._decided = False
+        self._num_trainings = 0
+
+    def call(self) -> None:
+        """Have the others train, too."""
+        self._decide(CALLED)
+
+    def dismiss(self) -> None:
+        """Let the others go, where they have not been called."""
+        if self._store is not None and not self._decided:
+            self._decide(DISMISSED)
+            until = time.monotonic() + FAREWELL_SEC
+            with suppress(RuntimeError):
+                while self._num_heard(0) < self.rank.size - 1 and time.monotonic() < until:
+                    time.sleep(POLL_SEC)
+
+    def _decide(self, word: bytes) -> None:
+        if self._store is not None:
+            self._decided = True
+            with _losses_told():
+                self._store.set(f"decision/{self._attempt}", word)
+
+    def is_called(self) -> bool:
+        """Whether this process is to train; waits until the first one knows."""
+        assert self._store is not None
+        with _losses_told():
+            while not self._store.check([f"decision/{self._attempt}"]):
+                time.sleep(POLL_SEC)
+            called = bool(self._store.get(f"decision/{self._attempt}") == CALLED)
+            self._num_heard(1)
+        return called
+
+    def _num_heard(self, more: int) -> int:
+        """How many processes know the decision, with so many more."""
+        assert self._store is not None
+        return int(self._store.add(f"heard/{self._attempt}", more))
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """What the processes do in step; LostProcessError where another one has gone."""
+        if self._store is None:
+            yield
+            return
+        self._num_trainings += 1
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        with _losses_told():
+            dist.init_process_group(
+                backend,
+                store=dist.PrefixStore(f"training/{self._num_trainings}", self._store),
+                rank=self.rank.number,
+                world_size=self.rank.size,
+                timeout=PATIENCE,
+            )
+            try:
+                yield
+                dist.barrier()
+            finally:
+                dist.destroy_process_group()
+
+
+def _meet(rank: Rank) -> Any:
+    """The store through which the processes find each other."""
+    os.environ.update(rank.as_environment())  # as torch and Lightning ask for it
+    with _losses_told():
+        store, *_ = next(iter(dist.rendezvous("env://", timeout=PATIENCE)))
+    return store
+
+
+@contextmanager
+def _losses_told() -> Iterator[None]:
+    """Torch's errors over a process that does not answer, in words for the user."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or _OF_A_LOSS.search(str(error))):
+            raise
+        raise LostProcessError(
+            "another process of this run has ended; the same command goes on from the last "
+            "checkpoint"
+        ) from None
+
+
+class SuddenEnd(pl.Callback):
+    """Lets SIGTERM end the process at once, which checkpoints are made for.
+
+    Lightning's own handler sends something to the other processes, out of turn, and hangs with
+    them. It is put in before training starts, and what was there before comes back after it.
+    """
+
+    def on_train_start(self, *_: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,119 @@
+"""Trains each objective in one process and in two, and leaves losses and weights of both.
+
+Started as a program of its own by test_equality.py, with the folder for what it leaves.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import tiny_captioning
+import tiny_frames
+import tiny_speech
+import tiny_task
+import tiny_translation
+import torch
+from forked import in_processes
+
+from bench.objectives import objective_class
+from bench.ranks import Rank
+from bench.resolve import Resolved, resolve
+from bench.run import corpus_of
+from bench.suite import Suite
+from bench.training.crew import Crew
+from bench.training.fit import fit
+
+NUM_STEPS = 50
+SGD = {"name": "sgd", "lr": 0.1, "clip_at": 1.0}
+CASES: dict[str, dict[str, Any]] = {
+    "language-model": {
+        "task": "tiny",
+        "model": "scrn",
+        "objective": {"batch_size": 6, "bptt_length": 11},
+    },
+    "language-model-adaptive": {
+        "task": "tiny",
+        "model": "lstm",
+        "objective": {"batch_size": 6, "bptt_length": 11, "output": "adaptive"},
+    },
+    "language-model-sum": {
+        "task": "tiny",
+        "model": "gru",
+        "objective": {"batch_size": 4, "bptt_length": 9, "loss_scale": "stream"},
+    },
+    "ctc": {"task": "tiny-speech", "model": "lstm"},
+    "transducer": {"task": "tiny-speech", "model": "lstm", "recipe": "transducer"},
+    "next-label": {"task": "tiny-speech", "model": "gru", "recipe": "next-label"},
+    "translation": {
+        "task": "tiny-translation",
+        "model": "gru",
+        "objective": {"attention": "additive"},
+    },
+    "captioning": {"task": "tiny-captioning", "model": "lstm"},
+    "frame-prediction": {"task": "tiny-frames", "model": "gru"},
+}
+"""What is trained, dropout off; the batches are ragged, so that the parts are unequal."""
+
+
+class Steps(pl.Callback):
+    """Ends the training after `NUM_STEPS` steps; notes the epoch's sums and the weights."""
+
+    def __init__(self) -> None:
+        self.sums: list[list[float]] = []
+        self.weights: list[dict[str, torch.Tensor]] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
+        self.sums.append([*module.train_sums.tolist(), module.train_units])
+        if len(self.sums) in (1, NUM_STEPS):
+            self.weights.append({k: v.clone() for k, v in module.state_dict().items()})
+        if len(self.sums) == NUM_STEPS:
+            trainer.should_stop = True
+            trainer.fit_loop.epoch_loop.max_steps = NUM_STEPS
+
+
+def resolved_in(suite: Suite, case: dict[str, Any]) -> Resolved:
+    overrides = {
+        "objective": case.get("objective", {}),
+        "optim": case.get("optim", SGD),
+        "trainer": {"max_epochs": 100, "threads": 1, "devices": 2},
+    }
+    return resolve(
+        suite, case["task"], model=case["model"], recipe=case.get("recipe"), overrides=overrides
+    )
+
+
+def train(suite: Suite, name: str, rank: Rank) -> None:
+    torch.set_num_threads(1)
+    resolved = resolved_in(suite, CASES[name])
+    corpus = corpus_of(resolved)
+    pl.seed_everything(resolved.config.seed, verbose=False)
+    objective = objective_class(resolved.objective)(resolved.config, corpus)
+    steps = Steps()
+    folder = suite.folder / f"{name}-{rank.size}"
+    fit(objective, folder, callbacks=[steps], crew=Crew(rank))
+    if rank.is_first:
+        left = {
+            "sums": steps.sums,
+            "curve": objective.curve,
+            "clipped": objective.num_clipped,
+            "first_weights": steps.weights[0],
+            "weights": steps.weights[1],
+        }
+        torch.save(left, folder / "left.pt")
+
+
+def main() -> None:
+    suite = Suite(folder=Path(sys.argv[1]))
+    for task in (tiny_captioning, tiny_frames, tiny_speech, tiny_task, tiny_translation):
+        task.make_suite(suite.folder)
+    for name in sys.argv[2:] or CASES:
+        for size in (1, 2):
+            codes = in_processes(size, lambda rank, name=name: train(suite, name, rank))
+            assert codes == [0] * size, f"{name} in {size} processes: {codes}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Two processes with a part of each batch make the losses and weights of one with the whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from equality import CASES, NUM_STEPS
+from torch import Tensor
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what trainings by one process and by two have left."""
+    folder = tmp_path_factory.mktemp("equality")
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("equality.py")), str(folder)],
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "BENCH_CACHE": str(folder / "cache"),
+            "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
+        },
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def both(left: Path, case: str) -> list[dict[str, Any]]:
+    return [torch.load(left / f"{case}-{size}" / "left.pt", weights_only=True) for size in (1, 2)]
+
+
+def close(one: Any, two: Any) -> None:
+    torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_losses_are_those_of_one_process(left: Path, case: str) -> None:
+    one, two = (torch.tensor(found["sums"]) for found in both(left, case))
+    assert len(one) == NUM_STEPS
+    assert torch.equal(one[:, 1:], two[:, 1:])  # predicted and units, over all processes
+    close(one[:, 0] / one[:, 1], two[:, 0] / two[:, 1])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_weights_are_those_of_one_process(left: Path, case: str) -> None:
+    one, two = both(left, case)
+    close(one["weights"], two["weights"])
+    assert one["clipped"] == two["clipped"]
+
+    def moved(weights: dict[str, Tensor]) -> float:
+        return sum(float((weights[name] - first).abs().sum()) for name, first in begun.items())
+
+    begun = one["first_weights"]
+    assert moved(one["weights"]) > 0.1
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_evaluations_are_those_of_one_process(left: Path, case: str) -> None:
+    one, two = (found["curve"] for found in both(left, case))
+    assert [point["step"] for point in one] == [point["step"] for point in two]
+    for name in (key for key, value in one[-1].items() if value is not None):
+        for ours, theirs in zip(one, two, strict=True):
+            assert theirs[name] == pytest.approx(ours[name], rel=1e-4)
