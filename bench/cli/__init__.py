@@ -33,7 +33,9 @@ from bench.cli.sweep import sweep
 from bench.cli.sync import sync
 from bench.cli.table import table
 from bench.cli.translate import translate
-from bench.errors import BenchError, nearest
+from bench.errors import BenchError, LostProcessError, nearest
+from bench.launch.ranks import LOST, SPOKEN_FOR
+from bench.ranks import quiet_torch
 
 app = App(
     name="bench",
@@ -69,15 +71,22 @@ app.command(speed)
 
 
 def main() -> None:
-    """Run the command line: exit 0 when done, 2 for bad input with one line on stderr."""
+    """Run the command line: exit 0 when done, 2 for bad input with one line on stderr.
+
+    75 where another process of the run was lost, so that a script can start the command again.
+    """
+    quiet_torch(os.environ)
     try:
         app(sys.argv[1:], exit_on_error=False, print_error=False)
+    except LostProcessError as error:
+        _fail(str(error), code=LOST)
     except BenchError as error:
         _fail(str(error))
     except CycloptsError as error:
         _fail(_one_line(error))
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        if SPOKEN_FOR not in os.environ:
+            print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:  # `bench table ptb | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,9 +96,10 @@ def main() -> None:
         _fail(f"{error.filename}: {error.strerror}")
 
 
-def _fail(message: str) -> None:
-    print(f"bench: {message}", file=sys.stderr)
-    raise SystemExit(2)
+def _fail(message: str, *, code: int = 2) -> None:
+    if code != LOST or SPOKEN_FOR not in os.environ:
+        print(f"bench: {message}", file=sys.stderr)
+    raise SystemExit(code)
 
 
 def _one_line(error: CycloptsError) -> str:

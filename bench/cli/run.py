@@ -55,12 +55,15 @@ def run(
     """Train one model on one task, measure it, and keep the record.
 
     The same command again: done means nothing to do, interrupted means resume. A run whose loss
-    left the numbers is recorded as diverged, without a value, and counts as done.
+    left the numbers is recorded as diverged, without a value, and counts as done. With
+    `--trainer.devices N` N processes share every batch, a device each; torchrun and srun start
+    them, too.
 
         bench run --task synthetic-text --model scrn
         bench run --task ptb --model scrn --model.hidden-size 200 --optim.lr 0.005 --seed 3
         bench run --task ptb --model lstm --config mine.yaml --print-config
         bench run --task synthetic-speech --model lstm --model.direction bidirectional
+        bench run --task ptb --model scrn --trainer.devices 2
 
     Parameters
     ----------
@@ -125,17 +128,42 @@ def _manners(*, quiet: bool, **given: Any) -> Manners:
 
 
 def _carry_out(resolved: Resolved, place: Suite, manners: Manners) -> None:
+    from bench.dividing import rank_of
+    from bench.following import follow_run
     from bench.run import run as carry_out
     from bench.summary import summary
 
     path = place.record_path(resolved.card.task, resolved.run_id)
     existed = path.exists() and not manners.again
+    rank = rank_of(resolved)
+    if rank is None and not existed:
+        _start(resolved)
+        return
+    if rank is not None and not rank.is_first:
+        follow_run(resolved, place, rank)
+        return
     record = carry_out(resolved, place, manners)
     if manners.style == "quiet":
         return
     if existed:
         _say(f"run {record.id} was done before; --again would do it anew")
     print(summary(record, place))
+
+
+def _start(resolved: Resolved) -> None:
+    """The same command in a process for each device."""
+    from bench.errors import BenchError
+    from bench.launch.ranks import run_ranks
+
+    trainer = resolved.config.trainer
+    if trainer.num_nodes > 1:
+        raise BenchError(
+            f"--trainer.num-nodes {trainer.num_nodes}: start the same command on every node by "
+            "torchrun or srun; see Several devices in the README"
+        )
+    command = [sys.executable, "-m", "bench", *sys.argv[1:]]
+    if code := run_ranks(command, trainer.devices):
+        raise SystemExit(code)
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,140 @@
+"""The processes of one run on this machine, started together and ended together.
+
+One for each device, told by environment variables as torchrun tells them. The first one writes to
+this process's own output; of the others only what one that failed has said is passed on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from bench.errors import LostProcessError
+from bench.launch import tether
+from bench.ranks import Rank
+
+POLL_SEC = 0.1
+GRACE_SEC = 15.0
+"""How long processes have to end by themselves once one has; then they are killed."""
+LOST = 75
+"""Exit code of a process that ended because another one had: try again (sysexits.h)."""
+SPOKEN_FOR = "BENCH_SPOKEN_FOR"
+"""Variable of processes whose end is told by the one that started them."""
+
+
+@dataclass(kw_only=True)
+class _Process:
+    rank: int
+    popen: subprocess.Popen[bytes]
+    words: IO[bytes] | None
+    was_killed: bool = False
+
+    @property
+    def code(self) -> int | None:
+        """Exit code; None while it runs, and where it was killed from here."""
+        return None if self.was_killed else self.popen.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.popen.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.popen.pid, number)
+
+
+def run_ranks(command: Sequence[str], num_ranks: int, *, grace_sec: float = GRACE_SEC) -> int:
+    """Run `command` as the processes of one run; the exit code of the first that failed, or 0.
+
+    Raises LostProcessError where one was killed. Ctrl-C is passed on. None outlives this process.
+    """
+    with _processes(command, num_ranks) as processes:
+        try:
+            while all(process.code in (None, 0) for process in processes):
+                if not _running(processes):
+                    return 0
+                time.sleep(POLL_SEC)
+            _wait(processes, grace_sec)
+        except KeyboardInterrupt:
+            for process in processes:
+                process.signal(signal.SIGINT)
+            _wait(processes, grace_sec)
+            raise
+        _kill(processes)
+        return _failure(processes)
+
+
+@contextlib.contextmanager
+def _processes(command: Sequence[str], num_ranks: int) -> Iterator[list[_Process]]:
+    from torch.distributed import TCPStore
+
+    # Held here, the processes' meeting place has a port of its own before any of them asks.
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    processes: list[_Process] = []
+    try:
+        for number in range(num_ranks):
+            rank = Rank(number=number, size=num_ranks, local=number, port=store.port)
+            processes.append(_start(command, rank))
+        yield processes
+    finally:
+        _kill(processes)
+
+
+def _start(command: Sequence[str], rank: Rank) -> _Process:
+    told = {
+        **rank.as_environment(),
+        "LOCAL_WORLD_SIZE": str(rank.size),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        SPOKEN_FOR: "1",
+    }
+    words = None if rank.is_first else tempfile.TemporaryFile()  # noqa: SIM115
+    popen = subprocess.Popen(
+        [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=None if rank.is_first else subprocess.DEVNULL,
+        stderr=words,
+        env={**os.environ, **told},
+        start_new_session=True,
+    )
+    return _Process(rank=rank.number, popen=popen, words=words)
+
+
+def _running(processes: Sequence[_Process]) -> bool:
+    return any(process.popen.poll() is None for process in processes)
+
+
+def _wait(processes: Sequence[_Process], grace_sec: float) -> None:
+    until = time.monotonic() + grace_sec
+    while _running(processes) and time.monotonic() < until:
+        time.sleep(POLL_SEC)
+
+
+def _kill(processes: Sequence[_Process]) -> None:
+    for process in processes:
+        if process.popen.poll() is None:
+            process.was_killed = True
+            process.signal(signal.SIGKILL)
+            process.popen.wait()
+
+
+def _failure(processes: Sequence[_Process]) -> int:
+    """Why it ended: the first process with a reason of its own, which is told here."""
+    for process in processes:
+        code = process.code
+        if code is None or code in (0, LOST):
+            continue
+        if code < 0:
+            raise LostProcessError(
+                f"process {process.rank + 1} of {len(processes)} was killed by "
+                f"{signal.Signals(-code).name}; the same command goes on from the last checkpoint"
+            )
+        if process.words is not None:
+            process.words.seek(0)
+            sys.stderr.write(process.words.read().decode(errors="replace"))
+        return code
+    raise LostProcessError("a process was lost; the same command goes on from the last checkpoint")
