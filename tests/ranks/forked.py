@@ -48,6 +48,8 @@ def _fork(work: Work, rank: Rank) -> int:
             os.environ.update(rank.as_environment(), TORCHELASTIC_USE_AGENT_STORE="True")
         work(rank)
         code = 0
+    except SystemExit as ended:
+        code = int(ended.code or 0)
     except BaseException:
         traceback.print_exc()
     finally:

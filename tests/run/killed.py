@@ -106,6 +106,8 @@ def watch(moments: Moments, resolved: Resolved) -> None:
 
     def save_checkpoint(self: pl.Trainer, path: Path, *arguments: Any, **settings: Any) -> None:
         save(self, path, *arguments, **settings)
+        if not self.is_global_zero:
+            return
         whole = path.read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
         moments.pass_one("half a checkpoint")

@@ -1,0 +1,78 @@
+"""A run of two processes of which one is killed ends with the same bytes as one left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.launch.ranks import LOST
+
+TESTS = Path(__file__).parents[1]
+WORDS = ["the", "a", "dog", "cat", "house", "bird", "sees", "likes", "and", "of", "big", "small"]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Three short files of words in a fixed disorder; the streams differ in length."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for split, num_lines in (("train", 41), ("valid", 12), ("test", 12)):
+        lines = [
+            " ".join(WORDS[(7 * line + 5 * place * place) % len(WORDS)] for place in range(6))
+            for line in range(num_lines)
+        ]
+        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def killed_and_resumed(folder: Path, corpus: Path | str, model: str, *kinds: str) -> dict[str, Any]:
+    program = Path(__file__).with_name("killed_ranks.py")
+    done = subprocess.run(
+        [sys.executable, str(program), str(folder), str(corpus), model, *kinds],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "BENCH_CACHE": str(folder / "cache"),
+            "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "run"))),
+        },
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    results: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return results
+
+
+def check_same_bytes(results: dict[str, Any]) -> None:
+    calm = results["calm"]
+    assert calm["codes"] == [0, 0]
+    wanted = {key: calm["report"][key] for key in ("weights", "metrics", "curve")}
+    assert len(wanted["curve"]) == 3
+    for where, (victim, stopped, resumed) in results["killed"].items():
+        assert stopped["codes"][victim] == -signal.SIGKILL, where
+        assert stopped["codes"][1 - victim] == LOST, where
+        assert "another process of this run has ended; the same" in stopped["said"], where
+        assert stopped["report"] is None, where
+        assert resumed["codes"] == [0, 0], where
+        assert {key: resumed["report"][key] for key in wanted} == wanted, where
+        assert len(resumed["report"]["moments"]) < len(calm["report"]["moments"]), where
+
+
+def test_same_bytes_wherever_a_process_was_killed(tmp_path: Path, corpus: Path) -> None:
+    results = killed_and_resumed(tmp_path, corpus, "lstm")
+    assert len(results["killed"]) == 6
+    check_same_bytes(results)
+
+
+def test_same_bytes_with_noise_on_the_weights(tmp_path: Path) -> None:
+    check_same_bytes(killed_and_resumed(tmp_path, "tiny-speech", "lstm", "training"))
