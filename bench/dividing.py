@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from bench.baselines import BASELINES
 from bench.config import num_processes
 from bench.errors import BenchError
 from bench.objectives import objective_class
@@ -20,15 +19,12 @@ def rank_of(resolved: Resolved) -> Rank | None:
     Raises BenchError for a run that cannot be divided, with the reason, and for processes that
     were started in another number than the run asks for.
     """
-    trainer, model = resolved.config.trainer, str(resolved.config.model["name"])
-    if num_processes(trainer) > 1:
-        if model in BASELINES:
-            raise BenchError(f"{model} counts in one process: {ONE_DEVICE}")
-        if (reason := objective_class(resolved.objective).undivided) is not None:
-            raise BenchError(
-                f"{resolved.objective} cannot be divided among devices, because {reason}: "
-                f"{ONE_DEVICE}"
-            )
+    trainer = resolved.config.trainer
+    reason = objective_class(resolved.objective).undivided if num_processes(trainer) > 1 else None
+    if reason is not None:
+        raise BenchError(
+            f"{resolved.objective} cannot be divided among devices, because {reason}: {ONE_DEVICE}"
+        )
     return find_rank(os.environ, devices=trainer.devices, num_nodes=trainer.num_nodes)
 
 

@@ -208,7 +208,7 @@ def set_threads(trainer: TrainerConfig) -> None:
     """The threads that are asked for; several processes share the cores of their node."""
     if trainer.threads:
         torch.set_num_threads(trainer.threads)
-    elif num_processes(trainer) > 1 and trainer.accelerator == "cpu":
+    elif num_processes(trainer) > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // trainer.devices))
 
 

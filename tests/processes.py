@@ -16,9 +16,9 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until something holds, half a minute at the most."""
-    until = time.monotonic() + 30
+def wait_for(condition: Callable[[], bool], *, limit_sec: float = 30.0) -> None:
+    """Wait until something holds, for so long at the most."""
+    until = time.monotonic() + limit_sec
     while not condition():
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.02)

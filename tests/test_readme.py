@@ -86,7 +86,18 @@ def test_the_readme_shows_the_commands_that_matter() -> None:
     assert {("run",), ("table",), ("list",), ("data",)} <= shown
 
 
-@pytest.mark.parametrize("words", in_documents("bench") + in_help(), ids=" ".join)
+def started_by(program: str) -> list[list[str]]:
+    """The calls of `bench` that another program starts."""
+    return [words[words.index("bench") :] for words in in_documents(program)]
+
+
+def test_other_programs_start_runs() -> None:
+    assert started_by("torchrun") == started_by("srun") != []
+
+
+@pytest.mark.parametrize(
+    "words", in_documents("bench") + in_help() + started_by("torchrun"), ids=" ".join
+)
 def test_a_command_that_is_shown_is_understood(words: list[str]) -> None:
     assert understood(words)
 

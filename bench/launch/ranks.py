@@ -71,7 +71,7 @@ def run_ranks(command: Sequence[str], num_ranks: int, *, grace_sec: float = GRAC
 
 @contextlib.contextmanager
 def _processes(command: Sequence[str], num_ranks: int) -> Iterator[list[_Process]]:
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     # Held here, the processes' meeting place has a port of its own before any of them asks.
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)

@@ -25,7 +25,9 @@ POLL_SEC = 0.1
 FAREWELL_SEC = 10.0
 """How long the first process waits until the others know that there is nothing to do."""
 CALLED, DISMISSED = b"called", b"dismissed"
-_OF_A_LOSS = re.compile(r"gloo|nccl|connection|broken pipe|socket|store|timed? ?out", re.I)
+_OF_A_LOSS = re.compile(
+    r"gloo|nccl|TCPStore|connection (closed|reset|refused)|broken pipe|socket|timed out", re.I
+)
 
 
 class Crew:
@@ -87,7 +89,7 @@ class Crew:
         with _losses_told():
             dist.init_process_group(
                 backend,
-                store=dist.PrefixStore(f"training/{self._num_trainings}", self._store),
+                store=_apart(self._store, f"training/{self._num_trainings}"),
                 rank=self.rank.number,
                 world_size=self.rank.size,
                 timeout=PATIENCE,
@@ -103,8 +105,14 @@ def _meet(rank: Rank) -> Any:
     """The store through which the processes find each other."""
     os.environ.update(rank.as_environment())  # as torch and Lightning ask for it
     with _losses_told():
-        store, *_ = next(iter(dist.rendezvous("env://", timeout=PATIENCE)))
+        found = dist.rendezvous("env://", timeout=PATIENCE)  # type: ignore[attr-defined]
+        store, *_ = next(iter(found))
     return store
+
+
+def _apart(store: Any, name: str) -> Any:
+    """The same store for one training, so that what the one before left is not read."""
+    return dist.PrefixStore(name, store)  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -118,7 +126,7 @@ def _losses_told() -> Iterator[None]:
         raise LostProcessError(
             "another process of this run has ended; the same command goes on from the last "
             "checkpoint"
-        ) from None
+        ) from error
 
 
 class SuddenEnd(pl.Callback):

@@ -6,6 +6,7 @@ Started as a program of its own by test_equality.py, with the folder for what it
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import tiny_translation
 import torch
 from forked import in_processes
 
+from bench.following import follow_run
 from bench.objectives import objective_class
 from bench.ranks import Rank
 from bench.resolve import Resolved, resolve
-from bench.run import corpus_of
+from bench.run import corpus_of, run
 from bench.suite import Suite
 from bench.training.crew import Crew
 from bench.training.fit import fit
@@ -56,6 +58,12 @@ CASES: dict[str, dict[str, Any]] = {
     "frame-prediction": {"task": "tiny-frames", "model": "gru"},
 }
 """What is trained, dropout off; the batches are ragged, so that the parts are unequal."""
+
+RUNS: dict[str, dict[str, Any]] = {
+    "stopped-early": {"optim": {**SGD, "lr": 20.0}, "trainer": {"stop_after": 2}},
+    "diverged": {"optim": {**SGD, "lr": 1e9, "clip": "none"}, "trainer": {}},
+}
+"""Runs that end before their time, which all processes must notice at once."""
 
 
 class Steps(pl.Callback):
@@ -105,13 +113,26 @@ def train(suite: Suite, name: str, rank: Rank) -> None:
         torch.save(left, folder / "left.pt")
 
 
+def record(suite: Suite, name: str, rank: Rank) -> None:
+    """Carry out a whole run, the first process with a record."""
+    torch.set_num_threads(1)
+    trainer = {"max_epochs": 30, "threads": 1, "devices": rank.size, **RUNS[name]["trainer"]}
+    overrides = {"optim": RUNS[name]["optim"], "trainer": trainer}
+    resolved = resolve(suite, "tiny", model="lstm", overrides=overrides)
+    if rank.is_first:
+        (suite.folder / f"{name}-{rank.size}").write_text(run(resolved, suite).id)
+    else:
+        follow_run(resolved, suite, rank)
+
+
 def main() -> None:
     suite = Suite(folder=Path(sys.argv[1]))
     for task in (tiny_captioning, tiny_frames, tiny_speech, tiny_task, tiny_translation):
         task.make_suite(suite.folder)
-    for name in sys.argv[2:] or CASES:
+    work = dict.fromkeys(CASES, train) | dict.fromkeys(RUNS, record)
+    for name in sys.argv[2:] or work:
         for size in (1, 2):
-            codes = in_processes(size, lambda rank, name=name: train(suite, name, rank))
+            codes = in_processes(size, partial(work[name], suite, name))
             assert codes == [0] * size, f"{name} in {size} processes: {codes}"
 
 

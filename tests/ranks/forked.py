@@ -60,7 +60,7 @@ def _fork(work: Work, rank: Rank) -> int:
 @contextlib.contextmanager
 def _meeting_place() -> Iterator[int]:
     """The port of a store that a process of its own holds, since it takes threads."""
-    from torch.distributed import TCPStore
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     reading, writing = os.pipe()
     holder = os.fork()

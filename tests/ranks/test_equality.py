@@ -13,6 +13,8 @@ import torch
 from equality import CASES, NUM_STEPS
 from torch import Tensor
 
+from bench.record import Record, read_record
+
 TESTS = Path(__file__).parents[1]
 
 
@@ -64,6 +66,31 @@ def test_the_weights_are_those_of_one_process(left: Path, case: str) -> None:
 
     begun = one["first_weights"]
     assert moved(one["weights"]) > 0.1
+
+
+def records(left: Path, name: str) -> list[Record]:
+    folder = left / "results" / "tiny" / "runs"
+    return [
+        read_record(folder / f"{(left / f'{name}-{size}').read_text()}.json") for size in (1, 2)
+    ]
+
+
+def test_a_run_that_diverges_does_so_at_the_same_step(left: Path) -> None:
+    one, two = records(left, "diverged")
+    assert one.divergence is not None
+    assert two.divergence is not None
+    assert one.status == two.status == "diverged"
+    assert (one.divergence.epoch, one.divergence.step) == (
+        two.divergence.epoch,
+        two.divergence.step,
+    )
+
+
+def test_a_run_stops_early_after_the_same_epoch(left: Path) -> None:
+    one, two = records(left, "stopped-early")
+    assert len(one.curve) == len(two.curve) < 30
+    assert two.metrics["test"] == pytest.approx(one.metrics["test"], rel=1e-3)
+    assert two.cost.flops == one.cost.flops
 
 
 @pytest.mark.parametrize("case", CASES)
