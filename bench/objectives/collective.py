@@ -21,7 +21,7 @@ def num_ranks() -> int:
 
 
 def summed(values: Tensor) -> Tensor:
-    """The sum of a tensor over all processes, in the order of its own dtype."""
+    """The sum of a tensor over all processes, in its own dtype."""
     total = values.clone()
     if num_ranks() > 1:
         dist.all_reduce(total)

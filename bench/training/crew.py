@@ -40,7 +40,8 @@ class Crew:
     def __init__(self, rank: Rank = ALONE) -> None:
         self.rank = rank
         self._store = None if rank.size == 1 else _meet(rank)
-        self._attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")  # one store for all
+        # torchrun may start all processes again with the store that it has.
+        self._attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         self._decided = False
         self._num_trainings = 0
 
@@ -89,7 +90,7 @@ class Crew:
         with _losses_told():
             dist.init_process_group(
                 backend,
-                store=_apart(self._store, f"training/{self._num_trainings}"),
+                store=_apart(self._store, f"training/{self._attempt}/{self._num_trainings}"),
                 rank=self.rank.number,
                 world_size=self.rank.size,
                 timeout=PATIENCE,

@@ -58,8 +58,8 @@ def fit(
         except SystemExit:  # what Lightning makes of Ctrl-C
             if not trainer.interrupted:
                 raise
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        if trainer.interrupted:
+            raise KeyboardInterrupt
     assert objective.best_weights is not None
     objective.load_state_dict(objective.best_weights)
 

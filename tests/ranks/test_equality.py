@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from equality import CASES, NUM_STEPS
+from filelock import FileLock
 from torch import Tensor
 
 from bench.record import Record, read_record
@@ -20,8 +21,18 @@ TESTS = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of what trainings by one process and by two have left."""
-    folder = tmp_path_factory.mktemp("equality")
+    """The folder of what trainings by one process and by two have left, once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "equality"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder / "lock"):
+        if not (folder / "done").exists():
+            train_all(folder)
+            (folder / "done").touch()
+    return folder
+
+
+def train_all(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("equality.py")), str(folder)],
         env={
@@ -36,7 +47,6 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return folder
 
 
 def both(left: Path, case: str) -> list[dict[str, Any]]:
