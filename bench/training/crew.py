@@ -125,8 +125,8 @@ def _losses_told() -> Iterator[None]:
         if not (isinstance(error, dist.DistError) or _OF_A_LOSS.search(str(error))):
             raise
         raise LostProcessError(
-            "another process of this run has ended; the same command goes on from the last "
-            "checkpoint"
+            "another process of this run has ended or no longer answers; the same command goes on "
+            "from the last checkpoint"
         ) from error
 
 

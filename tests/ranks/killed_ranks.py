@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import torch
 from forked import in_processes
 from killed import OVERRIDES, Moments, carry_out, resolved_in, watch
 
+import bench.training.crew
 from bench.errors import LostProcessError
 from bench.following import follow_run
 from bench.launch.ranks import LOST
@@ -26,27 +29,40 @@ VICTIMS = {
     1: ("training", "validation"),
 }
 """Process -> the kinds of moments at which it is killed, each in the middle of the run."""
+PATIENCE = timedelta(seconds=10)
+"""With a process that is frozen instead."""
 
 
 def in_two(
-    folder: Path, corpus: str, model: str, *, victim: int | None = None, fatal: int | None = None
+    folder: Path,
+    corpus: str,
+    model: str,
+    *,
+    victim: int | None = None,
+    fatal: int | None = None,
+    by: signal.Signals = signal.SIGKILL,
 ) -> dict[str, Any]:
     """How both processes ended, what the survivor said, and what the first one reported."""
     folder.mkdir(parents=True, exist_ok=True)
-    report, said = folder / "report", folder / "said"
+    report, said, second = folder / "report", folder / "said", folder / "pid"
     for path in (report, said):
         path.write_text("")
 
     def work(rank: Rank) -> None:
         moment = fatal if rank.number == victim else None
+        if by != signal.SIGKILL:
+            bench.training.crew.PATIENCE = PATIENCE
         try:
             if rank.is_first:
                 with report.open("w") as file:
                     carry_out(folder, corpus, model, moment, file.fileno())
             else:
-                follow(folder, corpus, model, moment, rank)
+                second.write_text(str(os.getpid()))
+                follow(folder, corpus, model, Moments(moment, by=by), rank)
         except LostProcessError as error:
             said.write_text(str(error))
+            if rank.is_first:
+                os.kill(int(second.read_text()), signal.SIGKILL)  # it may be frozen
             raise SystemExit(LOST) from None
 
     codes = in_processes(2, work)
@@ -58,9 +74,8 @@ def in_two(
     }
 
 
-def follow(folder: Path, corpus: str, model: str, fatal: int | None, rank: Rank) -> None:
+def follow(folder: Path, corpus: str, model: str, moments: Moments, rank: Rank) -> None:
     torch.set_num_threads(1)
-    moments = Moments(fatal)
     suite = Suite(folder=folder)
     resolved = resolved_in(suite, corpus, model)
     watch(moments, resolved)
@@ -89,6 +104,10 @@ def main() -> None:
             fatal = middle(kinds[victim], kind)
             stopped = in_two(place, corpus, model, victim=victim, fatal=fatal)
             killed[f"{victim} at {kind}"] = [victim, stopped, in_two(place, corpus, model)]
+    if len(sys.argv) == 4:
+        place, fatal = folder / "1-frozen", middle(kinds[1], "training")
+        frozen = in_two(place, corpus, model, victim=1, fatal=fatal, by=signal.SIGSTOP)
+        killed["1 frozen"] = [1, frozen, in_two(place, corpus, model)]
     print(json.dumps({"calm": calm, "killed": killed}), flush=True)
     os._exit(0)
 

@@ -72,12 +72,12 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 class Moments:
     """Counts moments; at the chosen one the process kills itself, with no chance to clean up."""
 
-    def __init__(self, fatal: int | None) -> None:
-        self.fatal, self.kinds = fatal, list[str]()
+    def __init__(self, fatal: int | None, *, by: signal.Signals = signal.SIGKILL) -> None:
+        self.fatal, self.kinds, self.by = fatal, list[str](), by
 
     def pass_one(self, kind: str) -> None:
         if len(self.kinds) == self.fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.by)
         self.kinds.append(kind)
 
     def around(self, kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
