@@ -61,8 +61,8 @@ def in_two(
                 follow(folder, corpus, model, Moments(moment, by=by), rank)
         except LostProcessError as error:
             said.write_text(str(error))
-            if rank.is_first:
-                os.kill(int(second.read_text()), signal.SIGKILL)  # it may be frozen
+            if by == signal.SIGSTOP:  # the other one is still there
+                os.kill(int(second.read_text()), signal.SIGKILL)
             raise SystemExit(LOST) from None
 
     codes = in_processes(2, work)
