@@ -43,7 +43,10 @@ def suite(tmp_path: Path) -> Path:
         ("run --task ptb --model scrn --seed x", '--seed: unable to convert "x" into int'),
         ("run --task ptb --model scrn --sede 3", "unknown option --sede, did you mean '--seed'?"),
         ("run --task ptb --model scrn --recipe larg", "task 'ptb' has no recipe 'larg'"),
-        ("run --task ptb --model scrn --track wandbb", 'Choose from: "wandb", "none"'),
+        (
+            "run --task ptb --model scrn --track wandbb",
+            '"tensorboard", "mlflow", "none". Did you mean "wandb"?',
+        ),
         ("run --task ptb --model scrn --config no.yaml", "no.yaml: there is no such file"),
         ("run --task ptb --model scrn more", "'more' belongs to no option"),
         ("run --task ptb --model scrn --suite no/where", "--suite no/where: there is no such"),
@@ -80,7 +83,7 @@ def test_help_of_a_verb_shows_examples(bench: CommandLine, verb: str) -> None:
     assert (said.status, said.err) == (0, "")
     examples = [line.strip() for line in said.out.splitlines() if f" bench {verb} " in f" {line}"]
     assert len(examples) >= 2
-    assert all(line.count(f"bench {verb} ") == 1 for line in examples)
+    assert all(f"{line} ".count(f"bench {verb} ") == 1 for line in examples)
 
 
 def test_help_names_every_verb(bench: CommandLine) -> None:
