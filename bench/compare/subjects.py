@@ -13,7 +13,7 @@ from bench.suite import Suite
 from bench.table import task_table
 from bench.table.groups import base_label, group_records
 
-SEEDLESS = frozenset(("ngram", "cache", "maxent", "nearest", "human"))
+SEEDLESS = frozenset(("ngram", "cache", "maxent", "nearest", "human", "persistence", "mean-frame"))
 """Models that come out the same whatever the seed."""
 
 Groups = dict[tuple[str, str], list[Record]]
