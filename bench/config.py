@@ -90,8 +90,11 @@ class TrainerConfig(Frozen, frozen=True, kw_only=True):
     """Nodes."""
     strategy: Literal["auto", "ddp"] = "auto"
     """Lightning's strategy; of several devices `ddp`, whichever is given."""
-    products: Literal["float32", "bfloat16"] = "float32"
-    """Matrix products: exact float32, or bfloat16 factors summed in float32 where the CPU can."""
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
+    """Of training: float32, or products and what follows them in half precision by autocast."""
+    products: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Matrix products: exact float32; or sums in float32 of factors rounded to bfloat16 where the
+    machine can, or to TF32 in all that a GPU does."""
     threads: Count | None = None
     """CPU threads; all cores when not given."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.ranks import Rank
 from bench.resolve import Resolved
-from bench.run import corpus_of, set_threads
+from bench.run import corpus_of, set_machine
 from bench.suite import Suite
 from bench.training.crew import Crew
 from bench.training.train import follow
@@ -18,6 +18,6 @@ def follow_run(resolved: Resolved, suite: Suite, rank: Rank) -> None:
     crew = Crew(rank)
     if not crew.is_called():
         return
-    set_threads(resolved.config.trainer)
+    set_machine(resolved.config.trainer)
     corpus = corpus_of(resolved)  # which the first process has prepared
     follow(resolved, corpus, suite.artifacts(resolved.card.task, resolved.run_id), crew)

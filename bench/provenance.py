@@ -74,6 +74,9 @@ def _hardware() -> dict[str, str | int]:
     if torch.cuda.is_available():
         facts["gpu"] = torch.cuda.get_device_name()
         facts["num_gpus"] = torch.cuda.device_count()
+        backends = torch.backends
+        on = backends.cuda.matmul.allow_tf32, backends.cudnn.allow_tf32
+        facts["tf32"] = "on" if all(on) else "partly" if any(on) else "off"
     return facts
 
 

@@ -28,6 +28,7 @@ from bench.tracking.making import make_tracker, tracked_run
 from bench.tracking.options import DEFAULTS, Kind, TrackOptions
 from bench.tracking.tracker import Tracker
 from bench.training.crew import Crew
+from bench.training.precision import set_float32
 from bench.training.progress import Style
 from bench.training.report import PrunedError, Report
 from bench.training.train import Flops, train
@@ -204,8 +205,9 @@ def corpus_of(resolved: Resolved, *, style: Style = "quiet") -> Corpus:
     )
 
 
-def set_threads(trainer: TrainerConfig) -> None:
-    """The threads that are asked for; several processes share the cores of their node."""
+def set_machine(trainer: TrainerConfig) -> None:
+    """Precision and threads that are asked for; several processes share the cores of their node."""
+    set_float32(trainer)
     if trainer.threads:
         torch.set_num_threads(trainer.threads)
     elif num_processes(trainer) > 1:
@@ -215,7 +217,7 @@ def set_threads(trainer: TrainerConfig) -> None:
 def _carry_out(
     resolved: Resolved, folder: Path, started: str, manners: Manners, work: Work, shelf: Shelf
 ) -> tuple[Record, Tracker]:
-    set_threads(resolved.config.trainer)
+    set_machine(resolved.config.trainer)
     corpus = corpus_of(resolved, style=manners.style)
     made_by = provenance()  # before the work: the checkout may move on while a run goes on
     tracked = tracked_run(

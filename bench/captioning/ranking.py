@@ -99,9 +99,10 @@ class RankingNetwork(nn.Module):
     def similarity(self, found: Sentences, image_IJ: Tensor) -> Tensor:
         """S of every sentence and image [B, I]."""
         if self.options.similarity == "global":
-            return found.vectors @ image_IJ.t()
+            return (found.vectors @ image_IJ.t()).to(self.image.weight.dtype)
         blocks = torch.split(found.vectors, BLOCK)
-        return torch.cat([self._best(word_BTJ, image_IJ).sum(1) for word_BTJ in blocks])
+        scores = [self._best(word_BTJ, image_IJ).sum(1) for word_BTJ in blocks]
+        return torch.cat(scores).to(self.image.weight.dtype)
 
     def _best(self, word_BTJ: Tensor, region_IRJ: Tensor) -> Tensor:
         """Product of each word with its best region of each image [B, T, I], zero at padding."""

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.models.initialisation import Init, initialise_
-from bench.models.lstm_scan import LSTMLoop, native_scan, rounds_factors
+from bench.models.lstm_scan import LSTMLoop, kernel_serves, native_scan
 from bench.models.options import Scale, Size
 from bench.models.recurrence import Recurrence, State, last_state, valid_steps
 
@@ -94,7 +94,7 @@ class LSTM(Recurrence):
     def scan(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
         h_BH, c_BH = state
         is_plain = self.peephole == "none" and self.gates == "separate"
-        if is_plain and not rounds_factors(x_BTD):  # the library's kernel would not round
+        if is_plain and kernel_serves(x_BTD):
             valid = None if lengths_B is None else valid_steps(lengths_B, x_BTD.shape[1], x_BTD)
             weights = self.W_GD, self.U_GH, self.b_G
             h_BTH, last_BH = native_scan(x_BTD, h_BH, c_BH, weights, valid)

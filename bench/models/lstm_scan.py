@@ -46,6 +46,16 @@ def native_scan(
     return h_BTH, c_1BH.squeeze(0)
 
 
+def kernel_serves(x: Tensor) -> bool:
+    """Whether the library's kernel computes what is asked for: it does not round factors, and on a
+    CPU it has no float16."""
+    if rounds_factors(x):
+        return False
+    is_autocast = torch.is_autocast_enabled(x.device.type)
+    dtype = torch.get_autocast_dtype(x.device.type) if is_autocast else x.dtype
+    return x.device.type != "cpu" or dtype != torch.float16
+
+
 def rounds_factors(x: Tensor) -> bool:
     """Whether float32 products are those of factors rounded to bfloat16, by units made for them."""
     if x.device.type != "cpu" or not torch.cpu._is_amx_tile_supported():

@@ -29,6 +29,7 @@ from bench.data.parallel.segmentation import END
 from bench.decoding.beam import Found
 from bench.metrics.captioning.protocol import CaptionProtocol
 from bench.objectives.contract import mean_loss, own_options
+from bench.objectives.output.products import training_products
 from bench.objectives.writing import WritingObjective
 from bench.translation.search import padded
 
@@ -55,7 +56,7 @@ class CaptioningObjective(WritingObjective):
             options,
             feature_shape=store.array.shape[1:],
             counts_V=torch.from_numpy(np.array(corpus.vocabulary.counts, np.int64)),
-            products=config.trainer.products,
+            products=training_products(config.trainer),
         )
         network.scale.learn(store.rows, train.feature_row)
         self.begin_writing(network)

@@ -72,7 +72,8 @@ class CTC(SpeechObjective):
 
     def encode(self, batch: SpeechBatch) -> Tensor:
         """Log-probabilities of the outputs, [B, T, V]."""
-        return F.log_softmax(self.output(self.read(batch)), dim=2)
+        z_BTV = self.output(self.read(batch))
+        return F.log_softmax(z_BTV.to(self.output.weight.dtype), dim=2)  # of half precision, too
 
     def losses(self, encoded: Tensor, batch: SpeechBatch) -> Tensor:
         return F.ctc_loss(

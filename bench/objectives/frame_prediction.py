@@ -26,7 +26,11 @@ from bench.frames.options import FramePredictionOptions
 from bench.frames.patches import from_patches, to_patches
 from bench.objectives.contract import own_options
 from bench.objectives.objective import Objective
-from bench.objectives.output.products import Products, products_as, products_in_effect
+from bench.objectives.output.products import (
+    Products,
+    float32_products_as,
+    products_in_effect,
+)
 from bench.predicted_frames import NUM_SHOWN, PredictedFrames, signatures, write_frames
 
 INK = 255.0
@@ -76,6 +80,7 @@ class FramePrediction(Objective):
             else:
                 true_BKPD = frames_BTPD[:, num_given:]
                 odds_BKPD = self.network(frames_BTPD[:, :num_given], self.corpus.num_predicted)
+        odds_BKPD = odds_BKPD.to(true_BKPD.dtype)  # where the network is in half precision
         loss = F.binary_cross_entropy_with_logits(odds_BKPD, true_BKPD, reduction="sum")
         return loss, loss.new_tensor(true_BKPD.shape[0] * true_BKPD.shape[1])
 
@@ -90,7 +95,7 @@ class FramePrediction(Objective):
     def _products(self) -> AbstractContextManager[None]:
         """In training all products are as the trainer's option says; evaluation is in float32."""
         chosen: Products = self.config.trainer.products if self.training else "float32"
-        return products_as(chosen, self.device)
+        return float32_products_as(chosen, self.device)
 
     # Metric -------------------------------------------------------------------------------------
 

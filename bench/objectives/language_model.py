@@ -27,6 +27,7 @@ from bench.objectives.contract import own_options
 from bench.objectives.dropout import drop, drop_words
 from bench.objectives.objective import Objective
 from bench.objectives.output import build_output_layer
+from bench.objectives.output.products import training_products
 from bench.objectives.text_metric import (
     bound_value,
     metric_name,
@@ -99,7 +100,8 @@ class LanguageModel(Objective):
             torch.from_numpy(corpus.vocabulary.counts),
             num_classes=self.options.num_classes,
             output_bias=self.options.output_bias,
-            products=config.trainer.products,
+            products=training_products(config.trainer),
+            evaluation_products=config.trainer.products,
         )
         self.loss_limit = 3.0 * math.log(vocabulary_size)  # a uniform guess costs log V
         self.log_probs_read: list[Tensor] = []

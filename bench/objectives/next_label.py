@@ -67,7 +67,7 @@ class NextLabel(Objective):
         p_BUP = drop_quickly(p_BUP, self.options.dropout_output, self.training)
         u_U = torch.arange(batch.labels.shape[1], device=batch.labels.device)
         valid_BU = u_U < batch.num_labels[:, None]
-        scores_NK = self.output(p_BUP[valid_BU])
+        scores_NK = self.output(p_BUP[valid_BU]).to(self.output.weight.dtype)
         loss = F.cross_entropy(scores_NK, batch.labels[valid_BU] - 1, reduction="sum")
         return loss, batch.num_labels.sum()
 

@@ -21,6 +21,7 @@ from bench.data.parallel.corpus import PairSplit, ParallelCorpus
 from bench.data.parallel.segmentation import END
 from bench.errors import BenchError
 from bench.objectives.contract import mean_loss, own_options
+from bench.objectives.output.products import training_products
 from bench.objectives.translation_scoring import TranslationScoring
 from bench.objectives.writing import WritingObjective
 from bench.translation.network import Pairs, TranslationNetwork
@@ -52,7 +53,7 @@ class TranslationObjective(WritingObjective):
                 options,
                 source_size=len(corpus.source.symbols),
                 target_counts_V=torch.from_numpy(counts_V),
-                products=config.trainer.products,
+                products=training_products(config.trainer),
             )
         )
         self.search = Search(

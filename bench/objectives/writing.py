@@ -12,7 +12,11 @@ from bench.config import RunConfig
 from bench.data.corpus import Corpus
 from bench.decoding.length_penalty import LengthPenalty
 from bench.objectives.objective import Objective
-from bench.objectives.output.products import products_as, products_in_effect
+from bench.objectives.output.products import (
+    float32_products_as,
+    products_in_effect,
+    training_products,
+)
 from bench.translation.options import WriterOptions
 from bench.translation.scheduled_sampling import teacher_forcing
 from bench.translation.writer import Writer
@@ -52,7 +56,7 @@ class WritingObjective(Objective):
 
     def training_products(self) -> AbstractContextManager[None]:
         """All products are as the softmax's: in training as the option says, else exact."""
-        return products_as(self.network.output.products, self.device)
+        return float32_products_as(self.network.output.products, self.device)
 
     def teacher_forcing(self) -> float:
         """Share of the words that the decoder reads as written, now."""
@@ -77,4 +81,4 @@ class WritingObjective(Objective):
 
     @property
     def products_in_effect(self) -> str:
-        return products_in_effect(self.config.trainer.products, self.device)
+        return products_in_effect(training_products(self.config.trainer), self.device)

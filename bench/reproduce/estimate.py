@@ -152,6 +152,7 @@ def _same_arithmetic(record: Record, resolved: Resolved) -> bool:
         and bool(record.curve and record.cost.flops_per_token)
         and "evaluation" not in record.config.get("objective", {})
         and theirs.get("products") == trainer.products
+        and theirs.get("precision", "32") == trainer.precision
         and theirs.get("accelerator") == trainer.accelerator
     )
 

@@ -22,6 +22,7 @@ from bench.ranks import ALONE, Rank
 from bench.training.checkpoint import LAST, ExactCheckpoint, check_readable
 from bench.training.clock import Clock
 from bench.training.crew import Crew, SuddenEnd
+from bench.training.precision import precision_plugins
 
 
 def fit(
@@ -97,16 +98,14 @@ def make_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         default_root_dir=folder,
-        **_places(config, rank),
+        **_places(config, rank, precision_plugins(config)),
     )
 
 
-def _places(config: TrainerConfig, rank: Rank) -> dict[str, Any]:
-    """Where the Trainer computes."""
-    if config.devices * config.num_nodes == 1:
-        return {"devices": 1, "num_nodes": 1, "strategy": config.strategy}
+def _places(config: TrainerConfig, rank: Rank, precision: list[Any]) -> dict[str, Any]:
+    """Where the Trainer computes, and in which precision."""
     if rank.size == 1:  # one alone, whatever the environment says of others
-        return {"devices": 1, "plugins": [LightningEnvironment()]}
+        return {"devices": 1, "plugins": [LightningEnvironment(), *precision]}
     # Looking for weights without a gradient also keeps gradients in the same buckets from the
     # first step, so that three summands are always added in one order.
     strategy = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
@@ -114,7 +113,7 @@ def _places(config: TrainerConfig, rank: Rank) -> dict[str, Any]:
         "devices": config.devices,
         "num_nodes": config.num_nodes,
         "strategy": strategy,
-        "plugins": [TorchElasticEnvironment()],
+        "plugins": [TorchElasticEnvironment(), *precision],
     }
 
 

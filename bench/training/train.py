@@ -15,6 +15,7 @@ from bench.config import TrainerConfig, num_processes
 from bench.data.corpus import Corpus
 from bench.objectives import objective_class
 from bench.objectives.objective import DivergedError, Objective
+from bench.objectives.output.products import Products
 from bench.outcome import Outcome
 from bench.provenance import peak_memory_bytes
 from bench.record import Cost, Divergence, Point
@@ -29,6 +30,7 @@ from bench.training.crew import Crew
 from bench.training.energy import EnergyCallback
 from bench.training.fit import evaluate, fit
 from bench.training.limit import product_rate
+from bench.training.precision import precision_in_effect, uses_cuda
 from bench.training.progress import ProgressCallback, Style
 from bench.training.report import PrunedError, Report, ReportCallback
 from bench.training.warm_start import warm_start
@@ -84,7 +86,7 @@ def train(
         curve=[msgspec.convert(point, Point, strict=False) for point in objective.curve],
         divergence=divergence,
         pruned=pruned,
-        products=objective.products_in_effect,
+        products=precision_in_effect(objective.config.trainer, objective.products_in_effect),
         hardware=_processes(objective.config.trainer),
         extra=_extra(objective),
         beside=beside,
@@ -175,6 +177,8 @@ def _cost(
 
 def _limit(trainer: TrainerConfig) -> float:
     """The matrix-product rate of all devices that a run has."""
-    is_on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
-    rate = product_rate(trainer.products, torch.device("cuda" if is_on_gpu else "cpu"))
+    device = torch.device("cuda" if uses_cuda(trainer) else "cpu")
+    # Both half precisions have one rate.
+    products: Products = trainer.products if trainer.precision == "32" else "bfloat16"
+    rate = product_rate(products, device)
     return rate * trainer.devices * trainer.num_nodes

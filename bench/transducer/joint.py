@@ -67,9 +67,12 @@ class Joint(nn.Module):
         self, e_BTE: Tensor, p_BSP: Tensor, target_BU: Tensor, frames_B: Tensor, labels_B: Tensor
     ) -> Tensor:
         """-log Pr(y | x) of each utterance, [B], in nats; targets as in `transducer_loss`."""
-        parts = self.project_frames(e_BTE), self.project_predictions(p_BSP)
         weights = self.output.weight, self.output.bias
-        return joint_loss(*parts, *weights, target_BU, frames_B, labels_B)
+        frame_BTJ, prediction_BSJ = self.project_frames(e_BTE), self.project_predictions(p_BSP)
+        dtype = self.output.weight.dtype
+        parts = frame_BTJ.to(dtype), prediction_BSJ.to(dtype)
+        with torch.autocast(e_BTE.device.type, enabled=False):  # sums over a lattice stay exact
+            return joint_loss(*parts, *weights, target_BU, frames_B, labels_B)
 
     def flops_per_node(self) -> int:
         """Floating-point operations of the matrix product at one node (t, u), forward."""

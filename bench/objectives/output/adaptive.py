@@ -31,8 +31,9 @@ class AdaptiveSoftmax(OutputLayer):
         *,
         output_bias: Literal["unigram", "zero"] = "unigram",
         products: Products = "float32",
+        evaluation_products: Products | None = None,
     ) -> None:
-        super().__init__(hidden_size, counts_V, products)
+        super().__init__(hidden_size, counts_V, products, evaluation_products=evaluation_products)
         if len(counts_V) < 3:
             raise BenchError("an adaptive softmax needs at least 3 words: choose output full")
         self.cutoffs = cutoffs(counts_V)

@@ -42,8 +42,9 @@ class ClassSoftmax(OutputLayer):
         num_classes: int = 0,
         output_bias: Literal["unigram", "zero"] = "unigram",
         products: Products = "float32",
+        evaluation_products: Products | None = None,
     ) -> None:
-        del products
+        del products, evaluation_products
         super().__init__(hidden_size, counts_V, "float32")
         self.bounds = class_bounds(counts_V, num_classes or max(1, math.isqrt(len(counts_V)) // 2))
         place = counts_V.device  # not the default one, on which weights are only counted (meta)

@@ -14,30 +14,47 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Products = Literal["float32", "bfloat16"]
+from bench.config import TrainerConfig
+
+Products = Literal["float32", "tf32", "bfloat16"]
+
+
+def training_products(trainer: TrainerConfig) -> Products:
+    """Of an output layer in training: half precision around it is bfloat16 factors inside it."""
+    is_mixed = trainer.precision == "bf16-mixed" and trainer.products == "float32"
+    return "bfloat16" if is_mixed else trainer.products
 
 
 @contextmanager
 def products_as(products: Products, device: torch.device) -> Iterator[None]:
+    """Carry out the products of an output layer in the precision `products`.
+
+    A trainer's autocast is set aside: the option alone decides.
+    """
+    with torch.autocast(device.type, enabled=False), float32_products_as(products, device):
+        yield
+
+
+@contextmanager
+def float32_products_as(products: Products, device: torch.device) -> Iterator[None]:
     """Carry out the float32 products of this block in the precision `products`.
 
     On CPU oneDNN rounds the factors itself; the switch is global to the process, hence set for the
-    block only. A trainer's autocast is set aside: the option alone decides.
+    block only. TF32 is a training's setting for all that a GPU does.
     """
-    with torch.autocast(device.type, enabled=False):
-        if products == "float32" or device.type != "cpu":
-            yield
-            return
-        library = torch.backends.mkldnn
-        kinds = (library.matmul, library.conv)  # type: ignore[attr-defined]
-        before = [kind.fp32_precision for kind in kinds]
-        for kind in kinds:
-            kind.fp32_precision = "bf16"
-        try:
-            yield
-        finally:
-            for kind, precision in zip(kinds, before, strict=True):
-                kind.fp32_precision = precision
+    if products != "bfloat16" or device.type != "cpu":
+        yield
+        return
+    library = torch.backends.mkldnn
+    kinds = (library.matmul, library.conv)  # type: ignore[attr-defined]
+    before = [kind.fp32_precision for kind in kinds]
+    for kind in kinds:
+        kind.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        for kind, precision in zip(kinds, before, strict=True):
+            kind.fp32_precision = precision
 
 
 def product(a_MK: Tensor, b_KN: Tensor, products: Products, out_MN: Tensor) -> Tensor:
@@ -59,6 +76,8 @@ def products_in_effect(products: Products, device: torch.device) -> str:
     """What this machine makes of `products`: a CPU without bfloat16 units stays in float32."""
     if products == "float32":
         return "float32"
+    if products == "tf32":
+        return "tf32 (cuda)" if device.type == "cuda" else "float32"
     if device.type == "cuda":
         return "bfloat16 (cuda)" if torch.cuda.is_bf16_supported() else "float32"
     if device.type != "cpu" or not torch._C._has_mkldnn:
