@@ -69,6 +69,8 @@ class OptimConfig(Frozen, frozen=True, kw_only=True):
     """Schedule `epochs`: number of epochs before the first shrinking."""
     threshold: Positive = 1.0
     """Plateau: stalled when the validation loss is above `threshold` times the best."""
+    embedding_gradients: Literal["dense", "sparse"] = "dense"
+    """sparse: of the words of the batch alone, for large vocabularies; of plain SGD."""
     back_to_best: bool = False
     """Plateau: return to the best weights when shrinking."""
 
@@ -88,8 +90,12 @@ class TrainerConfig(Frozen, frozen=True, kw_only=True):
     """Devices a node, a process each; on a CPU so many processes."""
     num_nodes: Count = 1
     """Nodes."""
-    strategy: Literal["auto", "ddp"] = "auto"
-    """Lightning's strategy; of several devices `ddp`, whichever is given."""
+    strategy: Literal["auto", "ddp", "zero"] = "auto"
+    """Of several devices: ddp keeps the optimiser's state on each, zero divides it among them."""
+    accumulate: Count = 1
+    """Parts of a batch that are computed one after another, for one step; saves memory."""
+    recompute_steps: Count | None = None
+    """Time steps of a block whose inside is computed again for the gradient; saves memory."""
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
     """Of training: float32, or products and what follows them in half precision by autocast."""
     products: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -123,7 +129,15 @@ def num_processes(trainer: TrainerConfig) -> int:
 
 # What changes a number by rounding at the most: it neither names a run nor tells two runs apart.
 WITHOUT_EFFECT = frozenset(
-    ("seed", "data.download", "trainer.threads", "trainer.checkpoint_every_steps")
+    (
+        "seed",
+        "data.download",
+        "optim.embedding_gradients",
+        "trainer.threads",
+        "trainer.checkpoint_every_steps",
+        "trainer.recompute_steps",
+        "trainer.strategy",
+    )
 )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError
+from bench.models.recomputation import scan_in_blocks
 
 State = tuple[Tensor, ...]
 
@@ -31,6 +32,8 @@ class Recurrence(nn.Module, ABC):
         super().__init__()
         self.input_size = input_size
         self.output_size = output_size
+        self.recompute_steps: int | None = None
+        """Steps of a block whose inner values are computed again for the gradient; None: kept."""
 
     @property
     def is_causal(self) -> bool:
@@ -68,9 +71,23 @@ class Recurrence(nn.Module, ABC):
         if x_BTD.shape[1] == 0:
             return x_BTD.new_zeros(x_BTD.shape[0], 0, self.output_size), state
         if lengths_B is None or valid_BT is None:
-            return self.scan(x_BTD, state, None)
-        y_BTH, state = self.scan(keep(x_BTD, valid_BT), state, lengths_B.to(x_BTD.device))
+            return self._read(x_BTD, state, None)
+        y_BTH, state = self._read(keep(x_BTD, valid_BT), state, lengths_B.to(x_BTD.device))
         return keep(y_BTH, valid_BT), state
+
+    def _read(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
+        steps = self.recompute_steps
+        if steps is None or x_BTD.shape[1] <= steps or not torch.is_grad_enabled():
+            return self.scan(x_BTD, state, lengths_B)
+        return scan_in_blocks(self.scan, x_BTD, state, lengths_B, num_steps=steps)
+
+    def recompute(self, num_steps: int | None) -> None:
+        """Have every causal layer compute the inside of `num_steps` steps again, or keep it all."""
+        parts = [part for part in self.modules() if isinstance(part, Recurrence)]
+        if len(parts) == 1:
+            self.recompute_steps = num_steps if self.is_causal else None
+        for part in parts[1:]:
+            part.recompute(num_steps)
 
     def forward_reference(
         self, x_BTD: Tensor, state: State | None = None, lengths_B: Tensor | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from torch import Tensor
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
 from bench.errors import BenchError
+from bench.models.recurrence import Recurrence
+from bench.objectives.accumulation import Accumulation, moved
 from bench.objectives.collective import (
     as_first,
     begin_own_stream,
@@ -21,7 +24,7 @@ from bench.objectives.collective import (
     summed,
 )
 from bench.objectives.contract import Contract, mean_loss
-from bench.objectives.optimiser import build_optimizer, clip_gradients, exceeds_value
+from bench.objectives.optimiser import build_optimizer, clip_gradients, exceeds_value, sparse_tables
 from bench.objectives.random_streams import random_state, restore_random_state
 from bench.objectives.schedule import Schedule
 from bench.objectives.weight_noise import WeightNoise
@@ -57,24 +60,36 @@ class Objective(Contract):
         """Steps whose gradient could have been clipped: all, unless an older run is resumed."""
         self.train_sums = torch.zeros(2, dtype=torch.float64)  # loss, count
         self.train_units = 0
+        self._parts = Accumulation(trainer.accumulate)
+
+    def prepare(self) -> None:
+        """What a training asks of the network's parts, before any optimiser is made."""
+        sparse_tables(self.config.optim, self)
+        for part in self.modules():
+            if isinstance(part, Recurrence):
+                part.recompute(self.config.trainer.recompute_steps)
 
     # Lightning ----------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return build_optimizer(self.config.optim, self)
+        return build_optimizer(self.config.optim, self, trainer=self.config.trainer)
 
     def on_train_epoch_end(self) -> None:
         # Here, not at the epoch's start: a run resumed from an epoch's end never sees that hook.
         self.begin_sequence()
+        self._parts.forget()
         self.train_sums, self.train_units = torch.zeros_like(self.train_sums), 0
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        place = self.trainer.current_epoch + batch_idx / int(self.trainer.num_training_batches)
+        first_part = batch_idx - batch_idx % self._parts.num_parts
+        place = self.trainer.current_epoch + first_part / int(self.trainer.num_training_batches)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.schedule.lr(place)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        self._noise.add(self.parameters(), self.weight_noise)
+        self.carried = self._parts.begin(batch_idx, self.carried)
+        if self._parts.is_first:
+            self._noise.add(self.parameters(), self.weight_noise)
         loss_sum, count = self.batch_loss(batch)
         units = count.new_tensor(self.units_in(batch))
         values = (loss_sum.detach(), count, units)
@@ -83,13 +98,16 @@ class Objective(Contract):
         self.train_sums += of_all[:2]
         self.train_units += int(of_all[2])
         self._check_finite(*of_all[:2])
-        if num_ranks() == 1:
-            return self.update_loss(loss_sum, count, batch)
-        # Gradients are averaged over the processes where they are to be summed.
-        return self.update_loss(loss_sum, sums[1].to(count), batch) * num_ranks()
+        if num_ranks() > 1:
+            count = sums[1].to(count)
+        loss = self.update_loss(loss_sum, self._parts.divisor(count, batch), batch)
+        # Gradients are averaged over processes and over parts where they are to be summed.
+        together = num_ranks() * self._parts.num_parts
+        return loss if together == 1 else loss * together
 
     def on_after_backward(self) -> None:
-        self._noise.remove()
+        if self._parts.is_last:
+            self._noise.remove()
 
     def _check_finite(self, loss_sum: Tensor, count: Tensor) -> None:
         loss = float(loss_sum.detach())
@@ -107,6 +125,7 @@ class Objective(Contract):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         parameters = list(self.parameters())
+        self._parts.correct(self.update_loss, parameters)
         if self.config.optim.clip == "value":
             self.num_clipped += int(exceeds_value(self.config.optim.clip_at, parameters))
         self.last_gradient_norm = float(clip_gradients(self.config.optim, parameters))
@@ -153,7 +172,8 @@ class Objective(Contract):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         own = {
-            "carried": None if self.carried is None else [state.cpu() for state in self.carried],
+            "carried": moved(self.carried, torch.device("cpu")),
+            "waiting": [moved(state, torch.device("cpu")) for state in self._parts.waiting],
             "random": random_state(),
         }
         checkpoint["bench"] = {
@@ -185,7 +205,8 @@ class Objective(Contract):
                 "with as many, or start the run again with `--again`"
             )
         own = ranks[own_rank()]
-        self.carried = None if own["carried"] is None else tuple(own["carried"])
+        self.carried = own["carried"]
+        self._parts.waiting = deque(own.get("waiting", ()))
         self._random = own["random"]
 
     def on_train_start(self) -> None:
@@ -194,8 +215,8 @@ class Objective(Contract):
             begin_own_stream(self.config.seed)
         else:
             restore_random_state(state)
-        if self.carried is not None:
-            self.carried = tuple(tensor.to(self.device) for tensor in self.carried)
+        self.carried = moved(self.carried, self.device)
+        self._parts.waiting = deque(moved(state, self.device) for state in self._parts.waiting)
         # Lightning restores a loader's place inside an epoch, but not after one: then the loader
         # would begin with the order of the first epoch again.
         set_epoch = getattr(self.trainer.train_dataloader, "set_epoch", None)

@@ -28,8 +28,11 @@ class TrackCallback(pl.Callback):
         if every and step % every == 0:
             self.tracker.log_gradients(_gradients(pl_module), step=step)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, *_: Any) -> None:
-        if trainer.global_step % LOG_STEPS == 0:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        is_whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if is_whole and trainer.global_step % LOG_STEPS == 0:
             numbers = {
                 "train/loss": mean_over_ranks(float(outputs["loss"])),
                 "train/gradient_norm": module.last_gradient_norm,

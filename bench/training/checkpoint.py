@@ -32,8 +32,10 @@ class ExactCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *_: Any
     ) -> None:
-        is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        if trainer.global_step % self.every_steps == 0 and not is_last:
+        progress = trainer.fit_loop.epoch_loop.batch_progress
+        is_whole = progress.current.ready % trainer.accumulate_grad_batches == 0
+        is_due = is_whole and trainer.global_step % self.every_steps == 0
+        if is_due and not progress.is_last_batch:
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

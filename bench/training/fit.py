@@ -16,6 +16,7 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from pytorch_lightning.strategies import DDPStrategy
 
 from bench.config import TrainerConfig
+from bench.data.parts import Parts
 from bench.errors import BenchError
 from bench.objectives.objective import Objective
 from bench.ranks import ALONE, Rank
@@ -46,12 +47,13 @@ def fit(
     last = folder / LAST
     if last.exists():
         check_readable(last)
+    objective.prepare()
     with quiet_lightning(), crew.training():
         trainer = make_trainer(config, [clock, *callbacks, checkpoint], folder, crew.rank)
         try:
             trainer.fit(
                 objective,
-                objective.train_loader(rank=trainer.global_rank, world_size=trainer.world_size),
+                _train_loader(objective, trainer),
                 objective.evaluation_loader("valid"),
                 ckpt_path=str(last) if last.exists() else None,
                 weights_only=True,
@@ -63,6 +65,18 @@ def fit(
             raise KeyboardInterrupt
     assert objective.best_weights is not None
     objective.load_state_dict(objective.best_weights)
+
+
+def _train_loader(objective: Objective, trainer: pl.Trainer) -> Any:
+    """This process's part of every batch, itself in parts where gradients are accumulated."""
+    rank, num_parts = trainer.global_rank, objective.config.trainer.accumulate
+    loaders = [
+        objective.train_loader(
+            rank=rank * num_parts + part, world_size=trainer.world_size * num_parts
+        )
+        for part in range(num_parts)
+    ]
+    return Parts(loaders) if num_parts > 1 else loaders[0]
 
 
 def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> float:
@@ -98,6 +112,7 @@ def make_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         default_root_dir=folder,
+        accumulate_grad_batches=config.accumulate,
         **_places(config, rank, precision_plugins(config)),
     )
 

@@ -89,7 +89,7 @@ class ProgressCallback(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Objective)
         epochs = trainer.max_epochs or 1
-        batches = int(trainer.num_training_batches)
+        batches = int(trainer.num_training_batches) // trainer.accumulate_grad_batches
         self.view.begin(num_batches=batches, num_epochs=epochs, done=trainer.global_step)
         self._mark(pl_module)
 

@@ -56,6 +56,31 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "captioning": {"task": "tiny-captioning", "model": "lstm"},
     "frame-prediction": {"task": "tiny-frames", "model": "gru"},
+    "optimiser-divided": {
+        "task": "tiny",
+        "model": "lstm",
+        "objective": {"batch_size": 6, "bptt_length": 11},
+        "optim": {"name": "adamw", "lr": 0.01},
+        "trainer": {"strategy": "zero"},
+    },
+    "sparse-gradients": {
+        "task": "tiny",
+        "model": "srn",
+        "objective": {"batch_size": 6, "bptt_length": 11},
+        "optim": {**SGD, "embedding_gradients": "sparse"},
+    },
+    "accumulated": {
+        "task": "tiny",
+        "model": "scrn",
+        "objective": {"batch_size": 12, "bptt_length": 11},
+        "trainer": {"accumulate": 3},
+    },
+    "accumulated-labels": {
+        "task": "tiny-speech",
+        "model": "gru",
+        "recipe": "next-label",
+        "trainer": {"accumulate": 2},
+    },
 }
 """What is trained, dropout off; the batches are ragged, so that the parts are unequal."""
 
@@ -72,21 +97,34 @@ class Steps(pl.Callback):
     def __init__(self) -> None:
         self.sums: list[list[float]] = []
         self.weights: list[dict[str, torch.Tensor]] = []
+        self.state_size = 0
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
         self.sums.append([*module.train_sums.tolist(), module.train_units])
         if len(self.sums) in (1, NUM_STEPS):
             self.weights.append({k: v.clone() for k, v in module.state_dict().items()})
+            self.state_size = state_size(trainer.optimizers[0])
         if len(self.sums) == NUM_STEPS:
             trainer.should_stop = True
             trainer.fit_loop.epoch_loop.max_steps = NUM_STEPS
+
+
+def state_size(optimizer: Any) -> int:
+    """Numbers that an optimiser keeps in this process."""
+    own = getattr(optimizer, "optim", optimizer)
+    states = own.state.values()
+    return sum(value.numel() for state in states for value in state.values())
 
 
 def resolved_in(suite: Suite, case: dict[str, Any]) -> Resolved:
     overrides = {
         "objective": case.get("objective", {}),
         "optim": case.get("optim", SGD),
-        "trainer": {"max_epochs": 100, "threads": 1, "devices": 2},
+        "trainer": {"max_epochs": 100, "threads": 1, "devices": 2, **case.get("trainer", {})},
     }
     return resolve(
         suite, case["task"], model=case["model"], recipe=case.get("recipe"), overrides=overrides
@@ -107,6 +145,7 @@ def train(suite: Suite, name: str, rank: Rank) -> None:
             "sums": steps.sums,
             "curve": objective.curve,
             "clipped": objective.num_clipped,
+            "state_size": steps.state_size,
             "first_weights": steps.weights[0],
             "weights": steps.weights[1],
         }

@@ -78,6 +78,11 @@ def test_the_weights_are_those_of_one_process(left: Path, case: str) -> None:
     assert moved(one["weights"]) > 0.1
 
 
+def test_processes_divide_the_optimisers_state(left: Path) -> None:
+    one, two = (found["state_size"] for found in both(left, "optimiser-divided"))
+    assert 0.3 * one < two < 0.7 * one
+
+
 def records(left: Path, name: str) -> list[Record]:
     folder = left / "results" / "tiny" / "runs"
     return [

@@ -32,7 +32,9 @@ def corpus(tmp_path: Path) -> Path:
     return folder
 
 
-def killed_and_resumed(folder: Path, corpus: Path | str, model: str, *kinds: str) -> dict[str, Any]:
+def killed_and_resumed(
+    folder: Path, corpus: Path | str, model: str, *kinds: str, **more: dict[str, Any]
+) -> dict[str, Any]:
     program = Path(__file__).with_name("killed_ranks.py")
     done = subprocess.run(
         [sys.executable, str(program), str(folder), str(corpus), model, *kinds],
@@ -43,6 +45,7 @@ def killed_and_resumed(folder: Path, corpus: Path | str, model: str, *kinds: str
             **os.environ,
             "OMP_NUM_THREADS": "1",
             "BENCH_CACHE": str(folder / "cache"),
+            "MORE_OVERRIDES": json.dumps(more),
             "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "run"))),
         },
         check=False,
@@ -76,3 +79,10 @@ def test_same_bytes_wherever_a_process_was_killed_or_frozen(tmp_path: Path, corp
 
 def test_same_bytes_with_noise_on_the_weights(tmp_path: Path) -> None:
     check_same_bytes(killed_and_resumed(tmp_path, "tiny-speech", "lstm", "training"))
+
+
+def test_same_bytes_with_a_divided_optimiser_and_parts(tmp_path: Path, corpus: Path) -> None:
+    trainer = {"strategy": "zero", "accumulate": 2}
+    check_same_bytes(
+        killed_and_resumed(tmp_path, corpus, "scrn", "training", "validation", trainer=trainer)
+    )

@@ -29,6 +29,7 @@ import torch
 import bench.record
 import bench.training.checkpoint
 import bench.training.train
+from bench.config import merge
 from bench.objectives import objective_class
 from bench.resolve import Resolved, resolve
 from bench.run import run
@@ -129,10 +130,11 @@ GENERATED: dict[str, Callable[[Path], object]] = {
 
 def resolved_in(suite: Suite, corpus: str, model: str) -> Resolved:
     """The run: of a generated task, or of the text in a folder."""
+    more = json.loads(os.environ.get("MORE_OVERRIDES", "{}"))
     if corpus in GENERATED:
         GENERATED[corpus](suite.folder)
-        return resolve(suite, corpus, model=model, overrides=OVERRIDES[corpus])
-    overrides = {**OVERRIDES["text"], "data": {"path": corpus}}
+        return resolve(suite, corpus, model=model, overrides=merge(OVERRIDES[corpus], more))
+    overrides = merge(OVERRIDES["text"], {"data": {"path": corpus}}, more)
     return resolve(suite, "text", model=model, overrides=overrides)
 
 

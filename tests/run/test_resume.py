@@ -33,6 +33,7 @@ def killed_and_resumed(
     corpus: Path | Literal["tiny-frames", "tiny-speech", "tiny-translation"],
     model: str,
     every: int,
+    **more: dict[str, Any],
 ) -> dict[str, Any]:
     program = Path(__file__).with_name("killed.py")
     done = subprocess.run(
@@ -44,6 +45,7 @@ def killed_and_resumed(
             **os.environ,
             "OMP_NUM_THREADS": "1",
             "BENCH_CACHE": str(tmp_path / "cache"),
+            "MORE_OVERRIDES": json.dumps(more),
             "PYTHONPATH": str(Path(__file__).parents[1]),
         },
         check=False,
@@ -62,6 +64,17 @@ def test_same_bytes_wherever_the_run_was_killed(
 
 def test_same_bytes_of_speech_with_noise_on_the_weights(tmp_path: Path) -> None:
     check_same_bytes(killed_and_resumed(tmp_path, "tiny-speech", "lstm", 13))
+
+
+def test_same_bytes_of_parts_in_half_precision(tmp_path: Path, corpus: Path) -> None:
+    trainer = {"accumulate": 2, "precision": "16-mixed", "recompute_steps": 2}
+    check_same_bytes(killed_and_resumed(tmp_path, corpus, "lstm", 7, trainer=trainer))
+
+
+def test_same_bytes_of_parts_with_noise_on_the_weights(tmp_path: Path) -> None:
+    check_same_bytes(
+        killed_and_resumed(tmp_path, "tiny-speech", "gru", 13, trainer={"accumulate": 2})
+    )
 
 
 def test_same_bytes_of_translation_with_scheduled_sampling(tmp_path: Path) -> None:
