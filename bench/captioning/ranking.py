@@ -149,14 +149,16 @@ def ranking_loss(
     *,
     margin: float,
     negatives: Literal["all", "hardest"],
+    own: slice = slice(None),
 ) -> Tensor:
-    """C summed over sentences [].
+    """C summed over the sentences [], or over those at `own` alone.
 
     `column_S` is where each sentence's image stands, `same_SI` which pairs belong together.
     """
     total = score_SI.new_zeros(())
     own_S = score_SI.gather(1, column_S[:, None])[:, 0]
-    for rows in torch.split(torch.arange(len(score_SI), device=score_SI.device), 4 * BLOCK):
+    row_S = torch.arange(len(score_SI), device=score_SI.device)[own]
+    for rows in torch.split(row_S, 4 * BLOCK):
         own_B, columns_B = own_S[rows], column_S[rows]
         for score, same in (
             (score_SI[rows], same_SI[rows]),

@@ -30,8 +30,9 @@ class Contract(pl.LightningModule):
     Options: ClassVar[type[Frozen]]
     unit: ClassVar[Literal["token", "frame", "label"]] = "token"
     """What throughput and arithmetic are counted in."""
-    undivided: ClassVar[str | None] = None
-    """Why a batch cannot be divided among processes; None where it can."""
+    whole_batches: ClassVar[str | None] = None
+    """Why a batch's parts cannot be trained on one after another; None where its loss is a sum
+    over examples. Among processes every batch is divided: they have its parts at once."""
 
     def __init__(self, config: RunConfig, corpus: Corpus) -> None:
         super().__init__()

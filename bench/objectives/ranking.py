@@ -23,6 +23,7 @@ from bench.config import RunConfig
 from bench.data.captions.batches import CaptionBatch, CaptionBatches
 from bench.data.captions.corpus import CaptionCorpus, CaptionSplit
 from bench.objectives.contract import mean_loss, own_options
+from bench.objectives.gathering import Gathering
 from bench.objectives.objective import Objective
 
 EVALUATION_TOKENS = 8000
@@ -34,7 +35,7 @@ class RankingObjective(Objective):
 
     Options = RankingOptions
     unit: ClassVar[Literal["token", "frame", "label"]] = "token"
-    undivided = "it compares every caption of a batch with every image of it"
+    whole_batches = "it compares every caption of a batch with every image of it"
     corpus: CaptionCorpus
 
     def __init__(self, config: RunConfig, corpus: CaptionCorpus) -> None:
@@ -79,17 +80,30 @@ class RankingObjective(Objective):
     # Loss ---------------------------------------------------------------------------------------
 
     def batch_loss(self, batch: CaptionBatch) -> tuple[Tensor, Tensor]:
+        """Of this process's captions, compared with the images and captions of all of them.
+
+        Images are sent around, then scores: words, of which there are most, stay where they are.
+        """
         images = self.network.images(batch.features)
         sentences = self.network.sentences(batch.caption, batch.lengths)
-        score_SI = self.network.similarity(sentences, images)
-        column_S = torch.arange(len(batch.image), device=score_SI.device)
-        same_SI = batch.image[:, None] == batch.image
-        return self._loss(score_SI, column_S, same_SI), batch.lengths.new_tensor(len(column_S))
+        of_all = Gathering(len(batch.image), self.device)
+        score_SI = of_all(self.network.similarity(sentences, of_all(images)))
+        image_S = of_all(batch.image)
+        column_S = torch.arange(len(image_S), device=score_SI.device)
+        loss = self._loss(score_SI, column_S, image_S[:, None] == image_S, own=of_all.own)
+        return loss, batch.lengths.new_tensor(len(batch.image))
 
-    def _loss(self, score_SI: Tensor, column_S: Tensor, same_SI: Tensor) -> Tensor:
+    def _loss(
+        self, score_SI: Tensor, column_S: Tensor, same_SI: Tensor, *, own: slice = slice(None)
+    ) -> Tensor:
         options = self.options
         return ranking_loss(
-            score_SI, column_S, same_SI, margin=options.margin, negatives=options.negatives
+            score_SI,
+            column_S,
+            same_SI,
+            margin=options.margin,
+            negatives=options.negatives,
+            own=own,
         )
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: CaptionBatch) -> Tensor:

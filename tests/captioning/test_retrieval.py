@@ -148,6 +148,11 @@ def test_the_ranking_loss_is_its_equation(kind: Any, monkeypatch: pytest.MonkeyP
     assert float(found) == pytest.approx(
         plain_loss(score_SI, column_S.tolist(), same_SI, 0.3, kind)
     )
+    parts = [
+        ranking_loss(score_SI, column_S, same_SI, margin=0.3, negatives=kind, own=slice(*edges))
+        for edges in ((0, 2), (2, 7))
+    ]
+    assert float(sum(parts)) == pytest.approx(float(found))
     alone = ranking_loss(score_SI[:1, :1], column_S[:1], same_SI[:1, :1], margin=1, negatives=kind)
     assert float(alone) == 0.0
 

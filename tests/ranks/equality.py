@@ -55,6 +55,21 @@ CASES: dict[str, dict[str, Any]] = {
         "objective": {"attention": "additive"},
     },
     "captioning": {"task": "tiny-captioning", "model": "lstm"},
+    "ranking": {
+        "task": "tiny-captioning",
+        "model": "gru",
+        "recipe": "ranking",
+        "objective": {"negatives": "hardest"},
+        "optim": {**SGD, "lr": 0.05, "clip_at": 100.0},
+    },
+    "ranking-regions": {
+        "task": "tiny-captioning",
+        "model": "lstm",
+        "recipe": "ranking",
+        "objective": {"similarity": "regions"},
+        "optim": {**SGD, "lr": 0.005, "clip_at": 100.0},
+        "data": {"features": "grid"},
+    },
     "frame-prediction": {"task": "tiny-frames", "model": "gru"},
     "optimiser-divided": {
         "task": "tiny",
@@ -123,6 +138,7 @@ def state_size(optimizer: Any) -> int:
 def resolved_in(suite: Suite, case: dict[str, Any]) -> Resolved:
     overrides = {
         "objective": case.get("objective", {}),
+        "data": case.get("data", {}),
         "optim": case.get("optim", SGD),
         "trainer": {"max_epochs": 100, "threads": 1, "devices": 2, **case.get("trainer", {})},
     }

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from command_line import CommandLine, Said, surroundings
@@ -174,18 +173,6 @@ def test_what_cannot_be_started_is_refused(
         *("run", "--task", "tiny", "--trainer.devices", "2", "--suite", suite.folder), *arguments
     )
     assert reason in said.only_line
-
-
-def test_ranking_is_refused_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import tiny_captioning
-
-    tiny_captioning.make_suite(tmp_path)
-    bench = CommandLine(monkeypatch, capsys)
-    task: tuple[Any, ...] = ("--task", tiny_captioning.TASK, "--recipe", "ranking")
-    said = bench("run", *task, "--model", "gru", "--trainer.devices", "2", "--suite", tmp_path)
-    assert "ranking cannot be divided among devices, because it compares every" in said.only_line
 
 
 def test_trials_and_callers_that_start_nothing_are_refused(suite: Suite) -> None:
