@@ -53,6 +53,11 @@ class ResumableBatches(ABC, Generic[BatchT]):
             self._place += 1
             yield self.batch(order[self._place - 1])
 
+    def every(self, step: int, *, first: int = 0) -> Iterator[BatchT]:
+        """Batches `first`, `first + step` and so on of the first epoch; the place stays."""
+        for of in self.epoch_order(0)[first::step]:
+            yield self.batch(of)
+
     def set_epoch(self, epoch: int) -> None:
         """The next iteration is of this epoch, from its beginning unless it was left in it."""
         if epoch != self._epoch:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -172,6 +173,10 @@ class CaptioningObjective(WritingObjective):
         )
         nats_I = torch.zeros(len(batch.image), dtype=torch.float64, device=device)
         return nats_I.index_add_(0, row_B, -log_p_BT.double().sum(1)), int(lengths_B.sum())
+
+    @property
+    def findings(self) -> Sequence[dict[int, Any]]:
+        return self.found, self.alignments
 
     @property
     def metric(self) -> str:

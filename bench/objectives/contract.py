@@ -6,6 +6,7 @@ A new objective is one subclass of `Objective` that fills this in, and one line 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -30,6 +31,9 @@ class Contract(pl.LightningModule):
     Options: ClassVar[type[Frozen]]
     unit: ClassVar[Literal["token", "frame", "label"]] = "token"
     """What throughput and arithmetic are counted in."""
+    validation: ClassVar[Literal["divided", "whole"]] = "divided"
+    """Of several processes, whether each evaluates a share of the validation split's batches, or
+    all of them, as it must where a batch goes on from the state that the one before left."""
     whole_batches: ClassVar[str | None] = None
     """Why a batch's parts cannot be trained on one after another; None where its loss is a sum
     over examples. Among processes every batch is divided: they have its parts at once."""
@@ -60,7 +64,7 @@ class Contract(pl.LightningModule):
 
     @abstractmethod
     def evaluation_loader(self, split: str) -> Any:
-        """All of a split, each unit once, in a fixed order."""
+        """All of a split, each unit once, in a fixed order; has `every` where it may be shared."""
 
     @property
     @abstractmethod
@@ -98,6 +102,17 @@ class Contract(pl.LightningModule):
     def products_in_effect(self) -> str:
         """Precision of the matrix products that this machine really used."""
         return "float32"
+
+    @property
+    def findings(self) -> Sequence[dict[int, Any]]:
+        """What an evaluation finds besides sums, by place in the split; batches add to it.
+
+        Of several processes, each then has what all have found, to the same dictionaries.
+        """
+        return ()
+
+    def end_evaluation(self) -> None:
+        """Called once a split has been evaluated and all that was found is there."""
 
     def keep_evaluation(self, folder: Path, split: str) -> None:
         """Write what the evaluation of `split` found besides the metric; nothing by default."""

@@ -9,12 +9,14 @@ B sequences, T frames, K predicted frames, P patches, D pixels of a patch.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -33,6 +35,7 @@ from bench.objectives.output.products import (
 )
 from bench.predicted_frames import NUM_SHOWN, PredictedFrames, signatures, write_frames
 
+Floats = NDArray[np.float64]
 INK = 255.0
 EVALUATION_SEQUENCES = 50
 """Of a batch that is not trained on."""
@@ -101,8 +104,10 @@ class FramePrediction(Objective):
 
     def _begin(self) -> None:
         """Forget the evaluation before."""
-        self._rows: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._shown: list[Tensor] = []
+        self.found: dict[int, tuple[Floats, Floats]] = {}
+        """Place of a sequence in the split -> nats and squared error of each frame [K]."""
+        self.shown: dict[int, NDArray[np.float32]] = {}
+        """Place of one of the first -> its frames, between 0 and 1 [K, Y, X]."""
 
     def on_validation_epoch_start(self) -> None:
         super().on_validation_epoch_start()
@@ -117,23 +122,34 @@ class FramePrediction(Objective):
             values.double().sum((2, 3)) for values in (loss_BKPD, (p_BKPD - true_BKPD) ** 2)
         )
         self.evaluation_sums += torch.stack([nats_BK.sum(), nats_BK.new_tensor(nats_BK.numel())])
-        self._rows.append((batch.place, nats_BK, squared_BK))
+        places = batch.place.tolist()
+        rows = zip(nats_BK.cpu().numpy(), squared_BK.cpu().numpy(), strict=True)
+        self.found.update(zip(places, rows, strict=True))
         shown_B = batch.place < NUM_SHOWN
         if shown_B.any():
             size, side = self.options.patch_size, self.network.side
-            self._shown.append(from_patches(p_BKPD[shown_B], size, num_columns=side))
+            shown = from_patches(p_BKPD[shown_B], size, num_columns=side).cpu().numpy()
+            self.shown.update(zip(batch.place[shown_B].tolist(), shown, strict=True))
+
+    @property
+    def findings(self) -> Sequence[dict[int, Any]]:
+        return self.found, self.shown
+
+    def _by_place(self) -> tuple[Floats, Floats]:
+        """Nats and squared errors of all sequences [N, K]."""
+        rows = [self.found[place] for place in sorted(self.found)]
+        nats_NK, squared_NK = (np.stack(part) for part in zip(*rows, strict=True))
+        return nats_NK, squared_NK
 
     def predicted(self, split: str) -> PredictedFrames:
         """What was predicted in the evaluation that was made last, which was that of `split`."""
-        place_N, nats_NK, squared_NK = (
-            torch.cat(part).cpu().numpy() for part in zip(*self._rows, strict=True)
-        )
-        order = np.argsort(place_N)
-        shown = self.corpus.splits[split].frames(np.arange(min(NUM_SHOWN, len(order))))
-        p_nKYX = torch.cat(self._shown).cpu().numpy()
+        nats_NK, squared_NK = self._by_place()
+        places = sorted(self.shown)
+        shown = self.corpus.splits[split].frames(np.array(places))
+        p_nKYX = np.stack([self.shown[place] for place in places])
         return PredictedFrames(
-            cross_entropy=nats_NK[order],
-            squared_error=squared_NK[order],
+            cross_entropy=nats_NK,
+            squared_error=squared_NK,
             given=shown[:, : self.corpus.num_given],
             true=shown[:, self.corpus.num_given :],
             predicted=np.rint(INK * p_nKYX).astype(np.uint8),
@@ -160,8 +176,7 @@ class FramePrediction(Objective):
         )
 
     def beside_metric(self) -> dict[str, float]:
-        squared_NK = torch.cat([squared_BK for _, _, squared_BK in self._rows])
-        return {self._signatures["mse"]: float(squared_NK.mean())}
+        return {self._signatures["mse"]: float(self._by_place()[1].mean())}
 
     def curve_values(self, loss_train: float, loss_valid: float) -> dict[str, float | None]:
         found = super().curve_values(loss_train, loss_valid)

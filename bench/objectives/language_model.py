@@ -79,6 +79,7 @@ class LanguageModel(Objective):
     """Next-symbol prediction over one long text, for any causal recurrence."""
 
     Options = LanguageModelOptions
+    validation = "whole"  # one stream: a share could not begin with the state before it
     corpus: TextCorpus
 
     def __init__(self, config: RunConfig, corpus: TextCorpus) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench.config import RunConfig
 from bench.data.corpus import Corpus
+from bench.data.share import BatchShare
 from bench.errors import BenchError
 from bench.models.recurrence import Recurrence
 from bench.objectives.accumulation import Accumulation, moved
@@ -146,8 +147,25 @@ class Objective(Contract):
         loss_sum, count = self.batch_loss(batch)
         self.evaluation_sums += torch.stack([loss_sum.double(), count.double()])
 
+    def validation_loader(self, *, rank: int = 0, world_size: int = 1) -> Any:
+        """This process's share of the validation split, or all of it, as `validation` says."""
+        batches = self.evaluation_loader("valid")
+        if world_size == 1 or self.validation == "whole":
+            return batches
+        return BatchShare(batches, rank=rank, world_size=world_size)
+
+    def _join_shares(self) -> None:
+        """Give each process what all have found in their shares of an evaluation."""
+        if num_ranks() > 1 and self.validation == "divided":
+            self.evaluation_sums = summed(self.evaluation_sums)
+            for found in self.findings:
+                for part in of_each(found):
+                    found.update(part)
+
     def on_validation_epoch_end(self) -> None:
         self.carried = self._outer_state
+        self._join_shares()
+        self.end_evaluation()
         sums = as_first(self.evaluation_sums.tolist())
         self.evaluation_sums = self.evaluation_sums.new_tensor(sums)
         self._check_finite(*self.evaluation_sums)
@@ -167,6 +185,9 @@ class Objective(Contract):
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        self.end_evaluation()
 
     # Checkpoints --------------------------------------------------------------------------------
 

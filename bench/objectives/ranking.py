@@ -9,16 +9,18 @@ Shapes: S sentences, I images, J joint space, T words.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bench.captioning.alignment import WordRegions, write_alignments
 from bench.captioning.options import RankingOptions
 from bench.captioning.ranking import RankingNetwork, ranking_loss
-from bench.captioning.retrieval import Ranks, ranks
+from bench.captioning.retrieval import Floats, Ranks, ranks
 from bench.config import RunConfig
 from bench.data.captions.batches import CaptionBatch, CaptionBatches
 from bench.data.captions.corpus import CaptionCorpus, CaptionSplit
@@ -52,8 +54,8 @@ class RankingObjective(Objective):
         self._evaluated: CaptionSplit = corpus.splits["valid"]
         self._images: Tensor | None = None
         """Of the split that is evaluated."""
-        self._found: list[tuple[Tensor, Tensor]] = []
-        """Places of captions in it, and their scores with all its images."""
+        self.found: dict[int, Floats] = {}
+        """Place of a caption in it -> its scores with all its images."""
         self._ranks: Ranks | None = None
 
     # Examples -----------------------------------------------------------------------------------
@@ -113,31 +115,29 @@ class RankingObjective(Objective):
 
     def on_validation_epoch_start(self) -> None:
         super().on_validation_epoch_start()
-        self._found, self._images, self._ranks = [], None, None
+        self.found, self._images, self._ranks = {}, None, None
 
     def validation_step(self, batch: CaptionBatch, batch_idx: int) -> None:
         if self._images is None:
             rows = self.corpus.features.rows(self._evaluated.feature_row)
             self._images = self.network.images(torch.from_numpy(rows).to(self.device))
         sentences = self.network.sentences(batch.caption, batch.lengths)
-        self._found.append((batch.place, self.network.similarity(sentences, self._images)))
+        score_BI = self.network.similarity(sentences, self._images).cpu().numpy()
+        self.found.update(zip(batch.place.tolist(), score_BI, strict=True))
 
-    def on_validation_epoch_end(self) -> None:
-        self._rank()
-        super().on_validation_epoch_end()
+    @property
+    def findings(self) -> Sequence[dict[int, Any]]:
+        return (self.found,)
 
-    def on_test_epoch_end(self) -> None:
-        self._rank()
-
-    def _rank(self) -> None:
-        place_S = torch.cat([place for place, _ in self._found])
-        score_SI = torch.cat([score for _, score in self._found])[place_S.argsort()]
+    def end_evaluation(self) -> None:
+        found = np.stack([self.found[place] for place in sorted(self.found)])
+        score_SI = torch.from_numpy(found).to(self.device)
         column_S = torch.from_numpy(self._evaluated.image_of).to(score_SI.device)
         same_SI = column_S[:, None] == torch.arange(score_SI.shape[1], device=score_SI.device)
         loss = self._loss(score_SI, column_S, same_SI)
         self.evaluation_sums[0], self.evaluation_sums[1] = loss.double(), len(column_S)
         if math.isfinite(float(loss)):
-            self._ranks = ranks(score_SI.cpu().numpy(), self._evaluated.image_of)
+            self._ranks = ranks(found, self._evaluated.image_of)
 
     @property
     def ranks(self) -> Ranks:

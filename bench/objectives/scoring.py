@@ -35,9 +35,15 @@ class Scoring:
 
     def begin(self) -> None:
         """Forget the evaluation before."""
-        self.edits = Edits()
         self.found: dict[int, Recognition] = {}
         """Place in the split -> what was made of the utterance."""
+        self.edits_of: dict[int, Edits] = {}
+        """The same -> how wrong that is."""
+
+    @property
+    def edits(self) -> Edits:
+        """Of all utterances together."""
+        return sum(self.edits_of.values(), Edits())
 
     def add(
         self,
@@ -51,7 +57,7 @@ class Scoring:
             utterance = split.utterances[place]
             hypothesis = [self.labels[label - 1] for label in one.labels]
             pairs = align(self.folding.fold(utterance.phones), self.folding.fold(hypothesis))
-            self.edits += count_edits(pairs)
+            self.edits_of[place] = count_edits(pairs)
             self.found[place] = Recognition(
                 utterance=utterance.id,
                 speaker=utterance.speaker,

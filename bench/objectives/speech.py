@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -163,6 +164,10 @@ class SpeechObjective(Objective):
         self.evaluation_sums += torch.stack([nats_B.sum(), batch.num_labels.sum().double()])
         decoded = self.decode(encoded, batch, decoder)
         self.scoring.add(batch, self._evaluated, nats_B.tolist(), decoded)
+
+    @property
+    def findings(self) -> Sequence[dict[int, Any]]:
+        return self.scoring.found, self.scoring.edits_of
 
     @property
     def metric(self) -> str:

@@ -8,8 +8,10 @@ Shapes: B sentences, S source tokens, T target tokens, V target vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,7 +108,7 @@ class TranslationObjective(WritingObjective):
 
     def on_validation_epoch_start(self) -> None:
         super().on_validation_epoch_start()
-        self.scoring.begin()
+        self.scoring.begin(self._evaluated)
 
     def validation_step(self, batch: TranslationBatch, batch_idx: int) -> None:
         self._evaluate(batch, self.quick_search)
@@ -137,6 +139,10 @@ class TranslationObjective(WritingObjective):
             for best, attention, place in zip(found, weights, places, strict=True)
         ]
         self.scoring.add(self._evaluated, places, translations, nats_B.tolist())
+
+    @property
+    def findings(self) -> Sequence[dict[int, Any]]:
+        return (self.scoring.found,)
 
     @property
     def metric(self) -> str:

@@ -75,11 +75,11 @@ class TranslationScoring:
         self._frequencies: Frequencies | None = None
         self.begin()
 
-    def begin(self) -> None:
-        """Forget the evaluation before."""
+    def begin(self, split: Texts | None = None) -> None:
+        """Forget the evaluation before; `split` is that of the next one, where it is known."""
         self.found: dict[int, tuple[Hypothesis, float]] = {}
         """Place in the split -> what was found, and the nats of the reference."""
-        self.split: Texts | None = None
+        self.split = split
 
     def add(
         self,

@@ -54,7 +54,9 @@ def fit(
             trainer.fit(
                 objective,
                 _train_loader(objective, trainer),
-                objective.evaluation_loader("valid"),
+                objective.validation_loader(
+                    rank=trainer.global_rank, world_size=trainer.world_size
+                ),
                 ckpt_path=str(last) if last.exists() else None,
                 weights_only=True,
             )

@@ -5,6 +5,7 @@ Started as a program of its own by test_equality.py, with the folder for what it
 
 from __future__ import annotations
 
+import importlib
 import sys
 from functools import partial
 from pathlib import Path
@@ -99,6 +100,15 @@ CASES: dict[str, dict[str, Any]] = {
 }
 """What is trained, dropout off; the batches are ragged, so that the parts are unequal."""
 
+EVALUATION_SIZES = {
+    "speech.EVALUATION_FRAMES": 150,
+    "translation.EVALUATION_TOKENS": 50,
+    "ranking.EVALUATION_TOKENS": 60,
+    "frame_prediction.EVALUATION_SEQUENCES": 4,
+}
+"""With these the split is evaluated in an odd number of batches: shares are unequal. Captioning has
+all in one batch, so that the second process has none."""
+
 RUNS: dict[str, dict[str, Any]] = {
     "stopped-early": {"optim": {**SGD, "lr": 20.0}, "trainer": {"stop_after": 2}},
     "diverged": {"optim": {**SGD, "lr": 1e9, "clip": "none"}, "trainer": {}},
@@ -107,9 +117,15 @@ RUNS: dict[str, dict[str, Any]] = {
 
 
 class Steps(pl.Callback):
-    """Ends the training after `NUM_STEPS` steps; notes the epoch's sums and the weights."""
+    """Ends the training after `NUM_STEPS` steps; notes the epoch's sums and the weights.
+
+    Of each validation the loss, the count and the places in the split, and how many batches this
+    process has had.
+    """
 
     def __init__(self) -> None:
+        self.evaluations: list[tuple[list[float], list[list[int]]]] = []
+        self.num_evaluated = 0
         self.sums: list[list[float]] = []
         self.weights: list[dict[str, torch.Tensor]] = []
         self.state_size = 0
@@ -126,6 +142,13 @@ class Steps(pl.Callback):
         if len(self.sums) == NUM_STEPS:
             trainer.should_stop = True
             trainer.fit_loop.epoch_loop.max_steps = NUM_STEPS
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        self.num_evaluated += 1
+
+    def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
+        places = [sorted(found) for found in module.findings]
+        self.evaluations.append((module.evaluation_sums.tolist(), places))
 
 
 def state_size(optimizer: Any) -> int:
@@ -156,10 +179,12 @@ def train(suite: Suite, name: str, rank: Rank) -> None:
     steps = Steps()
     folder = suite.folder / f"{name}-{rank.size}"
     fit(objective, folder, callbacks=[steps], crew=Crew(rank))
+    (folder / f"num-evaluated-{rank.number}").write_text(str(steps.num_evaluated))
     if rank.is_first:
         left = {
             "sums": steps.sums,
             "curve": objective.curve,
+            "evaluations": steps.evaluations,
             "clipped": objective.num_clipped,
             "state_size": steps.state_size,
             "first_weights": steps.weights[0],
@@ -184,6 +209,9 @@ def main() -> None:
     suite = Suite(folder=Path(sys.argv[1]))
     for task in (tiny_captioning, tiny_frames, tiny_speech, tiny_task, tiny_translation):
         task.make_suite(suite.folder)
+    for name, size in EVALUATION_SIZES.items():
+        module, constant = name.split(".")
+        setattr(importlib.import_module(f"bench.objectives.{module}"), constant, size)
     work = dict.fromkeys(CASES, train) | dict.fromkeys(RUNS, record)
     for name in sys.argv[2:] or work:
         for size in (1, 2):

@@ -17,6 +17,7 @@ import torch
 from forked import in_processes
 from killed import OVERRIDES, Moments, carry_out, resolved_in, watch
 
+import bench.objectives.speech
 import bench.training.crew
 from bench.errors import LostProcessError
 from bench.following import follow_run
@@ -29,6 +30,8 @@ VICTIMS = {
     1: ("training", "validation"),
 }
 """Process -> the kinds of moments at which it is killed, each in the middle of the run."""
+EVALUATION_FRAMES = 150
+"""Of speech, so that each process has batches to validate."""
 PATIENCE = timedelta(seconds=10)
 """With a process that is frozen instead."""
 
@@ -92,6 +95,7 @@ def main() -> None:
     folder, corpus, model = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     for overrides in OVERRIDES.values():
         overrides["trainer"]["devices"] = 2
+    bench.objectives.speech.EVALUATION_FRAMES = EVALUATION_FRAMES
     calm = in_two(folder / "calm", corpus, model)
     kinds = {
         0: calm["report"]["moments"],

@@ -115,3 +115,30 @@ def test_the_evaluations_are_those_of_one_process(left: Path, case: str) -> None
     for name in (key for key, value in one[-1].items() if value is not None):
         for ours, theirs in zip(one, two, strict=True):
             assert theirs[name] == pytest.approx(ours[name], rel=1e-4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_example_is_evaluated_once(left: Path, case: str) -> None:
+    one, two = both(left, case)
+    assert len(one["evaluations"]) == len(two["evaluations"]) > 1
+    for (ours, places), (theirs, also_places) in zip(
+        one["evaluations"], two["evaluations"], strict=True
+    ):
+        assert theirs[1] == ours[1] > 0
+        assert theirs[0] == pytest.approx(ours[0], rel=1e-4)
+        assert also_places == places
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_batches_of_validation_are_shared(left: Path, case: str) -> None:
+    """But for a text, which is one stream."""
+    one, two = (
+        [int((left / f"{case}-{size}" / f"num-evaluated-{r}").read_text()) for r in range(size)]
+        for size in (1, 2)
+    )
+    num_epochs = len(both(left, case)[0]["evaluations"])
+    if case.startswith("language-model"):
+        assert two == 2 * one
+    else:
+        assert sum(two) == one[0]
+        assert two[0] - two[1] == num_epochs  # the number of batches is odd

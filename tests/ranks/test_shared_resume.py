@@ -77,8 +77,10 @@ def test_same_bytes_wherever_a_process_was_killed_or_frozen(tmp_path: Path, corp
     check_same_bytes(results)
 
 
-def test_same_bytes_with_noise_on_the_weights(tmp_path: Path) -> None:
-    check_same_bytes(killed_and_resumed(tmp_path, "tiny-speech", "lstm", "training"))
+def test_same_bytes_with_noise_on_the_weights_and_a_divided_validation(tmp_path: Path) -> None:
+    results = killed_and_resumed(tmp_path, "tiny-speech", "lstm", "training", "validation")
+    assert len(results["killed"]) == 4
+    check_same_bytes(results)
 
 
 def test_same_bytes_with_a_divided_optimiser_and_parts(tmp_path: Path, corpus: Path) -> None:

@@ -161,9 +161,14 @@ class ImageBatches:
         return -(-len(self.split) // self.batch_size)
 
     def __iter__(self) -> Iterator[ImageBatch]:
-        for first in range(0, len(self.split), self.batch_size):
-            end = min(first + self.batch_size, len(self.split))
-            image_B = np.arange(first, end)[self.rank :: self.world_size]
+        return self.every(1)
+
+    def every(self, step: int, *, first: int = 0) -> Iterator[ImageBatch]:
+        """Batches `first`, `first + step` and so on."""
+        for number in range(first, len(self), step):
+            begin = number * self.batch_size
+            end = min(begin + self.batch_size, len(self.split))
+            image_B = np.arange(begin, end)[self.rank :: self.world_size]
             features = self.store.rows(self.split.feature_row[image_B])
             yield ImageBatch(
                 features=torch.from_numpy(features), image=torch.from_numpy(image_B.copy())
