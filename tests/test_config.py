@@ -116,6 +116,7 @@ def test_the_name_of_a_run_follows_what_can_change_its_number() -> None:
 
     assert named() == base.run_id
     assert named(trainer={"threads": 1, "checkpoint_every_steps": 7}) == base.run_id
+    assert named(trainer={"strategy": "ddp"}) == base.run_id  # how, not what
     assert named(seed=2) == base.run_id.removesuffix("s1") + "s2"
     assert named(optim={"lr": 0.123}) != base.run_id
     assert named(optim={"lr": str(base.config.optim.lr)}) == base.run_id
