@@ -73,6 +73,11 @@ def is_first_process(environment: Mapping[str, str]) -> bool:
     return all(environment.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK"))
 
 
+def is_started_again(environment: Mapping[str, str]) -> bool:
+    """Whether torchrun has started this run's processes before, and lost one of them."""
+    return int(environment.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
 def _by_torchrun(environment: Mapping[str, str]) -> Rank | None:
     if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= environment.keys():
         return None

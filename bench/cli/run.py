@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -120,11 +121,13 @@ def run(
     _carry_out(resolved, place, manners)
 
 
-def _manners(*, quiet: bool, **given: Any) -> Manners:
+def _manners(*, quiet: bool, again: bool, **given: Any) -> Manners:
+    from bench.ranks import is_started_again
     from bench.run import Manners
 
     style: Style = "quiet" if quiet else "live" if sys.stderr.isatty() else "plain"
-    return Manners(style=style, busy=_say, **given)
+    again = again and not is_started_again(os.environ)  # what is there by now is of this call
+    return Manners(style=style, busy=_say, again=again, **given)
 
 
 def _carry_out(resolved: Resolved, place: Suite, manners: Manners) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import BenchError
-from bench.ranks import ALONE, Rank, find_rank, is_first_process
+from bench.ranks import ALONE, Rank, find_rank, is_first_process, is_started_again
 
 TORCHRUN = {
     "RANK": "3",
@@ -83,6 +83,12 @@ def test_other_numbers_are_refused(
 ) -> None:
     with pytest.raises(BenchError, match=f"3 of 4, 1 on its .*devices {devices} .*{num_nodes}"):
         find_rank(environment, devices=devices, num_nodes=num_nodes)
+
+
+def test_torchrun_says_when_it_starts_again() -> None:
+    assert not is_started_again({})
+    assert not is_started_again({**TORCHRUN, "TORCHELASTIC_RESTART_COUNT": "0"})
+    assert is_started_again({**TORCHRUN, "TORCHELASTIC_RESTART_COUNT": "1"})
 
 
 def test_the_first_process_is_told_from_the_others() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from by_srun import free_port
 from command_line import CommandLine, Said, surroundings
 from processes import is_running, wait_for
 from tiny_task import RUN, make_suite, settings
@@ -17,7 +18,7 @@ from tiny_task import RUN, make_suite, settings
 from bench.errors import BenchError
 from bench.launch.ranks import LOST
 from bench.record import Record, read_record
-from bench.resolve import resolve
+from bench.resolve import Resolved, resolve
 from bench.run import run, run_trial
 from bench.suite import Suite
 
@@ -138,6 +139,46 @@ def test_torchrun_starts_the_same_run(
     assert set(alone.extra) == {"clipped_share"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_torchrun_starts_a_run_again_from_its_checkpoint(
+    suite: Suite, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """Also with `--again`, which throws away what an earlier call has left."""
+    left = suite.folder / "artifacts" / "tiny" / two_devices(suite).run_id / "left-before"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    process = start(*TORCHRUN, "--max-restarts", "1", "-m", "bench", *TWO, "--again")
+    wait_for(lambda: has_checkpoint(suite, process), limit_sec=120)
+    assert not left.exists()
+    os.kill(children_of(process.pid)["1"], signal.SIGKILL)
+    said = said_by(process)
+    assert said.status == 0, said
+    assert "resumed after" in said.err
+    check_shared(only_record(suite))
+
+
+def two_devices(suite: Suite) -> Resolved:
+    trainer = {"devices": 2, "max_epochs": 40}
+    return resolve(suite, "tiny", model="srn", overrides=settings(trainer=trainer))
+
+
+def test_two_agents_start_one_run(
+    suite: Suite, start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """As on two nodes, which here are one."""
+    nodes = ("--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d")
+    where = ("--rdzv-endpoint", f"127.0.0.1:{free_port()}", "--local-addr", "127.0.0.1")
+    command = (*TORCHRUN[:3], *nodes, *where, "-m", "bench", *RUN, "--trainer.num-nodes", "2")
+    agents = [start(*command) for _ in range(2)]
+    said = [said_by(agent) for agent in agents]
+    assert [each.status for each in said] == [0, 0], said
+    record = only_record(suite)
+    assert sorted(each.out.count(f"{record.id}.json") for each in said) == [0, 1]
+    hardware = record.provenance.hardware
+    assert (hardware["processes"], hardware["nodes"]) == (2, 2)
+    assert record.extra["units_per_step"] == 200
+
+
 def test_srun_starts_the_same_run(suite: Suite) -> None:
     program = Path(__file__).with_name("by_srun.py")
     tests = Path(__file__).parents[1]
@@ -185,8 +226,9 @@ def test_trials_and_callers_that_start_nothing_are_refused(suite: Suite) -> None
 
 def test_another_number_of_devices_is_another_run(suite: Suite) -> None:
     """So none ever goes on from the checkpoint of another number."""
-    names = {
-        resolve(suite, "tiny", model="srn", overrides=settings(trainer=trainer)).run_id
+    folders = {
+        suite.artifacts("tiny", resolved.run_id)
         for trainer in ({}, {"devices": 2}, {"devices": 3}, {"num_nodes": 2})
+        for resolved in [resolve(suite, "tiny", model="srn", overrides=settings(trainer=trainer))]
     }
-    assert len(names) == 4
+    assert len(folders) == 4
