@@ -35,7 +35,12 @@ OptimSettings = Annotated[
 ]
 TrainerSettings = Annotated[
     Settings,
-    Parameter(help=f"How long, on what: `--trainer.max-epochs 10`; {_keys(TrainerConfig)}."),
+    Parameter(
+        help="How long, on what: `--trainer.max-epochs 10`; of large networks "
+        "`--trainer.accumulate 4`, `--trainer.recompute-steps 16`, "
+        "`--trainer.precision bf16-mixed` (or `16-mixed`), "
+        f"`--trainer.strategy zero`; {_keys(TrainerConfig)}."
+    ),
 ]
 DataSettings = Annotated[
     Settings,

@@ -122,7 +122,8 @@ def test_an_lstm_is_the_same_where_factors_may_be_rounded(
     x_BTD, lengths_B = leaf(B, 4, 3), None if lengths is None else torch.tensor(lengths)
     found = []
     for rounds in (False, True):
-        monkeypatch.setattr("bench.models.lstm_scan.rounds_factors", lambda _, rounds=rounds: rounds)
+        rounding = "bench.models.lstm_scan.rounds_factors"
+        monkeypatch.setattr(rounding, lambda _, rounds=rounds: rounds)
         y_BTH, state = lstm(x_BTD, None, lengths_B)
         loss = y_BTH.square().sum() + sum(part.sin().sum() for part in state)
         found.append([y_BTH, *state, *torch.autograd.grad(loss, [x_BTD, *lstm.parameters()])])

@@ -120,7 +120,7 @@ def test_the_evaluations_are_those_of_one_process(left: Path, case: str) -> None
 @pytest.mark.parametrize("case", CASES)
 def test_every_example_is_evaluated_once(left: Path, case: str) -> None:
     one, two = both(left, case)
-    assert len(one["evaluations"]) == len(two["evaluations"]) > 1
+    assert len(one["evaluations"]) == len(two["evaluations"]) >= 1
     for (ours, places), (theirs, also_places) in zip(
         one["evaluations"], two["evaluations"], strict=True
     ):
@@ -137,7 +137,7 @@ def test_the_batches_of_validation_are_shared(left: Path, case: str) -> None:
         for size in (1, 2)
     )
     num_epochs = len(both(left, case)[0]["evaluations"])
-    if case.startswith("language-model"):
+    if CASES[case]["task"] == "tiny":
         assert two == 2 * one
     else:
         assert sum(two) == one[0]

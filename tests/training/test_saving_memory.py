@@ -24,7 +24,7 @@ from bench.objectives import objective_class
 from bench.objectives.objective import Objective
 from bench.objectives.optimiser import clip_gradients, exceeds_value
 from bench.resolve import resolve
-from bench.run import corpus_of
+from bench.run import corpus_of, run
 from bench.suite import Suite
 from bench.training.fit import fit
 
@@ -151,6 +151,15 @@ def test_sparse_gradients_are_refused_where_they_would_teach_something_else(
     network = objective_class("language-model")(resolved.config, corpus_of(resolved))
     with pytest.raises(BenchError, match=reason):
         fit(network, tmp_path)
+
+
+def test_ranking_refuses_parts(suite: Suite) -> None:
+    overrides = {"trainer": {"accumulate": 2}}
+    resolved = resolve(
+        suite, "tiny-captioning", model="gru", objective="ranking", overrides=overrides
+    )
+    with pytest.raises(BenchError, match="because it compares every caption of a batch"):
+        run(resolved, suite)
 
 
 def kept_bytes(steps: int | None) -> int:
