@@ -5,10 +5,15 @@ Shapes: B batch, T time, D input, H hidden, G = 3H stacked r, z, h~.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from bench.models import gru_steps
+from bench.models.cuda_graphs import replayed
+from bench.models.fusion import fuses
 
 
 def native_scan(x_BTD: Tensor, h_BH: Tensor, W_GD: Tensor, U_GH: Tensor, b_G: Tensor) -> Tensor:
@@ -29,53 +34,27 @@ def native_scan(x_BTD: Tensor, h_BH: Tensor, W_GD: Tensor, U_GH: Tensor, b_G: Te
 class GRULoop(torch.autograd.Function):
     """h_TBH from the input's share a_TBG of the gates' arguments.
 
-    The backward is written by hand: one product of all steps for each weight's gradient.
+    The backward is written by hand: one product of all steps for each weight's gradient. On CUDA
+    the steps are fused kernels where Triton is, and all of them one graph.
     """
 
     @staticmethod
-    def forward(ctx: Any, a_TBG: Tensor, U_GH: Tensor, h_BH: Tensor) -> Tensor:
-        H = h_BH.shape[1]
-        gates_TBG = torch.empty_like(a_TBG)
-        h_TBH, reset_TBH = a_TBG.new_empty(2, *a_TBG.shape[:2], H).unbind(0)
-        U_rz, U = U_GH[: 2 * H].t(), U_GH[2 * H :].t()
-        sequences = (*cut(a_TBG, H), *cut(gates_TBG, H), reset_TBH, h_TBH)
-        past = h_BH
-        for step in zip(*(sequence.unbind(0) for sequence in sequences), strict=True):
-            a_rz, a, rz, candidate, reset, h = step
-            torch.addmm(a_rz, past, U_rz, out=rz).sigmoid_()  # (1, 2)
-            r, z = rz.chunk(2, dim=1)
-            torch.addmm(a, torch.mul(r, past, out=reset), U, out=candidate).tanh_()  # (3)
-            past = torch.lerp(past, candidate, z, out=h)  # (4)
-        ctx.save_for_backward(gates_TBG, h_TBH, reset_TBH, U_GH, h_BH)
-        return h_TBH
+    def forward(ctx: Any, a_TBG: Tensor, U_GH: Tensor, h_BH: Tensor) -> Tensor | None:
+        ctx.steps = steps_for(a_TBG)
+        found = replayed(ctx.steps.forward_steps, a_TBG, U_GH, h_BH)
+        ctx.save_for_backward(*found, U_GH, h_BH)
+        return found[1]
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_TBH: Tensor) -> tuple[Tensor | None, ...]:
-        gates_TBG, h_TBH, reset_TBH, U_GH, h_BH = ctx.saved_tensors
-        H = h_BH.shape[1]
-        r, z, candidate = gates_TBG.chunk(3, dim=2)
-        past_TBH = torch.cat([h_BH.unsqueeze(0), h_TBH[:-1]])
-        by_r = past_TBH * r * (1 - r)
-        by_z = (candidate - past_TBH) * z * (1 - z)
-        by_candidate = z * (1 - candidate * candidate)
-        da_TBG = torch.empty_like(gates_TBG)
-        da_rz, da_candidate = cut(da_TBG, H)
-        U_rz, U = U_GH[: 2 * H], U_GH[2 * H :]
-        dh, d_reset = torch.zeros_like(h_BH), torch.empty_like(h_BH)
-        ins = (grad_TBH, by_r, by_z, by_candidate, r, 1 - z)
-        outs = (da_rz, *da_TBG.chunk(3, dim=2))
-        steps = zip(*(sequence.unbind(0) for sequence in ins + outs), strict=True)
-        for grad, r_slope, z_slope, slope, r_t, stay, d_rz, dr, dz, d in reversed([*steps]):
-            torch.mul(dh.add_(grad), z_slope, out=dz)
-            torch.mul(dh, slope, out=d)
-            torch.mul(torch.mm(d, U, out=d_reset), r_slope, out=dr)
-            dh.mul_(stay).addcmul_(d_reset, r_t).addmm_(d_rz, U_rz)
-        dU_rz = da_rz.flatten(0, 1).t() @ past_TBH.flatten(0, 1)
-        dU = da_candidate.flatten(0, 1).t() @ reset_TBH.flatten(0, 1)
-        return da_TBG, torch.cat([dU_rz, dU]), dh
+        return replayed(ctx.steps.backward_steps, *ctx.saved_tensors, grad_TBH)
 
 
-def cut(gates_TBG: Tensor, H: int) -> tuple[Tensor, Tensor]:
-    """Views of r and z, [T, B, 2H], and of h~, [T, B, H]."""
-    return gates_TBG[:, :, : 2 * H], gates_TBG[:, :, 2 * H :]
+def steps_for(a: Tensor) -> ModuleType:
+    """The module whose steps are fastest."""
+    if fuses(a):
+        from bench.models import gru_triton
+
+        return gru_triton
+    return gru_steps
