@@ -4,11 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test check tables wheel clean help
+.PHONY: run test test-gpu check tables wheel clean help
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bench needs Python 3.11 or later: make PYTHON=python3.12")'
@@ -27,6 +27,10 @@ run: $(STAMP)  ## train SCRN on the embedded task and print the table with the b
 
 test: $(STAMP)  ## all tests; real corpora are read where BENCH_DATA names their folder
 	$(BIN)/python -m pytest --numprocesses auto
+
+test-gpu: $(STAMP)  ## what takes a GPU: every recurrence and every kind of task on it
+	$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("torch sees no GPU: there is nothing to test")'
+	$(BIN)/python -m pytest --numprocesses 0 tests/gpu
 
 check: $(STAMP)  ## ruff, ruff format, mypy --strict
 	$(BIN)/ruff check .

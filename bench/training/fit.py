@@ -103,6 +103,9 @@ def make_trainer(
     """
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise BenchError("trainer.accelerator is gpu, but torch sees none: use cpu or auto")
+    # A GPU would else round the factors of convolutions and of its own recurrences to 10 bits,
+    # whatever trainer.products says; matrix products it leaves exact.
+    torch.backends.cudnn.allow_tf32 = False
     return pl.Trainer(
         accelerator=config.accelerator,
         max_epochs=config.max_epochs,
