@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from bench.record import Record
 from bench.suite import Suite
+
+HERE = Path(__file__).parent
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """What takes a GPU is not collected where torch sees none, so nothing of it is skipped.
+
+    Nor are the tests of kernels where Triton is not installed, which is made for Linux.
+    """
+    if collection_path == HERE / "models" / "test_triton_kernels.py":
+        return True if find_spec("triton") is None else None
+    if HERE / "gpu" in (collection_path, *collection_path.parents):
+        import torch
+
+        return None if torch.cuda.is_available() else True
+    return None
 
 
 @pytest.fixture(scope="session")

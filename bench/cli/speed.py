@@ -29,6 +29,7 @@ def speed(
     trainer: TrainerSettings = None,
     part: Literal["step", "cell", "output"] = "step",
     rounds: int = 15,
+    device: Literal["cpu", "cuda"] = "cpu",
     suite: Path = Path(),
 ) -> None:
     """Time training steps beside the plain program, `nn.LSTM` and the machine's own limits.
@@ -43,6 +44,7 @@ def speed(
         bench speed --task ptb --model gru --part cell
         bench speed --task ptb --model srn --part output
         bench speed --task synthetic-text --model lstm --trainer.threads 1
+        bench speed --task ptb --model lstm --model.peephole diagonal --device cuda
         bench speed --task an4 --model lstm --model.direction bidirectional
         bench speed --task multi30k-en-fr --model gru
         bench speed --task flickr8k --model lstm
@@ -62,6 +64,8 @@ def speed(
         or the output layers alone: full, classes and adaptive softmax.
     rounds
         How often every contestant has its turn.
+    device
+        Where contestants run and limits are measured; `cuda` is a GPU.
     suite
         Folder with further `tasks/`.
     """
@@ -71,8 +75,10 @@ def speed(
     from bench.errors import BenchError
     from bench.models import MODELS
     from bench.resolve import resolve
+    from bench.speed.cell import cell_report
+    from bench.speed.machine import device_of
     from bench.speed.output_layers import output_report
-    from bench.speed.report import cell_report, step_report
+    from bench.speed.report import step_report
     from bench.suite import Suite
 
     if model not in MODELS and model != "nearest":
@@ -80,10 +86,17 @@ def speed(
         raise BenchError(f"speed is measured of architectures, not of {model!r}: {known}")
     place = Suite.at(suite)
     card = place.card(task)
+    if trainer and "accelerator" in trainer:
+        raise BenchError("trainer.accelerator: speed is asked for by --device cpu or --device cuda")
+    if model != "nearest":
+        trainer = {**(trainer or {}), "accelerator": "cpu" if device == "cpu" else "gpu"}
+    elif device != "cpu":
+        raise BenchError("nearest neighbours are found on the CPU: leave out --device cuda")
     usual = {"batch_size": "32", "bptt_length": "35"} if card.kind == "text" else {}
     sizes = {**usual, **(objective_ or {})}
     overrides = tree(None, model=model_, objective=sizes, optim=optim, trainer=trainer)
     resolved = resolve(place, task, model=model, objective=objective, overrides=overrides)
+    device_of(resolved)  # refuses before a corpus is read
     if resolved.config.trainer.threads:
         torch.set_num_threads(resolved.config.trainer.threads)
     corpus = load_corpus(card.corpus, task=task, twin=card.twin, style="plain")

@@ -22,6 +22,7 @@ from bench.resolve import Resolved
 from bench.speed import decoding
 from bench.speed.contest import NUM_BATCHES, Contestant, PlainSteps, batches_at_random, contest
 from bench.speed.decoding import decoding_table
+from bench.speed.machine import device_of, named
 from bench.speed.plain_captioning import Library, PlainCaptioner
 from bench.speed.steps import BareLoop, make_objective
 
@@ -31,8 +32,14 @@ def captioning_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) ->
     objective = make_objective(resolved, corpus)
     if not isinstance(objective, CaptioningObjective):
         raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
-    contestants = _contestants(resolved, objective)
-    table = contest(contestants, unit="tokens", units_in=objective.units_in, num_rounds=num_rounds)
+    contestants, device = _contestants(resolved, objective), device_of(resolved)
+    table = contest(
+        contestants,
+        unit="tokens",
+        units_in=objective.units_in,
+        num_rounds=num_rounds,
+        device=device,
+    )
     heading = _heading(resolved, objective, contestants[0].batches)
     return f"{heading}\n\n{table}\n\n{decoding_report(objective)}"
 
@@ -45,7 +52,7 @@ def _heading(
     return (
         f"{resolved.card.task} · {resolved.config.model['name']} · image {objective.options.image} "
         f"· {num_weights:,} weights · batches of {num_tokens:,.0f} tokens · products "
-        f"{objective.products_in_effect} · {torch.get_num_threads()} threads"
+        f"{objective.products_in_effect} · {named(device_of(resolved))}"
     )
 
 
@@ -69,7 +76,9 @@ def _contestants(resolved: Resolved, objective: CaptioningObjective) -> list[Con
     found = [Contestant(name="shipped", program=loop, batches=batches)]
     for library in get_args(Library):
         program = PlainSteps(
-            PlainCaptioner(library, objective), clip_at=resolved.config.optim.clip_at
+            PlainCaptioner(library, objective),
+            clip_at=resolved.config.optim.clip_at,
+            device=device_of(resolved),
         )
         name = f"plain nn.{library.upper()}"
         found.append(Contestant(name=f"{name}, the same batches", program=program, batches=batches))
@@ -96,4 +105,5 @@ def decoding_report(objective: CaptioningObjective) -> str:
         size_of=lambda batch: len(batch.image),
         source="image",
         num_all=len(split),
+        device=objective.device,
     )

@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from bench.listing import aligned
-from bench.speed.timing import take_turns
+from bench.speed.machine import moved
+from bench.speed.timing import CPU, take_turns
 
 NUM_BATCHES = 6
 Batch = Any
@@ -40,10 +41,10 @@ class Contestant:
 
 
 class PlainSteps:
-    """Training steps of a plain program: a module from a batch to its loss."""
+    """Training steps of a plain program, a module from a batch to its loss, on a device."""
 
-    def __init__(self, model: nn.Module, *, clip_at: float) -> None:
-        self.model, self.clip_at = model, clip_at
+    def __init__(self, model: nn.Module, *, clip_at: float, device: torch.device = CPU) -> None:
+        self.model, self.clip_at = model.to(device), clip_at
         self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step(self, batch: Batch) -> float:
@@ -62,14 +63,19 @@ def contest(
     unit: str,
     units_in: Callable[[Batch], int],
     num_rounds: int,
+    device: torch.device = CPU,
 ) -> str:
-    """The table of all contestants, as many batches each; the first is what they are set beside."""
+    """The table of all contestants, as many batches each; the first is what they are set beside.
+
+    Programs are where they are timed, batches are brought there.
+    """
+    there = [moved(list(one.batches), device) for one in contestants]
     calls = {
-        (place, number): partial(one.program.step, one.batches[number])
+        (place, number): partial(one.program.step, there[place][number])
         for number in range(len(contestants[0].batches))
         for place, one in enumerate(contestants)
     }
-    timings = take_turns(calls, num_rounds=num_rounds, warm_up=1)
+    timings = take_turns(calls, num_rounds=num_rounds, warm_up=1, device=device)
     rows, shipped_rate = [], 0.0
     for place, one in enumerate(contestants):
         numbers = range(len(one.batches))

@@ -6,7 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
+
 from bench.listing import aligned
+from bench.speed.machine import moved
+from bench.speed.timing import CPU, wait_for
 
 NUM_ALONE = 40
 """Sources that are searched one by one; all of a split would take minutes."""
@@ -21,6 +25,7 @@ def decoding_table(
     size_of: Callable[[Any], int],
     source: str,
     num_all: int,
+    device: torch.device = CPU,
 ) -> str:
     """Time each way once; `size_of` a batch is its number of sources, `num_all` that of the split.
 
@@ -29,9 +34,12 @@ def decoding_table(
     rows, each_sec = [], list[float]()
     for name, batches in (("in batches", many), ("one by one", alone)):
         num_sources = sum(map(size_of, batches))
+        there = moved(list(batches), device)
+        wait_for(device)
         begun = time.perf_counter()
-        for batch in batches:
+        for batch in there:
             decode(batch)
+        wait_for(device)
         each_sec.append((time.perf_counter() - begun) / num_sources)
         times = f"{each_sec[-1] / each_sec[0]:.1f}"
         whole = f"{each_sec[-1] * num_all:.1f}"

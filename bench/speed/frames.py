@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import torch
 from torch import nn
 
 from bench.data.corpus import Corpus
@@ -13,6 +12,7 @@ from bench.models.deep import Deep
 from bench.objectives.frame_prediction import FramePrediction
 from bench.resolve import Resolved
 from bench.speed.contest import NUM_BATCHES, Contestant, PlainSteps, contest
+from bench.speed.machine import device_of, named
 from bench.speed.plain_frames import PlainConvolutional, PlainDense, PlainLoop
 from bench.speed.steps import BareLoop, make_objective
 
@@ -24,12 +24,14 @@ def frames_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str
         raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
     loader = objective.train_loader()
     batches = list(itertools.islice(loader, min(NUM_BATCHES, len(loader))))
-    clip_at = resolved.config.optim.clip_at
+    clip_at, device = resolved.config.optim.clip_at, device_of(resolved)
     found = [Contestant(name="shipped", program=BareLoop(objective, batches), batches=batches)]
     for name, program in _programs(objective).items():
-        steps = PlainSteps(program, clip_at=clip_at)
+        steps = PlainSteps(program, clip_at=clip_at, device=device)
         found.append(Contestant(name=name, program=steps, batches=batches))
-    table = contest(found, unit="frames", units_in=objective.units_in, num_rounds=num_rounds)
+    table = contest(
+        found, unit="frames", units_in=objective.units_in, num_rounds=num_rounds, device=device
+    )
     return f"{_heading(resolved, objective)}\n\n{table}"
 
 
@@ -53,5 +55,5 @@ def _heading(resolved: Resolved, objective: FramePrediction) -> str:
     return (
         f"{resolved.card.task} · {resolved.config.model['name']} · reads {options.reads} · "
         f"{num_weights:,} weights · batches of {options.batch_size} sequences · products "
-        f"{objective.products_in_effect} · {torch.get_num_threads()} threads"
+        f"{objective.products_in_effect} · {named(device_of(resolved))}"
     )

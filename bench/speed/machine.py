@@ -1,26 +1,73 @@
-"""What this machine can do: its matrix-product rate at given shapes, its memory bandwidth."""
+"""What a machine can do: its matrix-product rate at given shapes, its memory bandwidth.
+
+Everything is measured where training is: on the CPU, or on a GPU after `--device cuda`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
+from pytorch_lightning.utilities import move_data_to_device
 
+from bench.errors import BenchError
 from bench.objectives.output.products import Products, products_as
+from bench.resolve import Resolved
+from bench.speed.timing import CPU
 
 Call = Callable[[], object]
+BatchT = TypeVar("BatchT")
+
+
+def device_of(resolved: Resolved) -> torch.device:
+    """Where a configuration is timed; BenchError where that is a GPU and there is none."""
+    if resolved.config.trainer.accelerator == "cpu":
+        return CPU
+    if not torch.cuda.is_available():
+        raise BenchError("--device cuda, but torch sees no GPU: leave it out to time the CPU")
+    # The library's own recurrences would else have factors of 10 bits, and the others whole ones.
+    torch.backends.cudnn.allow_tf32 = False
+    return torch.device("cuda")
+
+
+def moved(batch: BatchT, device: torch.device) -> BatchT:
+    """A batch, or several, with every tensor on the device."""
+    found: BatchT = move_data_to_device(batch, device)
+    return found
+
+
+def named(device: torch.device) -> str:
+    """What headings say of it: the threads of a CPU, the name of a GPU."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{torch.get_num_threads()} threads"
 
 
 def product_calls(
-    num_rows: int, hidden_size: int, vocabulary_size: int, *, products: Products
+    num_rows: int,
+    hidden_size: int,
+    vocabulary_size: int,
+    *,
+    products: Products,
+    device: torch.device = CPU,
 ) -> tuple[dict[str, Call], int]:
     """The three matrix products of a softmax layer's step as calls, and the FLOPs of each.
 
     Scores [N, V], the gradient of the hidden states [N, H] and of the weights [V, H], into memory
     that is there already: nothing but the products is timed.
     """
-    h_NH, weight_VH = torch.randn(num_rows, hidden_size), torch.randn(vocabulary_size, hidden_size)
-    scores_NV = torch.randn(num_rows, vocabulary_size)
+    # A GPU has no switch that rounds factors to bfloat16; they are rounded beforehand.
+    is_half = products == "bfloat16" and device.type == "cuda"
+    like = torch.empty((), device=device, dtype=torch.bfloat16 if is_half else torch.float32)
+    h_NH, weight_VH, scores_NV = (
+        like.new_empty(*shape).normal_()
+        for shape in (
+            (num_rows, hidden_size),
+            (vocabulary_size, hidden_size),
+            (num_rows, vocabulary_size),
+        )
+    )
     out_NV, out_NH, out_VH = (torch.empty_like(t) for t in (scores_NV, h_NH, weight_VH))
 
     def product(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor) -> Call:
@@ -38,8 +85,8 @@ def product_calls(
     return calls, 2 * num_rows * hidden_size * vocabulary_size
 
 
-def bandwidth_call(num_bytes: int = 256 * 2**20) -> tuple[Call, int]:
+def bandwidth_call(num_bytes: int = 256 * 2**20, *, device: torch.device = CPU) -> tuple[Call, int]:
     """A copy of a large array, and the bytes that it reads and writes."""
-    source = torch.ones(num_bytes // 4)
+    source = torch.ones(num_bytes // 4, device=device)
     target = torch.empty_like(source)
     return (lambda: target.copy_(source)), 2 * num_bytes

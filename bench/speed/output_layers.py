@@ -13,6 +13,7 @@ from bench.listing import aligned
 from bench.objectives.language_model import LanguageModel
 from bench.objectives.output import OUTPUT_LAYERS, OutputLayer, build_output_layer
 from bench.resolve import Resolved
+from bench.speed.machine import device_of, named
 from bench.speed.steps import make_objective
 from bench.speed.timing import Timing, take_turns
 
@@ -26,7 +27,7 @@ def output_report(resolved: Resolved, corpus: TextCorpus, *, num_rounds: int) ->
 
     Tokens are drawn by training frequency, since a class's or a cluster's cost depends on it.
     """
-    config = resolved.config
+    config, device = resolved.config, device_of(resolved)
     objective = make_objective(resolved, corpus)
     assert isinstance(objective, LanguageModel)
     hidden_size = objective.recurrence.output_size
@@ -39,12 +40,14 @@ def output_report(resolved: Resolved, corpus: TextCorpus, *, num_rounds: int) ->
     zipf_V = (ZIPF_TOKENS / (ranks_V * ranks_V.reciprocal().sum())).long() + 1
     heading = (
         f"{resolved.card.task} · output layers of {hidden_size} inputs, {num_tokens} tokens, "
-        f"forward and backward · {torch.get_num_threads()} threads · {config.trainer.products}"
+        f"forward and backward · {named(device)} · {config.trainer.products}"
     )
     parts = [heading]
     for what, counts in (("the task's", counts_V), ("Zipf's", zipf_V)):
         layers = {
-            name: build_output_layer(name, hidden_size, counts, products=config.trainer.products)
+            name: build_output_layer(
+                name, hidden_size, counts, products=config.trainer.products
+            ).to(device)
             for name in OUTPUT_LAYERS
         }
         timings = _timings(layers, counts, num_tokens, num_rounds)
@@ -56,10 +59,10 @@ def output_report(resolved: Resolved, corpus: TextCorpus, *, num_rounds: int) ->
 def _timings(
     layers: dict[str, OutputLayer], counts_V: Tensor, num_tokens: int, num_rounds: int
 ) -> dict[str, Timing]:
-    hidden_size = layers["full"].hidden_size
-    target_N = torch.multinomial(counts_V.double(), num_tokens, replacement=True)
-    h_NH = torch.randn(num_tokens, hidden_size, requires_grad=True)
-    linear = nn.Linear(hidden_size, len(counts_V))
+    hidden_size, device = layers["full"].hidden_size, layers["full"].device
+    target_N = torch.multinomial(counts_V.double(), num_tokens, replacement=True).to(device)
+    h_NH = torch.randn(num_tokens, hidden_size, device=device, requires_grad=True)
+    linear = nn.Linear(hidden_size, len(counts_V)).to(device)
 
     def step(module: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
         def call() -> None:
@@ -76,7 +79,7 @@ def _timings(
     contestants[PLAIN] = step(
         linear, lambda: F.cross_entropy(linear(h_NH), target_N, reduction="sum")
     )
-    return take_turns(contestants, num_rounds=num_rounds)
+    return take_turns(contestants, num_rounds=num_rounds, device=device)
 
 
 def _table(layers: dict[str, OutputLayer], timings: dict[str, Timing], num_tokens: int) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.data.captions.batches import CaptionBatch
+from bench.models.recurrence import valid_steps
 from bench.objectives.captioning import CaptioningObjective
 from bench.translation.writer import shifted
 
@@ -63,7 +64,7 @@ class PlainCaptioner(nn.Module):
             if self.options.image_hidden:
                 seen_BD = torch.tanh(self.image_layer(seen_BD))
             r_BTR = self._read_whole(word_BTE, self.image(seen_BD)[:, None])
-        counted_BT = torch.arange(r_BTR.shape[1]) < batch.lengths[:, None]
+        counted_BT = valid_steps(batch.lengths, r_BTR.shape[1], r_BTR)
         target_BT = batch.caption.where(counted_BT, PADDING)
         score_BTV = self.output(r_BTR)
         return F.cross_entropy(score_BTV.flatten(0, 1), target_BT.flatten(), ignore_index=PADDING)

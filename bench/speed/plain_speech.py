@@ -36,7 +36,10 @@ class PlainCTC(nn.Module):
         x_BTD = stack(batch.features, self.stack_frames)
         lengths_B = num_stacks(batch.num_frames, self.stack_frames)
         if isinstance(self.network, nn.LSTM):
-            packed = pack_padded_sequence(x_BTD, lengths_B, batch_first=True, enforce_sorted=False)
+            # Lengths of packed sequences lie on the CPU.
+            packed = pack_padded_sequence(
+                x_BTD, lengths_B.cpu(), batch_first=True, enforce_sorted=False
+            )
             y_BTH, _ = pad_packed_sequence(self.network(packed)[0], batch_first=True)
         else:
             y_BTH, _ = self.network.forward_reference(x_BTD, None, lengths_B)

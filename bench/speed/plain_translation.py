@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.data.parallel.batches import TranslationBatch
 from bench.errors import BenchError
+from bench.models.recurrence import valid_steps
 from bench.objectives.translation import TranslationObjective, as_pairs
 from bench.translation.network import shifted
 
@@ -72,11 +73,14 @@ class PlainTranslation(nn.Module):
         """Mean loss over the target words and ends."""
         pairs = as_pairs(batch)
         packed = pack_padded_sequence(
-            self.source(pairs.source), pairs.source_lengths, batch_first=True, enforce_sorted=False
+            self.source(pairs.source),
+            pairs.source_lengths.cpu(),  # where the library wants them
+            batch_first=True,
+            enforce_sorted=False,
         )
         found, last = self.encoder(packed)
         h_BSA, _ = pad_packed_sequence(found, batch_first=True)
-        valid_BS = torch.arange(h_BSA.shape[1]) < pairs.source_lengths[:, None]
+        valid_BS = valid_steps(pairs.source_lengths, h_BSA.shape[1], h_BSA)
         word_BTE = self.target(shifted(pairs.target))
         state = last if self.is_identity else self._bridged(last)
         if self.before or self.feeds:
@@ -85,7 +89,7 @@ class PlainTranslation(nn.Module):
             s_BTH, _ = self.decoder(word_BTE, state)
             c_BTA = self._context(s_BTH, h_BSA, self.key(h_BSA), valid_BS)
             r_BTR = self._read(s_BTH, c_BTA, word_BTE)
-        counted_BT = torch.arange(r_BTR.shape[1]) < pairs.target_lengths[:, None]
+        counted_BT = valid_steps(pairs.target_lengths, r_BTR.shape[1], r_BTR)
         target_BT = pairs.target.where(counted_BT, PADDING)
         score_BTV = self.output(r_BTR)
         return F.cross_entropy(score_BTV.flatten(0, 1), target_BT.flatten(), ignore_index=PADDING)

@@ -1,4 +1,4 @@
-"""Whole training steps and cells alone, side by side in one go, as a table of ratios."""
+"""Whole training steps, side by side in one go, as a table of ratios."""
 
 from __future__ import annotations
 
@@ -7,135 +7,101 @@ import statistics
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from bench.data.text import TextCorpus
-from bench.listing import aligned
-from bench.models.recurrence import Recurrence
 from bench.objectives.language_model import LanguageModel
 from bench.resolve import Resolved
-from bench.speed.machine import bandwidth_call, product_calls
+from bench.speed.lines import Line, heading, memory_rate, table
+from bench.speed.machine import bandwidth_call, device_of, moved, product_calls
 from bench.speed.plain import LibraryLanguageModel, PlainLanguageModel, PlainLoop, lstm_size
 from bench.speed.steps import BareLoop, Batch, bare_step_sec, make_objective, trainer_step_sec
 from bench.speed.timing import take_turns
+from bench.speed.traffic import num_moments, num_weights, step_bytes
+
+ADAM_MOMENTS = 2
+"""Of the plain programs' optimiser."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """One contestant: milliseconds a step and what follows from them."""
+class Program:
+    """What makes training steps, and what one costs."""
 
-    name: str
-    step_sec: float
-    tokens_per_sec: float
-    flops_per_token: int | None
-    share: float | None
-    """Of the machine's matrix-product rate."""
+    call: Any
+    flops_per_token: int
+    num_bytes: int
+    """That a step must move."""
 
 
 def step_report(resolved: Resolved, corpus: TextCorpus, *, num_rounds: int) -> str:
     """Training steps of the shipped path, of the plain program and of `nn.LSTM`."""
-    objective = make_objective(resolved, corpus)
+    objective, device = make_objective(resolved, corpus), device_of(resolved)
     assert isinstance(objective, LanguageModel)
-    batches = _batches(objective, 40)
+    batches = moved(_batches(objective, 40), device)
     num_tokens = batches[0][0].numel()
-    vocabulary_size = len(corpus.vocabulary.symbols)
-    embedding_size = objective.embedding.embedding_dim
-    size = lstm_size(_num_parameters(objective), embedding_size, vocabulary_size)
-    plain = PlainLanguageModel(copy.deepcopy(objective.recurrence), vocabulary_size)
-    library = LibraryLanguageModel(embedding_size, size, vocabulary_size)
     products, product_flops = product_calls(
         num_tokens,
         objective.recurrence.output_size,
-        vocabulary_size,
+        objective.output.vocabulary_size,
         products=resolved.config.trainer.products,
+        device=device,
     )
-    copying, copied_bytes = bandwidth_call()
-    clip = resolved.config.optim.clip_at
-    shipped_flops = 3 * objective.flops_per_unit()
-    library_flops = 6 * (4 * size * (embedding_size + size) + size * vocabulary_size)
-    contestants: dict[str, Any] = {
-        "shipped": BareLoop(objective, batches),
-        "plain loop": PlainLoop(plain, batches, clip=clip),
-        f"nn.LSTM({size}), same weights": PlainLoop(library, batches, clip=clip),
-    }
-    flops = dict(zip(contestants, (shipped_flops, shipped_flops, library_flops), strict=True))
-    timings = take_turns({**contestants, **products, "copy": copying}, num_rounds=num_rounds)
-    product_sec = sum(timings[name].fastest_sec for name in products)
-    rate = 3 * product_flops / product_sec
+    copying, copied_bytes = bandwidth_call(device=device)
+    programs = _programs(resolved, objective, batches)
+    calls = {name: program.call for name, program in programs.items()}
+    timings = take_turns(
+        {**calls, **products, "copy": copying}, num_rounds=num_rounds, device=device
+    )
+    rate = 3 * product_flops / sum(timings[name].fastest_sec for name in products)
+    copy_sec = timings["copy"].fastest_sec
     lines = [
         Line(
             name=name,
             step_sec=timings[name].median_sec,
-            tokens_per_sec=num_tokens / timings[name].median_sec,
-            flops_per_token=flops[name],
-            share=flops[name] * num_tokens / timings[name].median_sec / rate,
+            num_tokens=num_tokens,
+            flops_per_token=program.flops_per_token,
+            rate=rate,
+            num_bytes=program.num_bytes,
+            bandwidth=copied_bytes / copy_sec,
         )
-        for name in contestants
+        for name, program in programs.items()
     ]
-    return "\n".join(
-        [
-            _heading(resolved, num_tokens),
-            f"matrix products of these shapes: {rate / 1e9:,.0f} GFLOP/s; "
-            f"memory: {copied_bytes / timings['copy'].fastest_sec / 1e9:,.1f} GB/s",
-            "",
-            _table(lines),
-            "",
-            _overhead(resolved, corpus, batches),
-        ]
+    limits = f"matrix products of these shapes: {rate / 1e9:,.0f} GFLOP/s"
+    parts = [heading(resolved, num_tokens), f"{limits}; {memory_rate(copied_bytes, copy_sec)}"]
+    return "\n".join([*parts, "", table(lines), "", _overhead(resolved, corpus, batches)])
+
+
+def _programs(
+    resolved: Resolved, objective: LanguageModel, batches: list[Batch]
+) -> dict[str, Program]:
+    """The shipped path, its plain loop, and `nn.LSTM` with as many weights and as many units."""
+    cell, device = objective.recurrence, device_of(resolved)
+    vocabulary_size, clip = objective.output.vocabulary_size, resolved.config.optim.clip_at
+    num_tokens = batches[0][0].numel()
+
+    def program(call: Any, model: nn.Module, output_size: int, flops: int, moments: int) -> Program:
+        sizes = objective.embedding.embedding_dim, output_size
+        num_bytes = step_bytes(model, num_tokens=num_tokens, sizes=sizes, num_moments=moments)
+        return Program(call=call, flops_per_token=flops, num_bytes=num_bytes)
+
+    def library(size: int) -> Program:
+        read = objective.embedding.embedding_dim
+        model = LibraryLanguageModel(read, size, vocabulary_size).to(device)
+        flops = 6 * (4 * size * (read + size) + size * vocabulary_size)
+        return program(PlainLoop(model, batches, clip=clip), model, size, flops, ADAM_MOMENTS)
+
+    plain = PlainLanguageModel(copy.deepcopy(cell), vocabulary_size).to(device)
+    own = cell.output_size, 3 * objective.flops_per_unit()
+    same_weights = lstm_size(
+        num_weights(objective), objective.embedding.embedding_dim, vocabulary_size
     )
-
-
-def cell_report(resolved: Resolved, corpus: TextCorpus, *, num_rounds: int) -> str:
-    """The recurrence alone: fast path, plain loop and `nn.LSTM` of equal hidden size."""
-    objective = make_objective(resolved, corpus)
-    assert isinstance(objective, LanguageModel)
-    cell = objective.recurrence
-    options = objective.options
-    x_BTD = torch.randn(options.batch_size, options.bptt_length, cell.input_size)
     hidden_size = int(resolved.config.model["hidden_size"] or 0)
-    lstm = nn.LSTM(cell.input_size, hidden_size, batch_first=True)
-    state = cell.initial_state(options.batch_size, x_BTD)
-
-    def step(forward: Any, module: nn.Module) -> Any:
-        def call() -> None:
-            module.zero_grad()
-            forward(x_BTD)[0].sum().backward()
-
-        return call
-
-    contestants = {
-        "shipped": step(lambda x: cell(x, state), cell),
-        "plain loop": step(lambda x: cell.forward_reference(x, state), cell),
-        f"nn.LSTM({hidden_size})": step(lstm, lstm),
-        **_reading(cell, lstm),
-    }
-    timings = take_turns(contestants, num_rounds=4 * num_rounds)
-    sizes = {
-        name: 512 if name.startswith("read") else x_BTD[..., 0].numel() for name in contestants
-    }
-    lines = [
-        Line(
-            name=name,
-            step_sec=timings[name].median_sec,
-            tokens_per_sec=sizes[name] / timings[name].median_sec,
-            flops_per_token=None,
-            share=None,
-        )
-        for name in contestants
-    ]
-    heading = _heading(resolved, x_BTD[..., 0].numel())
-    parts = [f"{heading}, the cell alone", _table(lines[:3])]
-    parts += ["reading one stream, 512 steps, no gradient", _table(lines[3:])]
-    return "\n\n".join(parts)
-
-
-def _reading(cell: Recurrence, lstm: nn.LSTM) -> dict[str, Any]:
-    stream_BTD = torch.randn(1, 512, cell.input_size)
+    shipped = BareLoop(objective, batches)
     return {
-        "read: shipped": torch.no_grad()(lambda: cell(stream_BTD)),
-        "read: plain loop": torch.no_grad()(lambda: cell.forward_reference(stream_BTD)),
-        "read: nn.LSTM": torch.no_grad()(lambda: lstm(stream_BTD)),
+        "shipped": program(shipped, objective, *own, num_moments(resolved.config.optim)),
+        "plain loop": program(PlainLoop(plain, batches, clip=clip), plain, *own, ADAM_MOMENTS),
+        f"nn.LSTM({same_weights}), same weights": library(same_weights),
+        f"nn.LSTM({hidden_size}), same hidden size": library(hidden_size),
     }
 
 
@@ -155,35 +121,3 @@ def _overhead(resolved: Resolved, corpus: TextCorpus, batches: list[Batch]) -> s
 def _batches(objective: LanguageModel, num_batches: int) -> list[Batch]:
     loader = objective.train_loader()
     return [loader.batch(number) for number in range(min(num_batches, len(loader) - 1))]
-
-
-def _num_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _heading(resolved: Resolved, num_tokens: int) -> str:
-    model = resolved.config.model
-    options = resolved.config.objective
-    sizes = (
-        f"{options['batch_size']} streams x {options['bptt_length']} steps = {num_tokens} tokens"
-    )
-    threads = f"{torch.get_num_threads()} threads"
-    products = resolved.config.trainer.products
-    return f"{resolved.card.task} · {model['name']} · {sizes} · {threads} · {products}"
-
-
-def _table(lines: list[Line]) -> str:
-    reference = next(line for line in lines if "plain" in line.name).step_sec
-    rows = [
-        (
-            line.name.removeprefix("read: "),
-            f"{1e3 * line.step_sec:.2f}",
-            f"{line.tokens_per_sec:,.0f}",
-            f"{reference / line.step_sec:.2f}",
-            f"{line.flops_per_token / 1e6:.2f}" if line.flops_per_token else "",
-            f"{100 * line.share:.0f} %" if line.share else "",
-        )
-        for line in lines
-    ]
-    header = ("", "ms/step", "tokens/s", "x plain", "MFLOP/token", "of matrix rate")
-    return aligned(header, rows)

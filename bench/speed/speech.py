@@ -6,19 +6,14 @@ import copy
 import itertools
 from collections.abc import Sequence
 
-import torch
-
 from bench.data.corpus import Corpus
 from bench.data.speech.batches import SpeechBatch
 from bench.errors import BenchError
 from bench.objectives.speech import SpeechObjective
 from bench.resolve import Resolved
 from bench.speed.contest import NUM_BATCHES, Contestant, PlainSteps, contest
-from bench.speed.plain_speech import (
-    PlainCTC,
-    batches_at_random,
-    library_program,
-)
+from bench.speed.machine import device_of, named
+from bench.speed.plain_speech import PlainCTC, batches_at_random, library_program
 from bench.speed.steps import BareLoop, make_objective
 from bench.speed.transducer_loss import loss_report
 
@@ -28,10 +23,16 @@ def speech_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str
     objective = make_objective(resolved, corpus)
     if not isinstance(objective, SpeechObjective):
         raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
-    contestants = _contestants(resolved, objective)
-    table = contest(contestants, unit="frames", units_in=objective.units_in, num_rounds=num_rounds)
+    contestants, device = _contestants(resolved, objective), device_of(resolved)
+    table = contest(
+        contestants,
+        unit="frames",
+        units_in=objective.units_in,
+        num_rounds=num_rounds,
+        device=device,
+    )
     heading = _heading(resolved, objective, contestants[0].batches)
-    return f"{heading}\n\n{table}\n\n{loss_report(max(1, num_rounds // 5))}"
+    return f"{heading}\n\n{table}\n\n{loss_report(max(1, num_rounds // 5), device)}"
 
 
 def _heading(resolved: Resolved, objective: SpeechObjective, batches: Sequence[SpeechBatch]) -> str:
@@ -39,7 +40,7 @@ def _heading(resolved: Resolved, objective: SpeechObjective, batches: Sequence[S
     num_frames = sum(map(objective.units_in, batches)) / len(batches)
     return (
         f"{resolved.card.task} · {resolved.config.model['name']} · {num_weights:,} weights · "
-        f"batches of {num_frames:,.0f} frames · {torch.get_num_threads()} threads"
+        f"batches of {num_frames:,.0f} frames · {named(device_of(resolved))}"
     )
 
 
@@ -64,9 +65,9 @@ def _contestants(resolved: Resolved, objective: SpeechObjective) -> list[Contest
         f"{lstm}, batches at random": (library_program(objective), at_random),
         "plain loop over the equations, ctc": (loop_program(objective), batches),
     }
-    clip_at = resolved.config.optim.clip_at
+    manner = {"clip_at": resolved.config.optim.clip_at, "device": device_of(resolved)}
     plain = [
-        Contestant(name=name, program=PlainSteps(model, clip_at=clip_at), batches=given)
+        Contestant(name=name, program=PlainSteps(model, **manner), batches=given)
         for name, (model, given) in programs.items()
     ]
     loop = BareLoop(objective, batches)

@@ -14,6 +14,7 @@ from bench.objectives import objective_class
 from bench.objectives.objective import Objective
 from bench.objectives.optimiser import build_optimizer, clip_gradients
 from bench.resolve import Resolved
+from bench.speed.machine import device_of
 from bench.tracking.callback import TrackCallback
 from bench.tracking.tracker import NoTracker
 from bench.training.clock import Clock
@@ -80,9 +81,10 @@ class _StepTimer(pl.Callback):
 
 
 def make_objective(resolved: Resolved, corpus: Corpus) -> Objective:
-    """The task's objective around the configured model, freshly seeded."""
+    """The task's objective around the configured model, freshly seeded, where it is timed."""
     torch.manual_seed(resolved.config.seed)
-    return objective_class(resolved.objective)(resolved.config, corpus)
+    made = objective_class(resolved.objective)(resolved.config, corpus)
+    return made.to(device_of(resolved))
 
 
 def bare_step_sec(objective: Objective, batches: list[Batch], *, skip: int = 5) -> float:

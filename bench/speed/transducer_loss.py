@@ -14,19 +14,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.listing import aligned
-from bench.speed.timing import take_turns
+from bench.speed.timing import CPU, take_turns
 from bench.transducer.loss import transducer_loss
 
 LATTICE = (8, 100, 20, 62)
 """Utterances, frames, labels and outputs of the timed losses; the plain loops take their time."""
 
 
-def loss_report(num_rounds: int) -> str:
+def loss_report(num_rounds: int, device: torch.device = CPU) -> str:
     """The transducer's loss and gradient: shipped, and by a loop over frames and labels."""
     B, T, U, V = LATTICE
-    z_BTSV = torch.randn(B, T, U + 1, V, requires_grad=True)
-    target_BU = torch.randint(1, V, (B, U))
-    frames_B, labels_B = torch.full((B,), T), torch.full((B,), U)
+    z_BTSV = torch.randn(B, T, U + 1, V, device=device, requires_grad=True)
+    target_BU = torch.randint(1, V, (B, U), device=device)
+    frames_B, labels_B = (torch.full((B,), length, device=device) for length in (T, U))
 
     def call(loss: Callable[[], Tensor]) -> Callable[[], None]:
         def forward_and_backward() -> None:
@@ -40,7 +40,7 @@ def loss_report(num_rounds: int) -> str:
         "plain double loop": call(lambda: plain_transducer_loss(z_BTSV, target_BU).sum()),
         **_of_torchaudio(z_BTSV, target_BU, call),
     }
-    timings = take_turns(contestants, num_rounds=num_rounds, warm_up=1)
+    timings = take_turns(contestants, num_rounds=num_rounds, warm_up=1, device=device)
     shipped_sec = timings["shipped"].median_sec
     rows = [
         (name, f"{1e3 * timing.median_sec:.1f}", f"{timing.median_sec / shipped_sec:.1f}")
@@ -85,7 +85,10 @@ def _of_torchaudio(
     except (ImportError, OSError):  # absent, or built for another torch
         return {}
     B, T, S, _ = z_BTSV.shape
-    frames_B, labels_B = torch.full((B,), T).int(), torch.full((B,), S - 1).int()
+    lengths = (T, S - 1)
+    frames_B, labels_B = (
+        torch.full((B,), length, dtype=torch.int32, device=z_BTSV.device) for length in lengths
+    )
 
     def loss() -> Tensor:
         found: Tensor = rnnt_loss(z_BTSV, target_BU.int(), frames_B, labels_B, blank=0)

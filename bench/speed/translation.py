@@ -24,6 +24,7 @@ from bench.resolve import Resolved
 from bench.speed import decoding
 from bench.speed.contest import NUM_BATCHES, Contestant, PlainSteps, batches_at_random, contest
 from bench.speed.decoding import decoding_table
+from bench.speed.machine import device_of, named
 from bench.speed.plain_translation import Library, PlainTranslation
 from bench.speed.steps import BareLoop, make_objective
 from bench.translation.network import Pairs
@@ -35,8 +36,13 @@ def translation_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -
     if not isinstance(objective, TranslationObjective):
         raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
     contestants = _contestants(resolved, objective)
+    device = device_of(resolved)
     table = contest(
-        contestants, unit="target tokens", units_in=objective.units_in, num_rounds=num_rounds
+        contestants,
+        unit="target tokens",
+        units_in=objective.units_in,
+        num_rounds=num_rounds,
+        device=device,
     )
     heading = _heading(resolved, objective, contestants[0].batches)
     return f"{heading}\n\n{table}\n\n{decoding_report(objective)}"
@@ -50,7 +56,7 @@ def _heading(
     return (
         f"{resolved.card.task} · {resolved.config.model['name']} · {num_weights:,} weights · "
         f"batches of {num_tokens:,.0f} target tokens · products {objective.products_in_effect} · "
-        f"{torch.get_num_threads()} threads"
+        f"{named(device_of(resolved))}"
     )
 
 
@@ -74,7 +80,9 @@ def _contestants(resolved: Resolved, objective: TranslationObjective) -> list[Co
     found = [Contestant(name="shipped", program=loop, batches=batches)]
     for library in get_args(Library):
         model = PlainTranslation(library, objective)
-        program = PlainSteps(model, clip_at=resolved.config.optim.clip_at)
+        program = PlainSteps(
+            model, clip_at=resolved.config.optim.clip_at, device=device_of(resolved)
+        )
         name = f"plain nn.{library.upper()}"
         found.append(Contestant(name=f"{name}, the same batches", program=program, batches=batches))
         found.append(
@@ -101,6 +109,7 @@ def decoding_report(objective: TranslationObjective) -> str:
         size_of=lambda batch: len(batch.target),
         source="sentence",
         num_all=len(split),
+        device=objective.device,
     )
 
 

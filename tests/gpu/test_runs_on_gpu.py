@@ -20,7 +20,7 @@ KINDS = {
     "ctc": (tiny_speech, "tiny-speech", "lstm --model.direction bidirectional"),
     "transducer": (tiny_speech, "tiny-speech", "gru --objective transducer"),
     "next-label": (tiny_speech, "tiny-speech", "srn --objective next-label"),
-    "translation": (tiny_translation, tiny_translation.TASK, "gru"),
+    "translation": (tiny_translation, "tiny-translation", "gru"),
     "captions": (tiny_captioning, tiny_captioning.TASK, "lstm --model.gates coupled"),
     "ranking": (tiny_captioning, tiny_captioning.TASK, "gru --objective ranking"),
     "frames": (tiny_frames, tiny_frames.TASK, "conv-lstm"),
