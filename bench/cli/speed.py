@@ -97,6 +97,8 @@ def speed(
     overrides = tree(None, model=model_, objective=sizes, optim=optim, trainer=trainer)
     resolved = resolve(place, task, model=model, objective=objective, overrides=overrides)
     device_of(resolved)  # refuses before a corpus is read
+    if resolved.config.trainer.precision != "32" and (card.kind != "text" or part != "step"):
+        raise BenchError("trainer.precision: half precision is timed in whole steps on text only")
     if resolved.config.trainer.threads:
         torch.set_num_threads(resolved.config.trainer.threads)
     corpus = load_corpus(card.corpus, task=task, twin=card.twin, style="plain")

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.listing import aligned
+from bench.objectives.output.products import training_products
 from bench.resolve import Resolved
 from bench.speed.machine import device_of, named
+from bench.training.precision import precision_in_effect
 
 READING = "read: "
 """Names of contestants that read begin so, until they are printed."""
@@ -71,8 +73,8 @@ def heading(resolved: Resolved, num_tokens: int) -> str:
     streams, steps = config.objective["batch_size"], config.objective["bptt_length"]
     sizes = f"{streams} streams x {steps} steps = {num_tokens} tokens"
     place = named(device_of(resolved))
-    products = config.trainer.products
-    return f"{resolved.card.task} · {config.model['name']} · {sizes} · {place} · {products}"
+    precision = precision_in_effect(config.trainer, training_products(config.trainer))
+    return f"{resolved.card.task} · {config.model['name']} · {sizes} · {place} · {precision}"
 
 
 def memory_rate(num_bytes: int, fastest_sec: float) -> str:

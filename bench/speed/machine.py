@@ -15,6 +15,7 @@ from bench.errors import BenchError
 from bench.objectives.output.products import Products, products_as
 from bench.resolve import Resolved
 from bench.speed.timing import CPU
+from bench.training.precision import set_float32
 
 Call = Callable[[], object]
 BatchT = TypeVar("BatchT")
@@ -26,8 +27,7 @@ def device_of(resolved: Resolved) -> torch.device:
         return CPU
     if not torch.cuda.is_available():
         raise BenchError("--device cuda, but torch sees no GPU: leave it out to time the CPU")
-    # The library's own recurrences would else have factors of 10 bits, and the others whole ones.
-    torch.backends.cudnn.allow_tf32 = False
+    set_float32(resolved.config.trainer)
     return torch.device("cuda")
 
 

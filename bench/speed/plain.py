@@ -8,7 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bench.config import TrainerConfig
 from bench.models.recurrence import Recurrence, State
+from bench.training.precision import autocast
 
 
 class PlainLanguageModel(nn.Module):
@@ -64,9 +66,14 @@ class PlainLoop:
     """Training steps of a plain model over the given batches, one a call."""
 
     def __init__(
-        self, model: nn.Module, batches: list[tuple[Tensor, Tensor]], *, clip: float
+        self,
+        model: nn.Module,
+        batches: list[tuple[Tensor, Tensor]],
+        *,
+        clip: float,
+        trainer: TrainerConfig,
     ) -> None:
-        self.model, self.batches, self.clip = model, batches, clip
+        self.model, self.batches, self.clip, self.trainer = model, batches, clip, trainer
         self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
         self.state: State | None = None
         self.place = 0
@@ -75,7 +82,8 @@ class PlainLoop:
         input_BT, target_BT = self.batches[self.place % len(self.batches)]
         self.place += 1
         state = None if self.state is None else tuple(s.detach() for s in self.state)
-        loss, self.state = self.model(input_BT, target_BT, state)
+        with autocast(self.trainer, input_BT.device):
+            loss, self.state = self.model(input_BT, target_BT, state)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)

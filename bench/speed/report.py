@@ -76,7 +76,9 @@ def _programs(
 ) -> dict[str, Program]:
     """The shipped path, its plain loop, and `nn.LSTM` with as many weights and as many units."""
     cell, device = objective.recurrence, device_of(resolved)
-    vocabulary_size, clip = objective.output.vocabulary_size, resolved.config.optim.clip_at
+    vocabulary_size = objective.output.vocabulary_size
+    config = resolved.config
+    manner: dict[str, Any] = {"clip": config.optim.clip_at, "trainer": config.trainer}
     num_tokens = batches[0][0].numel()
 
     def program(call: Any, model: nn.Module, output_size: int, flops: int, moments: int) -> Program:
@@ -88,7 +90,7 @@ def _programs(
         read = objective.embedding.embedding_dim
         model = LibraryLanguageModel(read, size, vocabulary_size).to(device)
         flops = 6 * (4 * size * (read + size) + size * vocabulary_size)
-        return program(PlainLoop(model, batches, clip=clip), model, size, flops, ADAM_MOMENTS)
+        return program(PlainLoop(model, batches, **manner), model, size, flops, ADAM_MOMENTS)
 
     plain = PlainLanguageModel(copy.deepcopy(cell), vocabulary_size).to(device)
     own = cell.output_size, 3 * objective.flops_per_unit()
@@ -99,7 +101,7 @@ def _programs(
     shipped = BareLoop(objective, batches)
     return {
         "shipped": program(shipped, objective, *own, num_moments(resolved.config.optim)),
-        "plain loop": program(PlainLoop(plain, batches, clip=clip), plain, *own, ADAM_MOMENTS),
+        "plain loop": program(PlainLoop(plain, batches, **manner), plain, *own, ADAM_MOMENTS),
         f"nn.LSTM({same_weights}), same weights": library(same_weights),
         f"nn.LSTM({hidden_size}), same hidden size": library(hidden_size),
     }

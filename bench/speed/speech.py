@@ -65,9 +65,11 @@ def _contestants(resolved: Resolved, objective: SpeechObjective) -> list[Contest
         f"{lstm}, batches at random": (library_program(objective), at_random),
         "plain loop over the equations, ctc": (loop_program(objective), batches),
     }
-    manner = {"clip_at": resolved.config.optim.clip_at, "device": device_of(resolved)}
+    clip_at, device = resolved.config.optim.clip_at, device_of(resolved)
     plain = [
-        Contestant(name=name, program=PlainSteps(model, **manner), batches=given)
+        Contestant(
+            name=name, program=PlainSteps(model, clip_at=clip_at, device=device), batches=given
+        )
         for name, (model, given) in programs.items()
     ]
     loop = BareLoop(objective, batches)

@@ -19,6 +19,7 @@ from bench.tracking.callback import TrackCallback
 from bench.tracking.tracker import NoTracker
 from bench.training.clock import Clock
 from bench.training.fit import make_trainer, quiet_lightning
+from bench.training.precision import autocast
 from bench.training.progress import ProgressCallback
 
 Batch = Any
@@ -40,8 +41,9 @@ class BareLoop:
 
     def step(self, batch: Batch) -> float:
         """A step on one batch; its loss."""
-        loss_sum, count = self.objective.batch_loss(batch)
-        loss = self.objective.update_loss(loss_sum, count, batch)
+        with autocast(self.objective.config.trainer, self.objective.device):
+            loss_sum, count = self.objective.batch_loss(batch)
+            loss = self.objective.update_loss(loss_sum, count, batch)
         self.optimizer.zero_grad()
         self.objective.backward(loss)
         clip_gradients(self.objective.config.optim, self.parameters)

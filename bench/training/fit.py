@@ -23,7 +23,7 @@ from bench.ranks import ALONE, Rank
 from bench.training.checkpoint import LAST, ExactCheckpoint, check_readable
 from bench.training.clock import Clock
 from bench.training.crew import Crew, SuddenEnd
-from bench.training.precision import precision_plugins
+from bench.training.precision import precision_plugins, set_float32
 
 
 def fit(
@@ -103,9 +103,7 @@ def make_trainer(
     """
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise BenchError("trainer.accelerator is gpu, but torch sees none: use cpu or auto")
-    # A GPU would else round the factors of convolutions and of its own recurrences to 10 bits,
-    # whatever trainer.products says; matrix products it leaves exact.
-    torch.backends.cudnn.allow_tf32 = False
+    set_float32(config)
     return pl.Trainer(
         accelerator=config.accelerator,
         max_epochs=config.max_epochs,

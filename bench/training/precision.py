@@ -38,6 +38,13 @@ def precision_plugins(trainer: TrainerConfig) -> list[Any]:
     return [MixedTraining(trainer.precision, "cuda" if uses_cuda(trainer) else "cpu")]
 
 
+def autocast(trainer: TrainerConfig, device: torch.device) -> torch.autocast:
+    """The context of a training step's forward pass outside Lightning."""
+    dtype = torch.bfloat16 if trainer.precision == "bf16-mixed" else torch.float16
+    is_mixed = trainer.precision != "32"
+    return torch.autocast(device.type, dtype=dtype, enabled=is_mixed, cache_enabled=False)
+
+
 def uses_cuda(trainer: TrainerConfig) -> bool:
     """Whether a training of this configuration computes on a GPU here."""
     return trainer.accelerator != "cpu" and torch.cuda.is_available()

@@ -62,3 +62,12 @@ def test_a_part_is_set_beside_its_plain_loop(
     assert said.status == 0, said
     for name in contestants:
         assert any(line.startswith(name) for line in said.out.splitlines()), said.out
+
+
+def test_half_precision_is_said_and_timed_of_whole_steps_only(bench: CommandLine) -> None:
+    said = bench(*SMALL.split(), "--trainer.precision", "bf16-mixed")
+    assert said.status == 0, said
+    assert "bf16-mixed, softmax bfloat16" in said.out.splitlines()[0]
+    refused = bench(*SMALL.split(), "--trainer.precision", "16-mixed", "--part", "cell")
+    assert refused.status == 2
+    assert "half precision is timed in whole steps on text only" in refused.err
