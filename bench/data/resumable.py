@@ -39,6 +39,16 @@ class ResumableBatches(ABC, Generic[BatchT]):
         """This rank's part of one batch."""
 
     @abstractmethod
+    def sizes(self, of: Any) -> tuple[int, ...]:
+        """What the memory of this rank's part of a batch may grow with, padding included."""
+
+    def largest(self) -> list[BatchT]:
+        """The batches of an epoch that are largest in one of these sizes; no other is made."""
+        order = self.epoch_order(0)
+        sizes = np.array([self.sizes(of) for of in order])
+        return [self.batch(order[place]) for place in dict.fromkeys(sizes.argmax(axis=0).tolist())]
+
+    @abstractmethod
     def _identity(self) -> State:
         """What a saved place belongs to: examples, size, order, seed."""
 

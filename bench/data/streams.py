@@ -86,6 +86,11 @@ class Streams:
         window_BT = self._rows_BT[:, begin : end + 1].long()
         return window_BT[:, :-1].contiguous(), window_BT[:, 1:].contiguous()
 
+    def largest(self) -> list[tuple[Tensor, Tensor]]:
+        """The batch with the most steps."""
+        first, last = self.batch(0), self.batch(len(self) - 1)
+        return [max(first, last, key=lambda batch: batch[0].numel())]
+
     def state_dict(self) -> dict[str, int]:
         """The place of the next batch, with what must not change until it is restored."""
         return {"place": self._place, **self._identity()}

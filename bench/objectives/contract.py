@@ -57,14 +57,15 @@ class Contract(pl.LightningModule):
 
     @abstractmethod
     def train_loader(self, *, rank: int = 0, world_size: int = 1) -> Any:
-        """Training batches: has `__len__`, `state_dict`, `load_state_dict`.
+        """Training batches: has `__len__`, `state_dict`, `load_state_dict`, `largest`.
 
         Of several processes each has its part of every batch, and as many of them.
         """
 
     @abstractmethod
     def evaluation_loader(self, split: str) -> Any:
-        """All of a split, each unit once, in a fixed order; has `every` where it may be shared."""
+        """All of a split, each unit once, in a fixed order; has `largest`, and `every` where it may
+        be shared."""
 
     @property
     @abstractmethod

@@ -120,6 +120,11 @@ class CaptionBatches(ResumableBatches[CaptionBatch]):
             num_tokens=torch.tensor(num_tokens),
         )
 
+    def sizes(self, of: Ids) -> tuple[int, ...]:
+        """Tokens, images."""
+        mine = of[self.rank :: self.world_size]
+        return len(mine) * (int(self.split.rows.length_N[mine].max()) + 1), len(mine)
+
     def _identity(self) -> State:
         return {
             "captions": self._captions,
@@ -165,14 +170,21 @@ class ImageBatches:
 
     def every(self, step: int, *, first: int = 0) -> Iterator[ImageBatch]:
         """Batches `first`, `first + step` and so on."""
-        for number in range(first, len(self), step):
-            begin = number * self.batch_size
-            end = min(begin + self.batch_size, len(self.split))
-            image_B = np.arange(begin, end)[self.rank :: self.world_size]
-            features = self.store.rows(self.split.feature_row[image_B])
-            yield ImageBatch(
-                features=torch.from_numpy(features), image=torch.from_numpy(image_B.copy())
-            )
+        return map(self.batch, range(first, len(self), step))
+
+    def batch(self, number: int) -> ImageBatch:
+        """This rank's part of one batch."""
+        first = number * self.batch_size
+        end = min(first + self.batch_size, len(self.split))
+        image_B = np.arange(first, end)[self.rank :: self.world_size]
+        features = self.store.rows(self.split.feature_row[image_B])
+        return ImageBatch(
+            features=torch.from_numpy(features), image=torch.from_numpy(image_B.copy())
+        )
+
+    def largest(self) -> list[ImageBatch]:
+        """The first batch: none has more images."""
+        return [self.batch(0)]
 
 
 def _checksum(split: CaptionSplit, store: FeatureStore) -> str:

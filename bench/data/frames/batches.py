@@ -83,6 +83,10 @@ class FrameBatches(ResumableBatches[FrameBatch]):
             num_sequences=torch.tensor(len(of)),
         )
 
+    def sizes(self, of: Ints) -> tuple[int, ...]:
+        """Sequences, which are equally long."""
+        return (len(of[self.rank :: self.world_size]),)
+
     def _identity(self) -> State:
         return {
             "sequences": self._sequences,

@@ -123,6 +123,14 @@ class TranslationBatches(ResumableBatches[TranslationBatch]):
             num_target_tokens=torch.tensor(num_target_tokens),
         )
 
+    def sizes(self, of: Ids) -> tuple[int, ...]:
+        """Source tokens, target tokens, pairs of the two."""
+        mine = of[self.rank :: self.world_size]
+        num_source, num_target = (
+            int(rows.length_N[mine].max()) + 1 for rows in (self.split.source, self.split.target)
+        )
+        return tuple(len(mine) * n for n in (num_source, num_target, num_source * num_target))
+
     def _identity(self) -> State:
         return {
             "pairs": self._pairs,

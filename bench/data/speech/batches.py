@@ -109,6 +109,12 @@ class SpeechBatches(ResumableBatches[SpeechBatch]):
             num_utterances=torch.tensor(len(whole)),
         )
 
+    def sizes(self, of: int) -> tuple[int, ...]:
+        """Frames, pairs of frames and labels."""
+        mine = self.batches[of][self.rank :: self.world_size]
+        num_frames = len(mine) * int(self.split.num_frames[mine].max())
+        return num_frames, num_frames * (1 + max(len(self.split.labels[place]) for place in mine))
+
     def _identity(self) -> State:
         return {
             "utterances": self._utterances[:16],
