@@ -44,6 +44,7 @@ def run(
     data: DataSettings = None,
     init: InitSettings = None,
     print_config: Annotated[bool, Parameter(negative=())] = False,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
     again: Annotated[bool, Parameter(negative=())] = False,
     quiet: Annotated[bool, Parameter(negative=())] = False,
     track: Track = "wandb",
@@ -65,6 +66,7 @@ def run(
         bench run --task ptb --model lstm --config mine.yaml --print-config
         bench run --task synthetic-speech --model lstm --model.direction bidirectional
         bench run --task ptb --model scrn --trainer.devices 2
+        bench run --task synthetic-text --model scrn --objective.batch-size 200 --dry-run
 
     Parameters
     ----------
@@ -82,6 +84,10 @@ def run(
         What the model is trained for, where the card allows several: transducer instead of ctc.
     print_config
         Print the complete configuration as YAML and stop.
+    dry_run
+        Say what the run would be called and what memory a device would need, part by part, and
+        stop: nothing is trained or written. The estimate reads the corpus and tries parts of the
+        largest batch.
     again
         Throw away the record and the checkpoints of this configuration first.
     quiet
@@ -113,6 +119,9 @@ def run(
     )
     if print_config:
         _print_config(resolved.config)
+        return
+    if dry_run:
+        _print_needs(resolved, place)
         return
     tracking = track_options(track, track_)
     manners = _manners(
@@ -167,6 +176,15 @@ def _start(resolved: Resolved) -> None:
     command = [sys.executable, "-m", "bench", *sys.argv[1:]]
     if code := run_ranks(command, trainer.devices):
         raise SystemExit(code)
+
+
+def _print_needs(resolved: Resolved, place: Suite) -> None:
+    from bench.dividing import rank_of
+    from bench.dry_run import dry_run
+
+    rank = rank_of(resolved)  # which refuses what cannot be divided
+    if rank is None or rank.is_first:
+        print(dry_run(resolved, place))
 
 
 def _say(line: str) -> None:
