@@ -15,7 +15,7 @@ from command_line import program
 
 from bench.record import read_record
 
-GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536"}
+GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
 """What tensors leave goes back to the system at once (glibc); else pieces are kept for later, and
 what is measured is up to a tenth more than what is held."""
 CARDS = {
@@ -72,24 +72,24 @@ CASES = {
     "translation": Case(
         task="tiny-translation",
         corpus={"num_train: 60": "num_train: 2000", "num_nouns: 6": "num_nouns: 60"},
-        arguments="--model gru --model.hidden-size 256 --objective.batch-tokens 12000",
+        arguments="--model gru --model.hidden-size 128 --objective.batch-tokens 12000",
     ),
     "speech": Case(
         task="tiny-speech",
         corpus={"train: 4": "train: 20"},
-        arguments="--model lstm --model.hidden-size 384 --model.num-layers 2 "
+        arguments="--model lstm --model.hidden-size 256 --model.num-layers 2 "
         "--objective.stack-frames 1 --objective.batch-frames 6000",
     ),
     "captions": Case(
         task="tiny-captioning",
         corpus={"num_train: 30": "num_train: 900"},
-        arguments="--model gru --model.hidden-size 384 --objective.batch-tokens 10000",
+        arguments="--model gru --model.hidden-size 256 --objective.batch-tokens 10000",
     ),
     "frames": Case(
         task="tiny-frames",
-        corpus={"num_train: 20": "num_train: 640", "frame_size: 12": "frame_size: 24"},
+        corpus={"num_train: 20": "num_train: 160", "frame_size: 12": "frame_size: 24"},
         arguments="--model conv-lstm --model.hidden-size 32 --model.kernel-size 3 "
-        "--model.state-kernel-size 3 --objective.batch-size 320",
+        "--model.state-kernel-size 3 --objective.batch-size 160",
     ),
 }
 
