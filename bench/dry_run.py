@@ -16,7 +16,7 @@ from bench.objectives import objective_class
 from bench.objectives.objective import Objective
 from bench.provenance import resident_bytes
 from bench.resolve import Resolved
-from bench.run import corpus_of, set_threads
+from bench.run import corpus_of, set_machine
 from bench.suite import Suite
 from bench.training.checkpoint import LAST
 from bench.training.fit import make_trainer, quiet_lightning
@@ -24,7 +24,7 @@ from bench.training.fit import make_trainer, quiet_lightning
 
 def dry_run(resolved: Resolved, suite: Suite) -> str:
     """The run's names and sizes, and the memory that one of its devices needs."""
-    set_threads(resolved.config.trainer)
+    set_machine(resolved.config.trainer)
     corpus = corpus_of(resolved)
     if resolved.config.model["name"] in BASELINES:
         return "\n".join([_names(resolved, suite), _of_baseline(resolved)])
@@ -67,6 +67,8 @@ def _sizes(objective: Objective, found: Estimate, device_type: str) -> str:
     options = objective.config.objective
     given = {key: value for key, value in options.items() if key.startswith("batch_")}
     batch = ", ".join(f"{key.replace('_', ' ')} {value:,}" for key, value in given.items())
+    if trainer.accumulate > 1:
+        batch += f"; in {trainer.accumulate} parts"
     rows = [
         ("devices", f"{num_processes(trainer)} x {device_type}"),
         ("batch", f"{batch}; the largest: {found.num_rows:,} rows, {found.num_units:,} {unit}s"),

@@ -41,9 +41,10 @@ class Estimate:
 
 def estimate(objective: Objective, device: torch.device) -> Estimate:
     """Estimate what one of the devices that train the objective holds at its peak."""
-    objective.to(device)
+    objective.to(device).prepare()
     config, device_type = objective.config, device.type
-    loader = objective.train_loader(rank=0, world_size=num_processes(config.trainer))
+    num_parts = num_processes(config.trainer) * config.trainer.accumulate
+    loader = objective.train_loader(rank=0, world_size=num_parts)
     batches = loader.largest()
     base = _base_bytes(objective, batches[0])
     largest = max(batches, key=objective.units_in)
@@ -51,7 +52,7 @@ def estimate(objective: Objective, device: torch.device) -> Estimate:
         needs=needs(
             objective,
             config,
-            training_step=max(training_step(objective, batch) for batch in batches),
+            training_step=max(map(training_step, [objective] * len(batches), batches)),
             evaluation=max(_evaluation(objective, split) for split in _evaluations(objective)),
             base=base if device_type == "cpu" else 0,
             device_type=device_type,
@@ -82,15 +83,14 @@ def _give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def training_step(objective: Objective, batch: Any, *, num_parts: int = 1) -> int:
-    """What a step of a batch holds that goes through in so many parts, one after another."""
-    if objective.undivided is not None:  # then no part of the rows tells of the whole
+def training_step(objective: Objective, batch: Any) -> int:
+    """What a step of a batch, or of a part of one, holds."""
+    if objective.whole_batches is not None:  # then no part of the rows tells of the whole
         return training_bytes(objective, batch)
-    num_rows = -(-num_rows_in(batch) // num_parts)
     return of_all_rows(
         lambda part: training_bytes(objective, part),
         batch,
-        num_rows=num_rows,
+        num_rows=num_rows_in(batch),
         part_bytes=PART_BYTES[objective.device.type],
     )
 

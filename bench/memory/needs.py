@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from bench.config import OptimConfig, RunConfig, num_processes
+from bench.objectives.optimiser import sparse_tables
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +62,18 @@ def needs(
     evaluation: int,
     base: int,
     device_type: str,
-    num_shards: int = 1,
 ) -> Needs:
     """What a run of the network needs, whose steps hold so much.
 
-    `num_shards`: processes that share what the optimiser keeps.
+    Sparse gradients are as large as a batch has words, and count in its step.
     """
     trainer = config.trainer
     weights = num_bytes([*network.parameters(), *network.buffers()])
-    gradients = num_bytes(weight for weight in network.parameters() if weight.requires_grad)
-    optimiser = -(-optimiser_copies(config.optim) * gradients // num_shards)
+    sparse = [table.weight for table in sparse_tables(config.optim, network)]
+    learned = num_bytes(weight for weight in network.parameters() if weight.requires_grad)
+    gradients = learned - num_bytes(sparse)
+    num_shards = num_processes(trainer) if trainer.strategy == "zero" else 1
+    optimiser = -(-optimiser_copies(config.optim) * learned // num_shards)
     best_weights = num_bytes(network.state_dict().values())  # a tied weight under both names
     has_several_epochs = trainer.max_epochs > 1
     if device_type == "cpu":

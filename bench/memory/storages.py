@@ -21,11 +21,11 @@ WRITTEN_SHARE = 1 / 3
 memory until its backward pass, which with buffers of its own then takes as much as the rest."""
 
 
-class StorageTracker(TorchDispatchMode):
+class StorageTracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, follows what operations put on a device, those of autograd included."""
 
     def __init__(self, device: torch.device) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.device = device
         self.live_bytes = 0
         """Held now."""
@@ -58,8 +58,9 @@ class StorageTracker(TorchDispatchMode):
         return result
 
     def _tensors(self, tree: Any) -> list[Tensor]:
-        leaves = tree_leaves(tree)
-        return [x for x in leaves if isinstance(x, Tensor) and x.device.type == self.device.type]
+        tensors = [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+        # A sparse tensor has no storage but those of its indices and values, seen as they are made.
+        return [x for x in tensors if x.device.type == self.device.type and not x.is_sparse]
 
     def _see(self, storage: torch.UntypedStorage, num_bytes: int) -> None:
         key = id(storage)

@@ -15,6 +15,7 @@ from torch import Tensor
 from bench.errors import BenchError
 from bench.memory.storages import StorageTracker
 from bench.objectives.objective import DivergedError, Objective
+from bench.training.precision import autocast
 
 Evaluation = Literal["valid", "test"]
 Held = Callable[[Any], int]
@@ -68,16 +69,21 @@ def training_bytes(objective: Objective, batch: Any) -> int:
             "smaller weights, see the model's and the objective's options"
         ) from None
     gradients = [p.grad for p in objective.parameters() if p.grad is not None]
-    held -= sum(gradient.nbytes for gradient in gradients)
+    held -= sum(gradient.nbytes for gradient in gradients if not gradient.is_sparse)
     objective.zero_grad()
     objective.begin_sequence()
     return held
 
 
 def _train(objective: Objective, batch: Any) -> None:
-    """A step up to the optimiser's, in the order of Lightning's loop."""
-    loss = objective.training_step(batch, 0)
-    objective.zero_grad()
+    """A step up to the optimiser's, in the order of Lightning's loop.
+
+    Of a batch in parts, gradients are added to those of the part before.
+    """
+    with autocast(objective.config.trainer, objective.device):
+        loss = objective.training_step(batch, 0)
+    if objective.config.trainer.accumulate == 1:
+        objective.zero_grad()
     objective.backward(loss)
     objective.on_after_backward()
 

@@ -28,6 +28,9 @@ class Numbers(ResumableBatches[int]):
         self.made.append(of)
         return of
 
+    def sizes(self, of: int) -> tuple[int, ...]:
+        return (1,)
+
     def _identity(self) -> State:
         return {"size": self.size}
 

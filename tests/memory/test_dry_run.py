@@ -102,14 +102,14 @@ def test_a_baseline_is_said_to_be_counted(bench: CommandLine, suite: Path) -> No
     assert files(suite) == before
 
 
-def test_a_batch_that_cannot_be_divided_is_refused_as_by_the_run(
+def test_parts_of_a_batch_are_refused_as_by_the_run(
     bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     folder = tiny_captioning.make_suite(tmp_path).folder
     call = ("run", "--task", tiny_captioning.TASK, "--model", "gru", "--objective", "ranking")
-    said = bench(*call, "--suite", folder, "--trainer.devices", 2, "--dry-run")
-    assert "ranking cannot be divided among devices" in said.only_line
+    said = bench(*call, "--suite", folder, "--trainer.accumulate", 2, "--dry-run")
+    assert "cannot be computed part by part" in said.only_line
 
 
 def test_a_device_that_is_missing_is_refused(

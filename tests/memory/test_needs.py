@@ -35,9 +35,7 @@ def network() -> nn.Module:
     return layers
 
 
-def needed(
-    optim: OptimConfig = ADAM, *, device_type: str = "cpu", num_shards: int = 1, **trainer: Any
-) -> Needs:
+def needed(optim: OptimConfig = ADAM, *, device_type: str = "cpu", **trainer: Any) -> Needs:
     config = RunConfig(task="t", model={}, optim=optim, trainer=TrainerConfig(**trainer))
     return needs(
         network(),
@@ -46,7 +44,6 @@ def needed(
         evaluation=300,
         base=10_000,
         device_type=device_type,
-        num_shards=num_shards,
     )
 
 
@@ -92,8 +89,8 @@ def test_in_a_single_epoch_the_best_weights_come_after_training() -> None:
 def test_several_processes_exchange_gradients_and_may_share_the_optimiser() -> None:
     assert needed(devices=2).exchange == 40
     assert needed(devices=2).peak == needed().peak + 40
-    assert needed(devices=2, num_shards=2).optimiser == 40
-    assert needed(MOMENTUM, num_shards=3).optimiser == 14  # a rest is somebody's
+    assert needed(devices=2, strategy="zero").optimiser == 40
+    assert needed(MOMENTUM, devices=3, strategy="zero").optimiser == 14  # a rest is somebody's
 
 
 def test_on_a_gpu_the_file_is_not_on_the_device_but_two_sets_of_best_weights_are() -> None:
@@ -113,7 +110,10 @@ def tiny(tmp_path: Path) -> Suite:
 
 @pytest.mark.parametrize("embeddings", ["separate", "tied"])
 def test_a_checkpoint_is_as_large_as_it_is_said_to_be(tiny: Suite, embeddings: str) -> None:
-    groups = {"model": {"hidden_size": 100}, "objective": {"embeddings": embeddings}}
+    groups: dict[str, dict[str, Any]] = {
+        "model": {"hidden_size": 100},
+        "objective": {"embeddings": embeddings},
+    }
     settings = tiny_task.settings(**groups, trainer={"max_epochs": 1})
     resolved = resolve(tiny, "tiny", model="gru", overrides=settings)
     objective = objective_class(resolved.objective)(resolved.config, corpus_of(resolved))
