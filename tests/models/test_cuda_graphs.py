@@ -181,11 +181,14 @@ def test_short_loops_and_other_devices_are_not_replayed(monkeypatch: pytest.Monk
     assert len(replays) == 1
 
 
-def test_a_recording_of_inference_is_good_for_training(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sightings", [1, 2])
+def test_inference_and_training_share_recordings(
+    sightings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gru = next(combinations("gru")).build()
     x_BTD = torch.randn(3, 6, INPUT_SIZE).double()
     expected = results(gru, x_BTD, None)
-    replay_on_cpu(monkeypatch, Replays(Remembered, sightings=1))
+    replay_on_cpu(monkeypatch, Replays(Remembered, sightings=sightings))
     with torch.inference_mode():
         y_BTH, _ = gru(x_BTD)
     torch.testing.assert_close(y_BTH, expected[0], rtol=0, atol=0)
