@@ -25,7 +25,7 @@ from bench.provenance import provenance
 from bench.resolve import resolve
 from bench.run import corpus_of, run
 from bench.suite import Suite
-from bench.training.fit import fit, make_trainer
+from bench.training.fit import fit
 from bench.training.precision import precision_in_effect, set_float32
 
 NUM_STEPS = 10
@@ -158,12 +158,6 @@ def test_tf32_is_computed_where_it_is_asked_for_only(switches: Any) -> None:
     assert switches() == (False, False)
     assert products_in_effect("tf32", torch.device("cpu")) == "float32"
     assert products_in_effect("tf32", torch.device("cuda")) == "tf32 (cuda)"
-
-
-def test_no_trainer_leaves_the_librarys_own_tf32_on(switches: Any) -> None:
-    torch.backends.cudnn.allow_tf32 = True
-    make_trainer(TrainerConfig(), [], None)
-    assert switches() == (False, False)
 
 
 def test_a_cpu_refuses_tf32(suite: Suite) -> None:
