@@ -118,16 +118,14 @@ def run(
         overrides=overrides,
     )
     if print_config:
-        _print_config(resolved.config)
-        return
+        return _print_config(resolved.config)
     if dry_run:
-        _print_needs(resolved, place)
-        return
+        return _print_needs(resolved, place)
     tracking = track_options(track, track_)
     manners = _manners(
         quiet=quiet, track=track, tracking=tracking, group=group, tags=tag, again=again, flops=flops
     )
-    _carry_out(resolved, place, manners)
+    return _carry_out(resolved, place, manners)
 
 
 def _manners(*, quiet: bool, again: bool, **given: Any) -> Manners:

@@ -73,7 +73,6 @@ def speed(
 
     from bench.data.corpus import as_text, load_corpus
     from bench.errors import BenchError
-    from bench.models import MODELS
     from bench.resolve import resolve
     from bench.speed.cell import cell_report
     from bench.speed.machine import device_of
@@ -81,17 +80,9 @@ def speed(
     from bench.speed.report import step_report
     from bench.suite import Suite
 
-    if model not in MODELS and model != "nearest":
-        known = ", ".join([*MODELS, "nearest"])
-        raise BenchError(f"speed is measured of architectures, not of {model!r}: {known}")
     place = Suite.at(suite)
     card = place.card(task)
-    if trainer and "accelerator" in trainer:
-        raise BenchError("trainer.accelerator: speed is asked for by --device cpu or --device cuda")
-    if model != "nearest":
-        trainer = {**(trainer or {}), "accelerator": "cpu" if device == "cpu" else "gpu"}
-    elif device != "cpu":
-        raise BenchError("nearest neighbours are found on the CPU: leave out --device cuda")
+    trainer = _on(device, model, trainer)
     usual = {"batch_size": "32", "bptt_length": "35"} if card.kind == "text" else {}
     sizes = {**usual, **(objective_ or {})}
     overrides = tree(None, model=model_, objective=sizes, optim=optim, trainer=trainer)
@@ -107,6 +98,23 @@ def speed(
         return
     reports = {"step": step_report, "cell": cell_report, "output": output_report}
     print(reports[part](resolved, as_text(corpus, task=task), num_rounds=rounds))
+
+
+def _on(device: str, model: str, trainer: TrainerSettings) -> TrainerSettings:
+    """The trainer's settings with the device; refuses what is no architecture, or not there."""
+    from bench.errors import BenchError
+    from bench.models import MODELS
+
+    if model not in MODELS and model != "nearest":
+        known = ", ".join([*MODELS, "nearest"])
+        raise BenchError(f"speed is measured of architectures, not of {model!r}: {known}")
+    if trainer and "accelerator" in trainer:
+        raise BenchError("trainer.accelerator: speed is asked for by --device cpu or --device cuda")
+    if model != "nearest":
+        return {**(trainer or {}), "accelerator": "cpu" if device == "cpu" else "gpu"}
+    if device != "cpu":
+        raise BenchError("nearest neighbours are found on the CPU: leave out --device cuda")
+    return trainer
 
 
 def _whole_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:

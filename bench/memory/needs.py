@@ -73,11 +73,12 @@ def needs(
     learned = num_bytes(weight for weight in network.parameters() if weight.requires_grad)
     gradients = learned - num_bytes(sparse)
     num_shards = num_processes(trainer) if trainer.strategy == "zero" else 1
-    optimiser = -(-optimiser_copies(config.optim) * learned // num_shards)
+    whole_state = optimiser_copies(config.optim) * learned
+    optimiser = -(-whole_state // num_shards)
     best_weights = num_bytes(network.state_dict().values())  # a tied weight under both names
     has_several_epochs = trainer.max_epochs > 1
     if device_type == "cpu":
-        checkpoint = weights + optimiser + best_weights
+        checkpoint = weights + whole_state + best_weights  # of all shards, in the first process
     else:
         checkpoint = best_weights if has_several_epochs else 0
     return Needs(

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.errors import BenchError
 from bench.objectives.optimiser import entries
 
 Carried = tuple[Tensor, ...] | None
@@ -26,9 +27,17 @@ def moved(carried: Sequence[Tensor] | None, device: torch.device) -> Carried:
 
 
 class Accumulation:
-    """The parts of the batch that is being computed; of a batch in one part, nothing to do."""
+    """The parts of the batch that is being computed; of a batch in one part, nothing to do.
 
-    def __init__(self, num_parts: int) -> None:
+    Raises BenchError for several parts where there is a reason for whole batches.
+    """
+
+    def __init__(self, num_parts: int, *, why_whole: str | None = None) -> None:
+        if num_parts > 1 and why_whole is not None:
+            raise BenchError(
+                f"trainer.accumulate is {num_parts}, but this objective's batches cannot be "
+                f"computed part by part, because {why_whole}: leave it out"
+            )
         self.num_parts = num_parts
         self.part = 0
         """Which one is computed now."""

@@ -61,12 +61,7 @@ class Objective(Contract):
         """Steps whose gradient could have been clipped: all, unless an older run is resumed."""
         self.train_sums = torch.zeros(2, dtype=torch.float64)  # loss, count
         self.train_units = 0
-        if trainer.accumulate > 1 and self.whole_batches is not None:
-            raise BenchError(
-                f"trainer.accumulate is {trainer.accumulate}, but this objective's batches cannot "
-                f"be computed part by part, because {self.whole_batches}: leave it out"
-            )
-        self._parts = Accumulation(trainer.accumulate)
+        self._parts = Accumulation(trainer.accumulate, why_whole=self.whole_batches)
 
     def prepare(self) -> None:
         """What a training asks of the network's parts, before any optimiser is made."""

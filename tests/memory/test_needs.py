@@ -89,7 +89,8 @@ def test_in_a_single_epoch_the_best_weights_come_after_training() -> None:
 def test_several_processes_exchange_gradients_and_may_share_the_optimiser() -> None:
     assert needed(devices=2).exchange == 40
     assert needed(devices=2).peak == needed().peak + 40
-    assert needed(devices=2, strategy="zero").optimiser == 40
+    shared = needed(devices=2, strategy="zero")
+    assert (shared.optimiser, shared.checkpoint) == (40, needed().checkpoint)
     assert needed(MOMENTUM, devices=3, strategy="zero").optimiser == 14  # a rest is somebody's
 
 
