@@ -2,7 +2,7 @@
 
 The encoder and decoder of Sutskever et al. (2014) by its recipe: four LSTM layers of 1,000 units on
 each side, 160,000 and 80,000 words, 384 million weights, on sentences of words at random. Each way
-is a process of its own that makes two steps of 128 pairs, products in bfloat16; its memory is the
+is a process of its own that makes a step of 64 pairs, products in bfloat16; its memory is the
 peak of the resident set, less what the process held before there were weights.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,12 +25,13 @@ from bench.listing import aligned
 from bench.objectives import objective_class
 from bench.objectives.objective import Objective
 from bench.objectives.optimiser import build_optimizer, clip_gradients
+from bench.provenance import peak_memory_bytes, resident_bytes
 from bench.resolve import resolve
 from bench.run import corpus_of
 from bench.suite import Suite
 
 NUM_WORDS = {"en": 160_000, "fr": 80_000}
-NUM_PAIRS, LENGTH, BATCH_PAIRS, NUM_STEPS = 8_000, 20, 128, 2
+NUM_PAIRS, LENGTH, BATCH_PAIRS, NUM_STEPS = 8_000, 20, 64, 1
 CARD = """\
 task: large
 title: Sentences of many words
@@ -108,13 +108,7 @@ def measure(folder: Path, name: str) -> dict[str, float]:
         clip_gradients(config.optim, list(objective.parameters()))
         optimizer.step()
         seconds.append(time.perf_counter() - begun)
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"weights": num_weights, "bytes": peak - before, "seconds": min(seconds)}
-
-
-def resident_bytes() -> int:
-    """What this process holds now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return {"weights": num_weights, "bytes": peak_memory_bytes() - before, "seconds": min(seconds)}
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,11 @@ def test_a_record_of_before_these_figures_is_read(tiny: Suite, tmp_path: Path) -
     old = read_record(path)
     assert old.metrics == record.metrics
     assert (old.cost.energy_joules, old.cost.seconds_by_point) == (None, [])
+
+
+def test_the_peak_is_the_processs_own_and_not_of_the_one_that_started_it() -> None:
+    large = b"x" * (3 << 29)  # more than any library; Linux counts it for what is started now
+    program = "from bench.provenance import peak_memory_bytes as peak; print(peak())"
+    call = [sys.executable, "-c", program]
+    done = subprocess.run(call, check=True, capture_output=True, text=True)
+    assert 0 < int(done.stdout) < len(large) / 2
