@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+import statistics
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,40 @@ def test_the_readme_shows_what_the_records_say() -> None:
         "synthetic-text",
     }
     assert embedded(text, tables) == text, "run `make tables`"
+
+
+def test_the_readmes_precisions_are_the_means_of_the_records() -> None:
+    header, _, *rows = lines_from("| task, model | metric |")
+    precisions = cells_of(header)[2:]
+    assert precisions == ["32", "bf16-mixed", "16-mixed"]
+    assert len(rows) == 5
+    for row in rows:
+        name, _, *cells = cells_of(row)
+        for precision, cell in zip(precisions, cells, strict=True):
+            values = measured_in(precision, *name.split(", "))
+            decimals = len(cell.split()[0].partition(".")[2])
+            mean, std = statistics.mean(values), statistics.stdev(values)
+            assert cell == f"{mean:.{decimals}f} ± {std:.{decimals}f} ({len(values)})", name
+
+
+def lines_from(begin: str) -> list[str]:
+    """The lines of the README's table that begins so."""
+    lines = (ROOT / "README.md").read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith(begin))
+    return list(itertools.takewhile(lambda line: line.startswith("|"), lines[first:]))
+
+
+def cells_of(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def measured_in(precision: str, task: str, model: str) -> list[float]:
+    """Test metrics of the runs that set nothing else."""
+    free = {"model.name", "seed", "trainer.threads", "trainer.precision"}
+    paths = sorted((ROOT / "results" / task / "runs").glob(f"{model}-*.json"))
+    return [
+        record.metrics["test"]
+        for record in map(read_record, paths)
+        if free.issuperset(record.set_by_caller)
+        and record.config["trainer"].get("precision", "32") == precision
+    ]
