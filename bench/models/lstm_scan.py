@@ -53,11 +53,10 @@ def native_scan(
 def kernel_serves(x: Tensor) -> bool:
     """Whether the library's kernel computes what is asked for: it does not round factors, and on a
     CPU it has no float16."""
-    if rounds_factors(x):
-        return False
-    is_autocast = torch.is_autocast_enabled(x.device.type)
-    dtype = torch.get_autocast_dtype(x.device.type) if is_autocast else x.dtype
-    return x.device.type != "cpu" or dtype != torch.float16
+    if x.device.type != "cpu":
+        return True
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    return dtype != torch.float16 and not rounds_factors(x)
 
 
 def rounds_factors(x: Tensor) -> bool:

@@ -47,6 +47,7 @@ def in_two(
 ) -> dict[str, Any]:
     """How both processes ended, what the survivor said, and what the first one reported."""
     folder.mkdir(parents=True, exist_ok=True)
+    resolved_in(Suite(folder=folder), corpus, model)  # which writes the card, once
     report, said, second = folder / "report", folder / "said", folder / "pid"
     for path in (report, said):
         path.write_text("")

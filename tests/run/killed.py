@@ -132,7 +132,8 @@ def resolved_in(suite: Suite, corpus: str, model: str) -> Resolved:
     """The run: of a generated task, or of the text in a folder."""
     more = json.loads(os.environ.get("MORE_OVERRIDES", "{}"))
     if corpus in GENERATED:
-        GENERATED[corpus](suite.folder)
+        if not (suite.folder / "tasks").exists():  # which a process beside this one may read
+            GENERATED[corpus](suite.folder)
         return resolve(suite, corpus, model=model, overrides=merge(OVERRIDES[corpus], more))
     overrides = merge(OVERRIDES["text"], {"data": {"path": corpus}}, more)
     return resolve(suite, "text", model=model, overrides=overrides)
