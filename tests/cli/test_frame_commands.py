@@ -89,7 +89,8 @@ def test_lost_predictions_are_made_again(bench: CommandLine, suite: Suite) -> No
 
 def test_runs_are_told_apart_by_their_sequences(bench: CommandLine, suite: Suite) -> None:
     first, second = ran(bench, suite, "conv-lstm"), ran(bench, suite, "persistence")
-    said = bench("compare", first.id, second.id, "--suite", suite.folder)
+    call = ("compare", first.id, second.id, "--task", first.task)  # ids are common to tasks
+    said = bench(*call, "--suite", suite.folder)
     assert said.status == 0, said
     assert "12 sequences of 3 predicted frames" in said.out
 
