@@ -52,7 +52,7 @@ def estimate(objective: Objective, device: torch.device) -> Estimate:
         needs=needs(
             objective,
             config,
-            training_step=max(map(training_step, [objective] * len(batches), batches)),
+            training_step=max(training_step(objective, batch) for batch in batches),
             evaluation=max(_evaluation(objective, split) for split in _evaluations(objective)),
             base=base if device_type == "cpu" else 0,
             device_type=device_type,
