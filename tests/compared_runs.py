@@ -11,9 +11,9 @@ import numpy as np
 from synthetic_records import make_card, make_record
 
 from bench.compare import Comparison, Reading, Resampling, compare
-from bench.log_probs import write_log_probs
-from bench.record import Record, write_record
-from bench.suite import Suite
+from bench.core.record import Record, write_record
+from bench.core.suite import Suite
+from bench.text.outputs import write_log_probs
 
 NUM_TOKENS = 20_000
 # Model -> how many nats a token it is above the first, and how far apart its seeds are.

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.record import Record
-from bench.suite import Suite
+from bench.core.record import Record
+from bench.core.suite import Suite
 
 HERE = Path(__file__).parent
 

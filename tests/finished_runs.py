@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bench.config import merge
-from bench.record import Record
-from bench.resolve import resolve
-from bench.run import run
-from bench.suite import Suite
+from bench.core.config import merge
+from bench.core.record import Record
+from bench.core.suite import Suite
+from bench.runs.resolve import resolve
+from bench.runs.run import run
 
 WORDS = ["the", "a", "dog", "cat", "house", "bird", "sees", "likes", "and", "of", "big", "small"]
 SETTINGS: dict[str, Any] = {

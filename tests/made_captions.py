@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 from synthetic_records import make_record
 
-from bench.caption_scoring import CaptionScoring, ScoredCaptions, Written
-from bench.record import Record, write_record
-from bench.suite import Suite
+from bench.captioning.caption_scoring import CaptionScoring, ScoredCaptions, Written
+from bench.core.record import Record, write_record
+from bench.core.suite import Suite
 
 TASK = "made-captions"
 CARD = f"""\

@@ -10,11 +10,11 @@ from pathlib import Path
 from msgspec.structs import replace
 from synthetic_records import make_record
 
-from bench.metrics.rarity import Frequencies
-from bench.metrics.translation import BleuProtocol
-from bench.record import Record, write_record
-from bench.suite import Suite
-from bench.translations import (
+from bench.core.record import Record, write_record
+from bench.core.suite import Suite
+from bench.translation.metrics.rarity import Frequencies
+from bench.translation.metrics.translation import BleuProtocol
+from bench.translation.outputs import (
     TranslatedSentence,
     Translations,
     TranslationsHeader,

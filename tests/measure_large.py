@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.config import merge
-from bench.listing import aligned
-from bench.objectives import objective_class
-from bench.objectives.objective import Objective
-from bench.objectives.optimiser import build_optimizer, clip_gradients
-from bench.provenance import peak_memory_bytes, resident_bytes
-from bench.resolve import resolve
-from bench.run import corpus_of
-from bench.suite import Suite
+from bench.cli.listing import aligned
+from bench.core.config import merge
+from bench.core.provenance import peak_memory_bytes, resident_bytes
+from bench.core.suite import Suite
+from bench.runs.resolve import resolve
+from bench.runs.run import corpus_of
+from bench.training.objective import Objective
+from bench.training.objectives import objective_class
+from bench.training.optimiser import build_optimizer, clip_gradients
 
 NUM_WORDS = {"en": 160_000, "fr": 80_000}
 NUM_PAIRS, LENGTH, BATCH_PAIRS, NUM_STEPS = 8_000, 20, 64, 1

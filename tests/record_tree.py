@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 from synthetic_records import SIGNATURE, make_card
 
-from bench.config import DataConfig, OptimConfig, RunConfig, TrainerConfig
-from bench.record import Cost, Point, Provenance, Record
-from bench.suite import Suite
+from bench.core.config import DataConfig, OptimConfig, RunConfig, TrainerConfig
+from bench.core.record import Cost, Point, Provenance, Record
+from bench.core.suite import Suite
 
 MODELS = {"srn": 1, "scrn": 1, "gru": 3, "lstm": 4}
 """Model -> products of a hidden unit with the others at each step."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from bench.cards import Card, Metric
-from bench.config import merge
-from bench.data.specification import TextSpec
-from bench.published import PublishedRow
-from bench.record import Cost, Provenance, Record
+from bench.core.cards import Card, Metric
+from bench.core.config import merge
+from bench.core.published import PublishedRow
+from bench.core.record import Cost, Provenance, Record
+from bench.text.data.specification import TextSpec
 
 SIGNATURE = "perplexity|unit:word|end:<eos>|streams:1|eval:static"
 PLAIN: dict[str, Any] = {

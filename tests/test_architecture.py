@@ -11,72 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-LAYERS = (
-    ("errors",),
-    ("structs", "yaml", "energy", "ranks"),
-    ("data.files",),
-    (
-        "data.speech.specification",
-        "data.parallel.specification",
-        "data.captions.specification",
-        "data.frames.specification",
-    ),
-    ("options", "config", "record", "data.specification"),
-    ("cards", "outcome", "provenance", "log_probs", "metrics"),
-    ("suite", "figures", "json_lines"),
-    ("recognitions", "translations", "captions", "predicted_frames", "text_samples", "diagnoses"),
-    ("published", "caption_scoring"),
-    ("table", "export"),
-    ("summary",),
-    ("models", "data", "transducer"),
-    ("baselines",),
-    ("decoding",),
-    ("objectives",),
-    ("translation",),
-    ("captioning", "frames"),
-    ("objectives.writing", "objectives.frame_prediction"),
-    ("objectives.translation", "objectives.captioning", "objectives.ranking"),
-    ("translation.translator",),
-    ("resolve", "listing"),
-    ("stages", "lineage"),
-    ("tracking",),
-    ("training",),
-    ("memory",),
-    ("baselines.counting",),
-    ("run_folder", "dividing", "recording"),
-    ("run",),
-    ("finished", "following", "dry_run"),
-    ("made_again",),
-    ("kept_log_probs", "kept", "ensembles"),
-    ("kept_recognitions", "kept_translations", "kept_captions", "kept_frames"),
-    ("token_log_probs",),
-    ("diagnosis", "evaluation", "mixing", "translate", "caption"),
-    ("mixture",),
-    ("speed",),
-    ("compare",),
-    ("launch",),
-    ("sweep",),
-    ("reproduce",),
-    ("report",),
-    ("cli",),
-    ("__main__",),
-)
-"""Part of `bench` by part, lowest first: a part imports itself and parts of lower layers only.
-
-Of several names that fit a module the longest counts.
-"""
-LIGHT = (
-    "config",
-    "cards",
-    "record",
-    "suite",
-    "published",
-    "table",
-    "export",
-    "listing",
-    "summary",
-    "cli",
-)
+LIGHT = ("core", "table", "export", "cli")
 """Parts that are imported by `bench list` and `bench table`, which answer at once."""
 HEAVY = ("torch", "numpy", "pytorch_lightning", "wandb", "scipy", "matplotlib")
 
@@ -88,13 +23,10 @@ def dotted(path: Path) -> str:
 
 
 MODULES = {dotted(path): path for path in sorted((ROOT / "bench").rglob("*.py"))}
-PARTS = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 
 
-def part_of(module: str) -> str | None:
-    """The part that a module belongs to."""
-    fitting = [part for part in PARTS if f"{module}.".startswith(f"{part}.")]
-    return max(fitting, key=len, default=None)
+def is_in(module: str, part: str) -> bool:
+    return f"{module}.".startswith(f"{part}.")
 
 
 def names_in(node: ast.AST) -> list[str]:
@@ -149,34 +81,17 @@ def loaded_with(module: str) -> set[str]:
     return found
 
 
-def test_every_module_belongs_to_a_layer() -> None:
-    assert [module for module in MODULES if module and part_of(module) is None] == []
-
-
-def test_imports_point_one_way() -> None:
-    wrong = []
-    for module in filter(None, MODULES):
-        own = part_of(module)
-        for target in imported(module):
-            other = part_of(target)
-            # A package's own __init__ is loaded with every module below it.
-            above = module.startswith(f"{target}.")
-            if own and other and own != other and not above and PARTS[other] >= PARTS[own]:
-                wrong.append(f"{module} imports {target}")
-    assert wrong == []
-
-
 def test_an_architecture_knows_the_contract_only() -> None:
     for module in MODULES:
-        if part_of(module) == "models":
-            others = {part_of(name) for name in imported(module)}
-            assert others <= {"models", "errors", "options", "structs"}, module
+        if is_in(module, "models"):
+            others = {name for name in imported(module) if not is_in(name, "models")}
+            assert others <= {"core.errors", "core.options", "core.structs"}, module
 
 
 @pytest.mark.parametrize("part", LIGHT)
 def test_what_lists_and_tabulates_loads_nothing_heavy(part: str) -> None:
     for module in MODULES:
-        if part_of(module) == part:
+        if is_in(module, part):
             assert loaded_with(module).isdisjoint(HEAVY), module
 
 

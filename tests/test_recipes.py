@@ -8,15 +8,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench.baselines import BASELINES
-from bench.config import dotted
-from bench.data.text import TextCorpus, Vocabulary
+from bench.core.config import dotted
+from bench.core.published import load_published
+from bench.core.suite import Suite, shipped_folder
 from bench.models import MODELS
-from bench.objectives.language_model import LanguageModel
-from bench.objectives.schedule import Schedule
-from bench.published import load_published
-from bench.resolve import Resolved, resolve
-from bench.suite import Suite, shipped_folder
+from bench.runs.resolve import Resolved, resolve
+from bench.text.data.text import TextCorpus, Vocabulary
+from bench.text.objectives.language_model import LanguageModel
+from bench.training.baselines import BASELINES
+from bench.training.schedule import Schedule
 
 SUITE = Suite(folder=shipped_folder())
 RECIPES = [(card.task, recipe) for card in SUITE.cards() for recipe in card.recipes]

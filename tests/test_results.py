@@ -11,15 +11,15 @@ import pytest
 from msgspec import to_builtins
 from msgspec.structs import asdict
 
-from bench.config import RunConfig, choices, digest
-from bench.data.specification import TextSpec
+from bench.core.config import RunConfig, choices, digest
+from bench.core.record import read_record
+from bench.core.structs import to_struct
+from bench.core.suite import Suite
 from bench.models import MODELS, resolve_options
-from bench.objectives import objective_options
-from bench.record import read_record
-from bench.structs import to_struct
-from bench.suite import Suite
 from bench.table import task_table, write_tables
 from bench.table.embed import embedded, tasks_embedded
+from bench.text.data.specification import TextSpec
+from bench.training.objectives import objective_options
 
 ROOT = Path(__file__).parent.parent
 SUITE = Suite(folder=ROOT)

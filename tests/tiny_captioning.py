@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from bench.data.captions.corpus import CaptionCorpus
-from bench.objectives.captioning import CaptioningObjective
-from bench.resolve import Resolved, resolve
-from bench.run import corpus_of
-from bench.suite import Suite
+from bench.captioning.data.corpus import CaptionCorpus
+from bench.captioning.objectives.captioning import CaptioningObjective
+from bench.core.suite import Suite
+from bench.runs.resolve import Resolved, resolve
+from bench.runs.run import corpus_of
 
 TASK = "tiny-captioning"
 CARD = """\

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.data.frames.corpus import FrameCorpus
-from bench.data.frames.sprites import IMAGES, Pixels
-from bench.objectives.frame_prediction import FramePrediction
-from bench.resolve import Resolved, resolve
-from bench.run import corpus_of
-from bench.suite import Suite
+from bench.core.suite import Suite
+from bench.frames.data.corpus import FrameCorpus
+from bench.frames.data.sprites import IMAGES, Pixels
+from bench.frames.objectives.frame_prediction import FramePrediction
+from bench.runs.resolve import Resolved, resolve
+from bench.runs.run import corpus_of
 
 TASK = "tiny-frames"
 CARD = """\

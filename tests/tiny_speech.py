@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.speech.corpus import SpeechCorpus, Utterance
-from bench.data.speech.prepared import FeatureSplit, SpeechData
-from bench.data.speech.specification import FeatureRecipe
+from bench.speech.data.corpus import SpeechCorpus, Utterance
+from bench.speech.data.prepared import FeatureSplit, SpeechData
+from bench.speech.data.specification import FeatureRecipe
 
 CARD = """\
 task: tiny-speech

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 from tiny_task import make_suite
 
-from bench.run import Manners
-from bench.suite import Suite
+from bench.core.suite import Suite
+from bench.runs.run import Manners
 from bench.sweep.specification import load_sweep
 from bench.sweep.status import State, read_state
 from bench.sweep.storage import default_url, open_storage

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from bench.data.parallel.corpus import ParallelCorpus
-from bench.objectives.translation import TranslationObjective
-from bench.resolve import Resolved, resolve
-from bench.run import corpus_of
-from bench.suite import Suite
+from bench.core.suite import Suite
+from bench.runs.resolve import Resolved, resolve
+from bench.runs.run import corpus_of
+from bench.translation.data.corpus import ParallelCorpus
+from bench.translation.objectives.translation import TranslationObjective
 
 CARD = """\
 task: tiny-translation

@@ -33,9 +33,9 @@ from bench.cli.sweep import sweep
 from bench.cli.sync import sync
 from bench.cli.table import table
 from bench.cli.translate import translate
-from bench.errors import BenchError, LostProcessError, nearest
+from bench.core.errors import BenchError, LostProcessError, nearest
+from bench.core.ranks import quiet_torch
 from bench.launch.ranks import LOST, SPOKEN_FOR
-from bench.ranks import quiet_torch
 
 app = App(
     name="bench",

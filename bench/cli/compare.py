@@ -59,7 +59,7 @@ def compare(
     import sys
 
     from bench.compare import Reading, Resampling, compare, render
-    from bench.suite import Suite
+    from bench.core.suite import Suite
 
     chosen = chosen_format(format, out)
     comparison = compare(

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from bench.cards import Card
-    from bench.data.captions.specification import CaptionsSpec, SyntheticCaptionsSpec
-    from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
+    from bench.captioning.data.specification import CaptionsSpec, SyntheticCaptionsSpec
+    from bench.core.cards import Card
     from bench.data.sources import Download
-    from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
+    from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec
+    from bench.translation.data.specification import ParallelSpec, SyntheticTranslationSpec
 
 
 def data(
@@ -56,13 +56,13 @@ def data(
     suite
         Folder with further `tasks/`.
     """
-    from bench.data.captions.specification import CaptionsSpec, SyntheticCaptionsSpec
-    from bench.data.corpus import as_text, load_corpus
-    from bench.data.parallel.specification import ParallelSpec, SyntheticTranslationSpec
-    from bench.data.specification import SyntheticTextSpec
-    from bench.data.speech.specification import SpeechSpec, SyntheticSpeechSpec
-    from bench.listing import files
-    from bench.suite import Suite
+    from bench.captioning.data.specification import CaptionsSpec, SyntheticCaptionsSpec
+    from bench.cli.listing import files
+    from bench.core.suite import Suite
+    from bench.domains import as_text, load_corpus
+    from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec
+    from bench.text.data.specification import SyntheticTextSpec
+    from bench.translation.data.specification import ParallelSpec, SyntheticTranslationSpec
 
     card = Suite.at(suite).card(task)
     if found := files(card, path):
@@ -102,11 +102,11 @@ def _speech(
     card: Card, spec: SpeechSpec | SyntheticSpeechSpec, *, path: Path | None, fetch: bool
 ) -> None:
     """Every bad utterance by name, then what there is; makes the features on the way."""
-    from bench.data.speech.prepared import prepare_speech
-    from bench.data.speech.problems import settle
-    from bench.data.speech.progress import shown
-    from bench.data.speech.specification import SpeechSpec
-    from bench.errors import BenchError
+    from bench.core.errors import BenchError
+    from bench.data.progress import shown
+    from bench.speech.data.prepared import prepare_speech
+    from bench.speech.data.problems import settle
+    from bench.speech.data.specification import SpeechSpec
 
     task = card.task
     if fetch and isinstance(spec, SpeechSpec):
@@ -137,10 +137,10 @@ def _translation(
     chosen: tuple[str | None, str | None],
 ) -> None:
     """The splits that are there and what is bad in them, then the vocabularies."""
-    from bench.data.parallel.prepared import prepare_parallel
-    from bench.data.parallel.report import report_files, report_symbols
-    from bench.data.parallel.specification import ParallelSpec
-    from bench.data.speech.progress import shown
+    from bench.data.progress import shown
+    from bench.translation.data.prepared import prepare_parallel
+    from bench.translation.data.report import report_files, report_symbols
+    from bench.translation.data.specification import ParallelSpec
 
     task, (segmentation, languages) = card.task, chosen
     download: Download = "missing" if fetch else "never"
@@ -175,9 +175,9 @@ def _captions(
     features: str | None,
 ) -> None:
     """What is bad, then what there is; makes the features on the way."""
-    from bench.data.captions.prepared import prepare_captions
-    from bench.data.captions.report import report
-    from bench.data.speech.progress import shown
+    from bench.captioning.data.prepared import prepare_captions
+    from bench.captioning.data.report import report
+    from bench.data.progress import shown
 
     download: Download = "missing" if fetch else "never"
     with shown(f"features of {card.task}", "live" if sys.stderr.isatty() else "plain") as progress:
@@ -198,9 +198,9 @@ def _captions(
 
 def _frames(card: Card, *, path: Path | None, fetch: bool) -> None:
     """What moves, and how much of it can be said."""
-    from bench.data.frames.prepared import prepare_frames
-    from bench.data.frames.report import report
-    from bench.data.frames.specification import MovingDigitsSpec, SyntheticFramesSpec
+    from bench.frames.data.prepared import prepare_frames
+    from bench.frames.data.report import report
+    from bench.frames.data.specification import MovingDigitsSpec, SyntheticFramesSpec
 
     spec = card.corpus
     assert isinstance(spec, MovingDigitsSpec | SyntheticFramesSpec)
@@ -221,8 +221,8 @@ def _frames(card: Card, *, path: Path | None, fetch: bool) -> None:
 def _checked(
     spec: ParallelSpec | SyntheticTranslationSpec | CaptionsSpec | SyntheticCaptionsSpec,
 ) -> str:
-    from bench.data.captions.specification import CaptionsSpec
-    from bench.data.parallel.specification import ParallelSpec
+    from bench.captioning.data.specification import CaptionsSpec
+    from bench.translation.data.specification import ParallelSpec
 
     if not isinstance(spec, ParallelSpec | CaptionsSpec):
         return "generated"

@@ -65,13 +65,13 @@ def diagnose(
     suite
         Folder with further `tasks/`, with `results/` and `artifacts/`.
     """
-    from bench.diagnoses import diagnosis_path
-    from bench.diagnosis.diagnose import Effort
-    from bench.diagnosis.diagnose import diagnose as look_into
-    from bench.diagnosis.report import as_table, draw
-    from bench.errors import BenchError
-    from bench.finished import find_run
-    from bench.suite import Suite
+    from bench.core.errors import BenchError
+    from bench.core.suite import Suite
+    from bench.runs.finished import find_run
+    from bench.text.diagnoses import diagnosis_path
+    from bench.text.diagnosis.diagnose import Effort
+    from bench.text.diagnosis.diagnose import diagnose as look_into
+    from bench.text.diagnosis.report import as_table, draw
 
     place = Suite.at(suite)
     settings = tree(
@@ -104,9 +104,9 @@ def _trained(
     settings: dict[str, Any],
 ) -> str:
     """The name of the run that the options mean, trained if it has not been."""
-    from bench.cards import require_text
-    from bench.resolve import resolve
-    from bench.run import Manners, run
+    from bench.core.cards import require_text
+    from bench.runs.resolve import resolve
+    from bench.runs.run import Manners, run
 
     assert task is not None
     require_text(place.card(task), "diagnose")

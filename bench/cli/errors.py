@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from bench.diagnosis.groups import Curve
-    from bench.finished import FinishedRun
-    from bench.suite import Suite
+    from bench.core.suite import Suite
+    from bench.runs.error_curves import Curve
+    from bench.runs.finished import FinishedRun
 
 Picture = Literal["none"] | Path | None
 
@@ -56,9 +56,9 @@ def errors(
     suite
         Folder with further `tasks/`, with `results/` and `artifacts/`.
     """
-    from bench.errors import BenchError
-    from bench.finished import find_run
-    from bench.suite import Suite
+    from bench.core.errors import BenchError
+    from bench.core.suite import Suite
+    from bench.runs.finished import find_run
 
     place = Suite.at(suite)
     if not runs:
@@ -92,9 +92,9 @@ def errors(
 def _recognitions(
     suite: Suite, runs: list[FinishedRun], split: str, picture: Picture, *, num_confusions: int
 ) -> None:
-    from bench.diagnosis.recognition import as_tables, draw_confusion
-    from bench.errors import BenchError
-    from bench.kept_recognitions import kept_recognitions
+    from bench.core.errors import BenchError
+    from bench.speech.diagnosis.recognition import as_tables, draw_confusion
+    from bench.speech.kept_recognitions import kept_recognitions
 
     if isinstance(picture, Path) and len(runs) > 1:
         raise BenchError("--picture names one file: give one run")
@@ -115,8 +115,8 @@ def _recognitions(
 def _translations(
     suite: Suite, runs: list[FinishedRun], split: str, picture: Picture, *, num_groups: int
 ) -> None:
-    from bench.diagnosis.translation import as_tables, curves
-    from bench.kept_translations import kept_translations
+    from bench.translation.diagnosis.translation import as_tables, curves
+    from bench.translation.kept_translations import kept_translations
 
     drawn = {}
     for finished in runs:
@@ -141,8 +141,8 @@ def _captions(
     num_groups: int,
     num_examples: int,
 ) -> None:
-    from bench.diagnosis.captioning import as_tables, curves
-    from bench.kept_captions import kept_captions
+    from bench.captioning.diagnosis.captioning import as_tables, curves
+    from bench.captioning.kept_captions import kept_captions
 
     drawn = {}
     for finished in runs:
@@ -159,9 +159,9 @@ def _captions(
 
 
 def _frames(suite: Suite, runs: list[FinishedRun], split: str, picture: Picture) -> None:
-    from bench.diagnosis.frames import as_tables, curves
-    from bench.kept_frames import kept_frames
-    from bench.predicted_frames import frames_path
+    from bench.frames.diagnosis.frames import as_tables, curves
+    from bench.frames.kept_frames import kept_frames
+    from bench.frames.outputs import frames_path
 
     drawn = {}
     for finished in runs:
@@ -183,7 +183,7 @@ def _draw_one(
     run: FinishedRun, found: dict[str, Curve], picture: Picture, *, name: str, metric: str
 ) -> None:
     """The run's own picture, where no other is asked for."""
-    from bench.diagnosis.groups import draw_curves
+    from bench.runs.error_curves import draw_curves
 
     if picture is None and found:
         draw_curves({run.id: found}, run.folder / name, metric=metric, different="")
@@ -194,7 +194,7 @@ def _draw_all(
     drawn: dict[str, dict[str, Curve]], picture: Picture, *, metric: str, different: str
 ) -> None:
     """One picture of all runs, where it is asked for."""
-    from bench.diagnosis.groups import draw_curves
+    from bench.runs.error_curves import draw_curves
 
     if isinstance(picture, Path) and all(drawn.values()):
         draw_curves(drawn, picture, metric=metric, different=different)

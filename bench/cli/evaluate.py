@@ -11,9 +11,9 @@ from cyclopts import Parameter
 from bench.cli.settings import Track, TrackSettings, track_options
 
 if TYPE_CHECKING:
-    from bench.record import Record
-    from bench.run import Manners
-    from bench.suite import Suite
+    from bench.core.record import Record
+    from bench.core.suite import Suite
+    from bench.runs.run import Manners
 
 _OF_TEXT = ("tune", "lr", "segment_length", "theta", "window", "share")
 _OF_SEARCH = ("beam_size", "length_penalty", "alpha")
@@ -94,9 +94,9 @@ def evaluate(
     suite
         Folder with further `tasks/`, with `results/` and `artifacts/`.
     """
-    from bench.run import Manners
-    from bench.suite import Suite
-    from bench.summary import summary
+    from bench.core.suite import Suite
+    from bench.runs.run import Manners
+    from bench.table.summary import summary
 
     given = _given(
         tune=tune or None,
@@ -130,21 +130,21 @@ def evaluate(
 def _translate(
     place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any
 ) -> Record:
-    from bench.translate.evaluation import evaluate_translators
-    from bench.translate.runs import Wishes
+    from bench.translation.inference.evaluation import evaluate_translators
+    from bench.translation.inference.runs import Wishes
 
     return evaluate_translators(place, runs, Wishes(**given), **manners)
 
 
 def _caption(place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any) -> Record:
-    from bench.caption.evaluation import evaluate_captioners
-    from bench.ensembles import SearchWishes
+    from bench.captioning.inference.evaluation import evaluate_captioners
+    from bench.runs.ensembles import SearchWishes
 
     return evaluate_captioners(place, runs, SearchWishes(**given), **manners)
 
 
 def _retrieve(place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any) -> Record:
-    from bench.caption.evaluation import evaluate_retrieval
+    from bench.captioning.inference.evaluation import evaluate_retrieval
 
     assert not given
     return evaluate_retrieval(place, runs, **manners)
@@ -153,7 +153,7 @@ def _retrieve(place: Suite, runs: tuple[str, ...], given: dict[str, Any], **mann
 def _adapt(
     place: Suite, runs: tuple[str, ...], mode: Any, given: dict[str, Any], *, manners: Manners
 ) -> Record:
-    from bench.evaluation import evaluate_run
+    from bench.text.evaluation import evaluate_run
 
     others: Literal["default", "tuned"] = "tuned" if given.pop("tune", False) else "default"
     record = evaluate_run(place, _one(runs), mode, given, others=others, manners=manners)
@@ -167,7 +167,7 @@ def _given(**options: Any) -> dict[str, Any]:
 
 def _refuse(given: dict[str, Any], mode: str) -> None:
     """Raise BenchError for options that another mode has."""
-    from bench.errors import BenchError
+    from bench.core.errors import BenchError
 
     for name in given:
         if name not in _OPTIONS[mode]:
@@ -176,7 +176,7 @@ def _refuse(given: dict[str, Any], mode: str) -> None:
 
 
 def _one(runs: tuple[str, ...]) -> str:
-    from bench.errors import BenchError
+    from bench.core.errors import BenchError
 
     if len(runs) != 1:
         raise BenchError(f"name one finished run, not {len(runs)}; see `bench list runs`")

@@ -32,8 +32,8 @@ def export(
         Folder with further `tasks/` and with `results/`.
     """
     from bench.cli.output import writing
+    from bench.core.suite import Suite
     from bench.export import export as write
-    from bench.suite import Suite
 
     with writing("--out", out):
         for path in write(Suite.at(suite), tasks, out, format=format):

@@ -26,8 +26,8 @@ def list_things(
     suite
         Folder with further `tasks/` and with `results/`.
     """
-    from bench.listing import models, runs, tasks
-    from bench.suite import Suite
+    from bench.cli.listing import models, runs, tasks
+    from bench.core.suite import Suite
 
     place = Suite.at(suite)
     if what == "tasks":

@@ -45,10 +45,10 @@ def mix(
     suite
         Folder with further `tasks/`, with `results/` and `artifacts/`.
     """
-    from bench.mixture import mix_runs, table_of_parts
-    from bench.run import Manners
-    from bench.suite import Suite
-    from bench.summary import summary
+    from bench.core.suite import Suite
+    from bench.runs.run import Manners
+    from bench.table.summary import summary
+    from bench.text.mixture import mix_runs, table_of_parts
 
     place = Suite.at(suite)
     manners = Manners(

@@ -24,7 +24,7 @@ def terminal_width(format: Format) -> int | None:
 
 def put(content: str, out: Path | None, *, option: str = "--out") -> None:
     """Print, or write to the file `out`, which the caller named by `option`."""
-    from bench.record import write_atomically
+    from bench.core.record import write_atomically
 
     if out is None:
         print(content, end="" if content.endswith("\n") else "\n")
@@ -36,7 +36,7 @@ def put(content: str, out: Path | None, *, option: str = "--out") -> None:
 @contextmanager
 def writing(option: str, out: Path) -> Iterator[None]:
     """Say which option named the place where nothing can be written."""
-    from bench.errors import BenchError
+    from bench.core.errors import BenchError
 
     try:
         yield

@@ -22,9 +22,9 @@ def plot(task: str, *, out: Path | None = None, suite: Path = Path()) -> None:
     suite
         Folder with further `tasks/` and with `results/`.
     """
-    from bench.errors import BenchError
-    from bench.figures import learning_curves
-    from bench.suite import Suite
+    from bench.core.errors import BenchError
+    from bench.core.figures import learning_curves
+    from bench.core.suite import Suite
 
     place = Suite(folder=suite)
     path = out or suite / "artifacts" / task / "curves.png"

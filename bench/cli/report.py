@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from bench.suite import Suite
+    from bench.core.suite import Suite
 
 
 def report(
@@ -46,10 +46,10 @@ def report(
     suite
         Folder with further `tasks/`, with `results/` and `artifacts/`.
     """
-    from bench.errors import BenchError
-    from bench.record import write_atomically
+    from bench.core.errors import BenchError
+    from bench.core.record import write_atomically
+    from bench.core.suite import Suite
     from bench.report import build_report
-    from bench.suite import Suite
 
     place = Suite.at(suite)
     if serve and wandb is not None:

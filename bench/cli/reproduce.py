@@ -68,9 +68,9 @@ def reproduce(
     suite
         Folder with further `tasks/`, and where `results/` and `artifacts/` are written.
     """
-    from bench.errors import BenchError
+    from bench.core.errors import BenchError
+    from bench.core.suite import Suite
     from bench.reproduce import call
-    from bench.suite import Suite
     from bench.table import render
 
     if seeds < 1 or workers < 1:

@@ -53,11 +53,11 @@ def rescore(
     """
     import sys
 
-    from bench.suite import Suite
-    from bench.translate.rescoring import parse_weights
+    from bench.core.suite import Suite
+    from bench.translation.inference.rescoring import parse_weights
 
     place, weights = Suite.at(suite), parse_weights(weight)
-    from bench.translate.work import rescored_lines
+    from bench.translation.inference.work import rescored_lines
 
     lines = rescored_lines(
         place,

@@ -23,9 +23,9 @@ from bench.cli.settings import (
 )
 
 if TYPE_CHECKING:
-    from bench.resolve import Resolved
-    from bench.run import Manners
-    from bench.suite import Suite
+    from bench.core.suite import Suite
+    from bench.runs.resolve import Resolved
+    from bench.runs.run import Manners
     from bench.training.progress import Style
 
 
@@ -101,8 +101,8 @@ def run(
     suite
         Folder with further `tasks/`, and where `results/` and `artifacts/` are written.
     """
-    from bench.resolve import resolve
-    from bench.suite import Suite
+    from bench.core.suite import Suite
+    from bench.runs.resolve import resolve
 
     place = Suite.at(suite)
     overrides = tree(
@@ -129,8 +129,8 @@ def run(
 
 
 def _manners(*, quiet: bool, again: bool, **given: Any) -> Manners:
-    from bench.ranks import is_started_again
-    from bench.run import Manners
+    from bench.core.ranks import is_started_again
+    from bench.runs.run import Manners
 
     style: Style = "quiet" if quiet else "live" if sys.stderr.isatty() else "plain"
     again = again and not is_started_again(os.environ)  # what is there by now is of this call
@@ -138,10 +138,10 @@ def _manners(*, quiet: bool, again: bool, **given: Any) -> Manners:
 
 
 def _carry_out(resolved: Resolved, place: Suite, manners: Manners) -> None:
-    from bench.dividing import rank_of
-    from bench.following import follow_run
-    from bench.run import run as carry_out
-    from bench.summary import summary
+    from bench.runs.dividing import rank_of
+    from bench.runs.following import follow_run
+    from bench.runs.run import run as carry_out
+    from bench.table.summary import summary
 
     path = place.record_path(resolved.card.task, resolved.run_id)
     existed = path.exists() and not manners.again
@@ -162,7 +162,7 @@ def _carry_out(resolved: Resolved, place: Suite, manners: Manners) -> None:
 
 def _start(resolved: Resolved) -> None:
     """The same command in a process for each device."""
-    from bench.errors import BenchError
+    from bench.core.errors import BenchError
     from bench.launch.ranks import run_ranks
 
     trainer = resolved.config.trainer
@@ -177,8 +177,8 @@ def _start(resolved: Resolved) -> None:
 
 
 def _print_needs(resolved: Resolved, place: Suite) -> None:
-    from bench.dividing import rank_of
-    from bench.dry_run import dry_run
+    from bench.runs.dividing import rank_of
+    from bench.runs.dry_run import dry_run
 
     rank = rank_of(resolved)  # which refuses what cannot be divided
     if rank is None or rank.is_first:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from bench.config import OptimConfig, TrainerConfig
+from bench.core.config import OptimConfig, TrainerConfig
 from bench.tracking.options import Kind, TrackOptions
 
 Settings = dict[str, str] | None
@@ -93,7 +93,7 @@ def tree(seed: int | None, **groups: Settings) -> dict[str, Any]:
 
 def track_options(kind: Kind, given: Settings) -> TrackOptions:
     """The options of `--track`; BenchError for unknown ones and for what is not installed."""
-    from bench.structs import to_struct
+    from bench.core.structs import to_struct
     from bench.tracking.making import check_installed
 
     check_installed(kind)

@@ -14,8 +14,8 @@ from bench.cli.settings import (
 )
 
 if TYPE_CHECKING:
-    from bench.data.corpus import Corpus
-    from bench.resolve import Resolved
+    from bench.domains import Corpus
+    from bench.runs.resolve import Resolved
 
 
 def speed(
@@ -71,14 +71,14 @@ def speed(
     """
     import torch
 
-    from bench.data.corpus import as_text, load_corpus
-    from bench.errors import BenchError
-    from bench.resolve import resolve
-    from bench.speed.cell import cell_report
+    from bench.core.errors import BenchError
+    from bench.core.suite import Suite
+    from bench.domains import as_text, load_corpus
+    from bench.runs.resolve import resolve
     from bench.speed.machine import device_of
-    from bench.speed.output_layers import output_report
-    from bench.speed.report import step_report
-    from bench.suite import Suite
+    from bench.text.speed.cell import cell_report
+    from bench.text.speed.output_layers import output_report
+    from bench.text.speed.report import step_report
 
     place = Suite.at(suite)
     card = place.card(task)
@@ -102,7 +102,7 @@ def speed(
 
 def _on(device: str, model: str, trainer: TrainerSettings) -> TrainerSettings:
     """The trainer's settings with the device; refuses what is no architecture, or not there."""
-    from bench.errors import BenchError
+    from bench.core.errors import BenchError
     from bench.models import MODELS
 
     if model not in MODELS and model != "nearest":
@@ -119,12 +119,12 @@ def _on(device: str, model: str, trainer: TrainerSettings) -> TrainerSettings:
 
 def _whole_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
     """What is timed of a task that is not text."""
-    from bench.data.captions.corpus import CaptionCorpus
-    from bench.speed.captioning import captioning_report
-    from bench.speed.frames import frames_report
-    from bench.speed.nearest import nearest_report
-    from bench.speed.speech import speech_report
-    from bench.speed.translation import translation_report
+    from bench.captioning.data.corpus import CaptionCorpus
+    from bench.captioning.speed.captioning import captioning_report
+    from bench.captioning.speed.nearest import nearest_report
+    from bench.frames.speed.frames import frames_report
+    from bench.speech.speed.speech import speech_report
+    from bench.translation.speed.translation import translation_report
 
     if isinstance(corpus, CaptionCorpus) and resolved.config.model["name"] == "nearest":
         return nearest_report(resolved, corpus, num_rounds=num_rounds)

@@ -21,8 +21,8 @@ from bench.cli.settings import (
 from bench.launch.launcher import LauncherName
 
 if TYPE_CHECKING:
+    from bench.core.suite import Suite
     from bench.launch.launcher import Launcher
-    from bench.suite import Suite
     from bench.sweep.definition import Sweep
     from bench.sweep.storage import Storage
     from bench.tracking.options import Kind, TrackOptions
@@ -85,8 +85,8 @@ def sweep(
     suite
         Folder with further `tasks/` and `sweeps/`, and where results and artifacts are written.
     """
-    from bench.errors import BenchError
-    from bench.suite import Suite
+    from bench.core.errors import BenchError
+    from bench.core.suite import Suite
     from bench.sweep.specification import load_sweep
     from bench.sweep.storage import default_url, open_storage
 
@@ -203,7 +203,7 @@ def _report(state: Any, place: Suite, *, silent: bool) -> None:
 
 
 def _work(plan: Sweep, place: Suite, store: Storage, track: Kind, tracking: TrackOptions) -> None:
-    from bench.run import Manners
+    from bench.runs.run import Manners
     from bench.sweep.study import open_studies
     from bench.sweep.worker import Worker
 

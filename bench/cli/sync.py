@@ -51,8 +51,8 @@ def sync(
     suite
         Folder with `results/` and `artifacts/`.
     """
-    from bench.structs import to_struct
-    from bench.suite import Suite
+    from bench.core.structs import to_struct
+    from bench.core.suite import Suite
     from bench.tracking.options import TrackOptions, split_place
     from bench.tracking.sync import sync as send
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from bench.cli.output import Format, chosen_format, put, terminal_width
 
 if TYPE_CHECKING:
-    from bench.suite import Suite
+    from bench.core.suite import Suite
     from bench.table import Layout, Table
 
 
@@ -80,8 +80,8 @@ def table(
     suite
         Folder with further `tasks/` and with `results/`.
     """
-    from bench.errors import BenchError
-    from bench.suite import Suite
+    from bench.core.errors import BenchError
+    from bench.core.suite import Suite
     from bench.table import measured_rows, published_rows, render, task_table
 
     place = Suite.at(suite)
@@ -114,7 +114,7 @@ def table(
 def _layout(
     columns: str | None, group_by: str | None, decimals: int | None, spread_digits: int
 ) -> Layout:
-    from bench.errors import BenchError
+    from bench.core.errors import BenchError
     from bench.table import Layout, Rounding
 
     if decimals is not None and not 0 <= decimals <= 12:

@@ -65,11 +65,11 @@ def translate(
     """
     import sys
 
-    from bench.suite import Suite
+    from bench.core.suite import Suite
 
     place = Suite.at(suite)  # a typing error need not wait for torch
-    from bench.translate.runs import Wishes
-    from bench.translate.work import Wanted, translate_lines
+    from bench.translation.inference.runs import Wishes
+    from bench.translation.inference.work import Wanted, translate_lines
 
     wishes = Wishes(
         beam_size=beam, length_penalty=length_penalty, alpha=alpha, replace_unknown=replace_unknown

@@ -16,9 +16,9 @@ from bench.compare.result import Comparison, Interval, Measurement, Pair, Signif
 from bench.compare.subjects import Subject, find_subjects
 from bench.compare.units import TokenBlocks, Units, token_blocks
 from bench.compare.verdicts import verdict
-from bench.errors import BenchError
-from bench.suite import Suite
-from bench.table.statistics import CONFIDENCE, LEVEL, measure
+from bench.core.errors import BenchError
+from bench.core.statistics import CONFIDENCE, LEVEL, measure
+from bench.core.suite import Suite
 
 __all__ = [
     "Comparison",

@@ -12,11 +12,11 @@ from bench.compare.pairs import Resampling
 from bench.compare.reading import Reading
 from bench.compare.result import Significance
 from bench.compare.subjects import stem
-from bench.errors import BenchError, nearest
-from bench.suite import Suite
+from bench.core.errors import BenchError, nearest
+from bench.core.statistics import holm
+from bench.core.suite import Suite
 from bench.table import Table
 from bench.table.rows import Contrast, Row
-from bench.table.statistics import holm
 
 BEST = "best"
 

@@ -12,7 +12,7 @@ from bench.compare.over_seeds import smallest_p
 from bench.compare.result import Comparison, Interval, Measurement, Pair, Significance
 from bench.compare.spreadsheet import as_csv
 from bench.compare.verdicts import decimals, shown_alone, shown_interval, shown_p
-from bench.errors import BenchError, nearest
+from bench.core.errors import BenchError, nearest
 from bench.table import Format
 from bench.table.column import Column, num_decimals
 from bench.table.html import as_html

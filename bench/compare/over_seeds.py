@@ -14,8 +14,8 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from bench.compare.result import Interval, Significance
-from bench.log_probs import Floats
-from bench.table.statistics import CONFIDENCE, LEVEL
+from bench.core.statistics import CONFIDENCE, LEVEL
+from bench.text.outputs import Floats
 
 POWER = 0.8
 

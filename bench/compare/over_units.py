@@ -17,9 +17,9 @@ from scipy import stats
 
 from bench.compare.result import Interval, Significance
 from bench.compare.units import PairedUnits, Units
-from bench.errors import BenchError
-from bench.log_probs import Floats
-from bench.table.statistics import CONFIDENCE
+from bench.core.errors import BenchError
+from bench.core.statistics import CONFIDENCE
+from bench.text.outputs import Floats
 
 _LARGEST_BATCH = 1_000_000
 """Drawn numbers that are in memory at once."""

@@ -20,7 +20,7 @@ from bench.compare.over_seeds import (
 from bench.compare.over_units import Difference
 from bench.compare.result import Outcome, Pair, Significance
 from bench.compare.subjects import Subject
-from bench.table.statistics import LEVEL, holm, measure
+from bench.core.statistics import LEVEL, holm, measure
 
 
 @dataclass(frozen=True, kw_only=True)

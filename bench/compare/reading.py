@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.captioning.kept_captions import kept_captions
 from bench.compare.subjects import Subject
 from bench.compare.units import Units, token_blocks
-from bench.errors import BenchError
-from bench.kept_captions import kept_captions
-from bench.kept_frames import kept_frames
-from bench.kept_log_probs import kept_log_probs
-from bench.kept_recognitions import kept_recognitions
-from bench.kept_translations import kept_translations
-from bench.log_probs import Floats
-from bench.record import Record
-from bench.suite import Suite
+from bench.core.errors import BenchError
+from bench.core.record import Record
+from bench.core.suite import Suite
+from bench.frames.kept_frames import kept_frames
+from bench.speech.kept_recognitions import kept_recognitions
+from bench.text.kept_log_probs import kept_log_probs
+from bench.text.outputs import Floats
+from bench.translation.kept_translations import kept_translations
 
 Missing = Literal["make", "leave"]
 
@@ -67,7 +67,9 @@ def _made_again(suite: Suite, record: Record, reading: Reading) -> Floats:
             f"making the per-token log-probabilities of {record.id} again (the run took "
             f"{record.cost.seconds:,.0f} s; --missing leave goes without)"
         )
-    from bench.token_log_probs import token_log_probs  # torch is loaded only where it is needed
+    from bench.text.token_log_probs import (
+        token_log_probs,  # torch is loaded only where it is needed
+    )
 
     return token_log_probs(suite, record, reading.split)
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from bench.structs import Frozen
-from bench.table.statistics import Measured
+from bench.core.statistics import Measured
+from bench.core.structs import Frozen
 
 Outcome = Literal["better", "worse", "tie", "untested"]
 """Of the first of a pair."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from bench.errors import BenchError, nearest
-from bench.record import Record
-from bench.suite import Suite
+from bench.core.errors import BenchError, nearest
+from bench.core.record import Record
+from bench.core.suite import Suite
 from bench.table import task_table
 from bench.table.groups import base_label, group_records
 

@@ -15,8 +15,8 @@ from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from bench.errors import BenchError
-from bench.log_probs import Floats
+from bench.core.errors import BenchError
+from bench.text.outputs import Floats
 
 # Losses of neighbouring sentences depend on one another; a block has to be long against that. On
 # Penn Treebank the spread of block means over the square root of their number, which is the error

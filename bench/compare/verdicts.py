@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.compare.result import Comparison, Interval, Measurement, Pair, Significance
+from bench.core.statistics import LEVEL
 from bench.table.column import num_decimals
-from bench.table.statistics import LEVEL
 
 
 def verdict(comparison: Comparison, pair: Pair) -> str:

@@ -19,10 +19,10 @@ from typing import IO
 from filelock import FileLock
 
 from bench import __version__
+from bench.core.errors import BenchError
 from bench.data.files import FileSpec, InFiles, Mirror
 from bench.data.sources import Progress
 from bench.data.verification import mismatch
-from bench.errors import BenchError
 
 CHUNK_BYTES = 1 << 18
 TIMEOUT_SEC = 30

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
-from bench.structs import Frozen
+from bench.core.structs import Frozen
 
 DIGEST_LENGTHS = {"sha256": 64, "sha1": 40, "md5": 32}
 

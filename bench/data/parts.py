@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 
 class Parts:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 OnBad = Literal["refuse", "skip"]
 NUM_SHOWN = 3

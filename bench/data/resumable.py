@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 BatchT = TypeVar("BatchT")
 State = dict[str, int | str | None]

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench.core.errors import BenchError
 from bench.data.files import FileSpec, InFiles
-from bench.data.specification import SPLITS, TextSpec
 from bench.data.verification import mismatch
-from bench.errors import BenchError
+from bench.text.data.specification import SPLITS, TextSpec
 
 SPLIT_WORDS = {
     "train": ("train", "training"),

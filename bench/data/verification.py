@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from bench.data.files import FileSpec
-from bench.data.reading import num_lines
+from bench.text.data.reading import num_lines
 
 
 def digest_of(path: Path, algorithm: str) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.record import Shelf, write_atomically
+from bench.core.suite import Suite
 from bench.export.schema import Entry, all_fields
 from bench.export.writing import NAME, schema_text, write_csv, write_parquet
-from bench.record import Shelf, write_atomically
-from bench.suite import Suite
 
 Format = Literal["both", "parquet", "csv"]
 

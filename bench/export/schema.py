@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from bench.config import dotted
-from bench.record import Record, Shelf
+from bench.core.config import dotted
+from bench.core.record import Record, Shelf
 
 Kind = Literal["text", "integer", "number", "flag", "json"]
 CONFIG = "config."

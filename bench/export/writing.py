@@ -9,9 +9,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.record import write_atomically
 from bench.export.schema import Entry, Field
-from bench.record import write_atomically
 
 NAME = "records"
 _COLUMNS = {

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from bench.errors import BenchError
-from bench.structs import Frozen, to_struct
+from bench.core.errors import BenchError
+from bench.core.structs import Frozen, to_struct
 
 LauncherName = Literal["local", "slurm", "ray"]
 ADAPTERS: dict[LauncherName, str] = {

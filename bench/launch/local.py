@@ -15,9 +15,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.core.structs import Frozen
 from bench.launch import tether
 from bench.launch.launcher import Worker
-from bench.structs import Frozen
 
 
 class LocalOptions(Frozen, frozen=True, kw_only=True):

@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from bench.errors import LostProcessError
+from bench.core.errors import LostProcessError
+from bench.core.ranks import Rank
 from bench.launch import tether
-from bench.ranks import Rank
 
 POLL_SEC = 0.1
 GRACE_SEC = 15.0

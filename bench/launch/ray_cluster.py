@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.structs import Frozen
 from bench.launch.launcher import LOST, Worker, need
 from bench.launch.local import LocalLauncher
-from bench.structs import Frozen
 
 PASSED_ON = ("PYTHONPATH", "BENCH_DATA", "WANDB_MODE")
 """Variables of this machine that a worker on another one needs, too."""

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.structs import Frozen
 from bench.launch.launcher import LOST, Worker, need
 from bench.launch.local import LocalLauncher
-from bench.structs import Frozen
 
 POLL_SEC = 0.5
 LOOK_SEC = 30.0

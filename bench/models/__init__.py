@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from bench.errors import BenchError, nearest
+from bench.core.errors import BenchError, nearest
+from bench.core.options import options_struct
+from bench.core.structs import Frozen, to_struct
 from bench.models.options import Probability, Size
-from bench.options import options_struct
-from bench.structs import Frozen, to_struct
 
 if TYPE_CHECKING:
     from bench.models.recurrence import Recurrence

@@ -26,12 +26,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.models.fast.lstm_scan import LSTMLoop
+from bench.models.fast.recurrent_product import Convolution
 from bench.models.initialisation import Init, initialise_
-from bench.models.lstm_scan import LSTMLoop
 from bench.models.options import Scale, Size
 from bench.models.recurrence import Recurrence, State, last_state
-from bench.models.recurrent_product import Convolution
 
 Peephole = Literal["none", "map"]
 

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 Input = Literal["projected", "direct"]
 

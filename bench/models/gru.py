@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.models.gru_scan import GRULoop, native_scan
+from bench.models.fast.gru_scan import GRULoop, native_scan
 from bench.models.initialisation import Init, initialise_
 from bench.models.options import Scale, Size
 from bench.models.recurrence import Recurrence, State, last_state

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.models.fast.jordan_scan import JordanLoop
 from bench.models.initialisation import Init, initialise_
-from bench.models.jordan_scan import JordanLoop
 from bench.models.options import Scale, Size
 from bench.models.recurrence import Recurrence, State, last_state
 

@@ -27,8 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.models.fast.lstm_scan import LSTMLoop, kernel_serves, native_scan
 from bench.models.initialisation import Init, initialise_
-from bench.models.lstm_scan import LSTMLoop, kernel_serves, native_scan
 from bench.models.options import Scale, Size
 from bench.models.recurrence import Recurrence, State, last_state, valid_steps
 

@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BenchError
-from bench.models.recomputation import scan_in_blocks
+from bench.core.errors import BenchError
+from bench.models.fast.recomputation import scan_in_blocks
 
 State = tuple[Tensor, ...]
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.models.causal_window import extend, latest
-from bench.models.elman_scan import Nonlinearity
+from bench.models.fast.elman_scan import Nonlinearity
 from bench.models.initialisation import Init, initialise_
 from bench.models.options import Scale, Size
 from bench.models.recurrence import Recurrence, State

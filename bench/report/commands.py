@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from bench.config import dotted
-from bench.lineage import evaluated_runs, mixed_runs
-from bench.record import Record
+from bench.core.config import dotted
+from bench.core.record import Record
 from bench.report.numbers import written
+from bench.runs.lineage import evaluated_runs, mixed_runs
 
 _NAMED = frozenset(("task", "seed", "model.name", "objective.name"))
 _OF_SEARCH = {"beam_size": "beam", "length_penalty": "length-penalty", "alpha": "alpha"}

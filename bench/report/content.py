@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench.cards import Card
-from bench.diagnoses import Diagnosis, diagnosis_path, read_diagnosis
-from bench.published import load_published
-from bench.record import Record
-from bench.suite import Suite
+from bench.core.cards import Card
+from bench.core.published import load_published
+from bench.core.record import Record
+from bench.core.suite import Suite
 from bench.sweep.outcome import SweepResult, read_result
 from bench.table import Row, Table, build_table
+from bench.text.diagnoses import Diagnosis, diagnosis_path, read_diagnosis
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

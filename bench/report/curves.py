@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.record import Record
+from bench.core.record import Record
 from bench.report.content import TaskContent
 from bench.report.figures import (
     Control,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.diagnoses import Diagnosis
 from bench.report.content import TaskContent
 from bench.report.figures import Figure, Values, axis, color_of, rounded, spec_of, tooltip
 from bench.report.numbers import short
+from bench.text.diagnoses import Diagnosis
 
 
 def diagnosis_figures(content: TaskContent) -> list[Figure]:

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.baselines import BASELINES
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 from bench.models import MODELS
 from bench.report.numbers import short
+from bench.training.baselines import BASELINES
 
 Spec = dict[str, Any]
 Values = list[dict[str, Any]]

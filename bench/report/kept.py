@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from bench.errors import BenchError
-from bench.record import Record
+from bench.core.errors import BenchError
+from bench.core.record import Record
+from bench.core.suite import Suite
 from bench.report.content import TaskContent
 from bench.report.numbers import cut, split_label
-from bench.suite import Suite
 
 SPLIT = "test"
 MOST_MODELS = 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.record import Record
+from bench.core.record import Record
 from bench.report.content import TaskContent
 from bench.report.numbers import cut, split_label
 from bench.report.tables import COMPARED, tally, verdict_of

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench import __version__
+from bench.core.suite import Suite
 from bench.report import numbers
 from bench.report.comparisons import beside_figure, cost_figures
 from bench.report.content import TaskContent, gather
@@ -27,7 +28,6 @@ from bench.report.samples import Samples, samples_of
 from bench.report.script import library
 from bench.report.sweeps import SweepPart, sweep_part
 from bench.report.tables import Tables, tables_of
-from bench.suite import Suite
 
 Live = Literal["still", "served"]
 _STYLES = ("base.css", "table.css", "parts.css")

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from bench.cards import Card
-from bench.data.captions.specification import CaptionsSpec
-from bench.errors import BenchError
-from bench.record import Record
+from bench.captioning.data.specification import CaptionsSpec
+from bench.core.cards import Card
+from bench.core.errors import BenchError
+from bench.core.record import Record
+from bench.core.suite import Suite
 from bench.report.content import TaskContent
 from bench.report.kept import SPLIT, Kept, kept_of, spread
-from bench.suite import Suite
 
 if TYPE_CHECKING:
-    from bench.captions import CaptionedImage, Captions
-    from bench.data.captions.images import Images
+    from bench.captioning.data.images import Images
+    from bench.captioning.outputs import CaptionedImage, Captions
 
 NUM_IMAGES = 12
 SIDE_PIXELS = 160
@@ -71,9 +71,9 @@ def pictures_of(suite: Suite, content: TaskContent) -> Pictures | None:
     """Twelve images of a captioning task; None for other tasks."""
     if content.card.kind != "captions" or not content.records:
         return None
-    from bench.captions import captions_path
-    from bench.data.captions.at_hand import images_at_hand
-    from bench.kept_captions import kept_captions
+    from bench.captioning.data.at_hand import images_at_hand
+    from bench.captioning.kept_captions import kept_captions
+    from bench.captioning.outputs import captions_path
 
     def read(record: Record) -> Captions:
         return kept_captions(suite, record, SPLIT, missing="leave")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.config import dotted
-from bench.record import Record
+from bench.core.config import dotted
+from bench.core.record import Record
 from bench.report.commands import command_of
 from bench.report.content import TaskContent
 from bench.report.numbers import duration, short, size, split_label, written

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bench.record import Record
+from bench.core.record import Record
+from bench.core.suite import Suite
 from bench.report.content import TaskContent
 from bench.report.kept import SPLIT, Kept, kept_of, spread
-from bench.suite import Suite
 
 NUM_SAMPLES = 6
 
@@ -69,9 +69,9 @@ def samples_of(suite: Suite, content: TaskContent) -> Samples | None:
 
 
 def _recognised(suite: Suite, content: TaskContent) -> Samples:
-    from bench.kept_recognitions import kept_recognitions
-    from bench.metrics.edits import align
-    from bench.recognitions import Recognitions, recognitions_path
+    from bench.speech.kept_recognitions import kept_recognitions
+    from bench.speech.metrics.edits import align
+    from bench.speech.outputs import Recognitions, recognitions_path
 
     def read(record: Record) -> Recognitions:
         return kept_recognitions(suite, record, SPLIT, missing="leave")
@@ -100,8 +100,8 @@ def _recognised(suite: Suite, content: TaskContent) -> Samples:
 
 
 def _translated(suite: Suite, content: TaskContent) -> Samples:
-    from bench.kept_translations import kept_translations
-    from bench.translations import Translations, translations_path
+    from bench.translation.kept_translations import kept_translations
+    from bench.translation.outputs import Translations, translations_path
 
     def read(record: Record) -> Translations:
         return kept_translations(suite, record, SPLIT, missing="leave")
@@ -131,7 +131,7 @@ def _translated(suite: Suite, content: TaskContent) -> Samples:
 
 
 def _drawn(suite: Suite, content: TaskContent) -> Samples:
-    from bench.text_samples import TextSamples, read_text_samples, text_samples_path
+    from bench.text.text_samples import TextSamples, read_text_samples, text_samples_path
 
     def read(record: Record) -> TextSamples:
         found = read_text_samples(suite.artifacts(record.task, record.id), SPLIT)

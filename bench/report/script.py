@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import functools
 
+from bench.core.record import write_atomically
 from bench.data.sources import cache_folder
-from bench.record import write_atomically
 from bench.report.figures import converter
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 from bench.report.page import build_report
-from bench.suite import Suite
 
 HOST = "127.0.0.1"
 _FOLDERS = ("tasks", "results", "artifacts")

@@ -10,10 +10,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bench.config import dotted
-from bench.errors import BenchError
+from bench.core.config import dotted
+from bench.core.errors import BenchError
+from bench.core.published import load_published
+from bench.core.suite import Suite
 from bench.launch.launcher import LauncherName, bench_command, make_launcher, shared_threads
-from bench.published import load_published
 from bench.reproduce.carry_out import carry_out_here, carry_out_with, check_data
 from bench.reproduce.estimate import estimate_all
 from bench.reproduce.plan import Plan, make_plan
@@ -23,8 +24,7 @@ from bench.reproduce.show import begun_line, plan_text
 from bench.reproduce.state import Standing
 from bench.reproduce.steps import Step
 from bench.reproduce.work import Task, work
-from bench.run import Manners
-from bench.suite import Suite
+from bench.runs.run import Manners
 from bench.table import Table, task_table
 from bench.tracking.options import DEFAULTS, Kind, TrackOptions
 from bench.training.progress import Style

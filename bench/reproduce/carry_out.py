@@ -19,7 +19,7 @@ from bench.reproduce.session import MAX_STARTS, Outcome
 from bench.reproduce.show import begun_line, duration, outcome_line
 from bench.reproduce.steps import Step
 from bench.reproduce.work import Task, work
-from bench.run import corpus_of
+from bench.runs.run import corpus_of
 
 RESTARTS_PER_RUN = MAX_STARTS
 """Deaths that every run may cost; one that costs more is given up, see `work`."""

@@ -15,16 +15,16 @@ from typing import Literal
 import msgspec
 import torch
 
-from bench.data.corpus import Corpus
-from bench.errors import BenchError
-from bench.objectives import objective_class
-from bench.objectives.objective import Objective
-from bench.provenance import provenance
-from bench.record import Record
+from bench.core.errors import BenchError
+from bench.core.provenance import provenance
+from bench.core.record import Record
+from bench.domains import Corpus
 from bench.reproduce.steps import Evaluate, Learn, Step
-from bench.resolve import Resolved
-from bench.run import corpus_of
+from bench.runs.resolve import Resolved
+from bench.runs.run import corpus_of
 from bench.speed.steps import bare_step_sec, make_objective
+from bench.training.objective import Objective
+from bench.training.objectives import objective_class
 
 Basis = Literal["its other seeds", "records of the model", "speed measured now", "unknown"]
 NUM_STEPS = 3

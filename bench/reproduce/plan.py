@@ -11,15 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.baselines import BASELINES
-from bench.cards import Card
-from bench.config import merge
-from bench.errors import BenchError
-from bench.finished import FinishedRun
-from bench.mixing import CACHE
-from bench.mixture import Decay
-from bench.published import PublishedRow
-from bench.record import Record
+from bench.core.cards import Card
+from bench.core.config import merge
+from bench.core.errors import BenchError
+from bench.core.published import PublishedRow
+from bench.core.record import Record
+from bench.core.suite import Suite
 from bench.reproduce.steps import (
     Evaluate,
     Learn,
@@ -30,10 +27,13 @@ from bench.reproduce.steps import (
     expected_record,
     mixture_of,
 )
-from bench.resolve import resolve
-from bench.stages import stages_before
-from bench.suite import Suite
+from bench.runs.finished import FinishedRun
+from bench.runs.resolve import resolve
+from bench.runs.stages import stages_before
 from bench.table.groups import group_records, matches
+from bench.text.mixing import CACHE
+from bench.text.mixture import Decay
+from bench.training.baselines import BASELINES
 
 RANKS = (Learn, Evaluate, Mix)
 """Networks and counts first, then what is made of them."""

@@ -6,9 +6,9 @@ import difflib
 import fnmatch
 from collections.abc import Sequence
 
-from bench.cards import Card
-from bench.errors import BenchError
-from bench.published import PublishedRow
+from bench.core.cards import Card
+from bench.core.errors import BenchError
+from bench.core.published import PublishedRow
 
 
 def select_rows(

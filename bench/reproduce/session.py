@@ -22,7 +22,7 @@ from typing import Literal
 import msgspec
 from filelock import FileLock, Timeout
 
-from bench.record import write_atomically
+from bench.core.record import write_atomically
 
 MAX_STARTS = 3
 """A run that was started so often without getting ahead is not started again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from bench.listing import aligned
+from bench.cli.listing import aligned
 from bench.reproduce.estimate import Estimate, wall_seconds
 from bench.reproduce.plan import Plan
 from bench.reproduce.session import Outcome

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.record import Record, read_record
+from bench.core.record import Record, read_record
+from bench.core.suite import Suite
 from bench.reproduce.plan import Plan
 from bench.reproduce.session import Outcome
 from bench.reproduce.steps import Step
-from bench.suite import Suite
 from bench.training.checkpoint import LAST
 
 State = Literal["done", "to do", "resumes", "anew"]

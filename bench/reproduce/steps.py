@@ -8,17 +8,17 @@ from typing import Any
 
 import msgspec
 
-from bench.baselines import BASELINES
-from bench.evaluation import evaluate_run, make_grid, resolve_evaluation
-from bench.finished import FinishedRun, bring_back
-from bench.log_probs import log_probs_path
-from bench.mixing import SPLITS
-from bench.mixture import Decay, mix_runs, resolve_mixture
-from bench.objectives.evaluation_modes import Mode
-from bench.record import Cost, Provenance, Record
-from bench.resolve import Resolved
-from bench.run import Manners, run
-from bench.suite import Suite
+from bench.core.record import Cost, Provenance, Record
+from bench.core.suite import Suite
+from bench.runs.finished import FinishedRun, bring_back
+from bench.runs.resolve import Resolved
+from bench.runs.run import Manners, run
+from bench.text.evaluation import evaluate_run, make_grid, resolve_evaluation
+from bench.text.mixing import SPLITS
+from bench.text.mixture import Decay, mix_runs, resolve_mixture
+from bench.text.objectives.evaluation_modes import Mode
+from bench.text.outputs import log_probs_path
+from bench.training.baselines import BASELINES
 from bench.training.checkpoint import WEIGHTS
 
 

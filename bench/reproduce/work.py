@@ -8,14 +8,14 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.errors import BenchError
-from bench.record import Record
+from bench.core.errors import BenchError
+from bench.core.record import Record
+from bench.core.suite import Suite
 from bench.reproduce.plan import Plan
 from bench.reproduce.session import MAX_STARTS, Outcome, Session
 from bench.reproduce.state import Standing
 from bench.reproduce.steps import Step
-from bench.run import Manners
-from bench.suite import Suite
+from bench.runs.run import Manners
 
 WAIT_SEC = 1.0
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from bench.listing import aligned
+from bench.cli.listing import aligned
 from bench.speed.machine import moved
 from bench.speed.timing import CPU, take_turns
 

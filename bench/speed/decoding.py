@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bench.listing import aligned
+from bench.cli.listing import aligned
 from bench.speed.machine import moved
 from bench.speed.timing import CPU, wait_for
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.listing import aligned
-from bench.objectives.output.products import training_products
-from bench.resolve import Resolved
+from bench.cli.listing import aligned
+from bench.layers.output.products import training_products
+from bench.runs.resolve import Resolved
 from bench.speed.machine import device_of, named
 from bench.training.precision import precision_in_effect
 

@@ -11,9 +11,9 @@ from typing import TypeVar
 import torch
 from pytorch_lightning.utilities import move_data_to_device
 
-from bench.errors import BenchError
-from bench.objectives.output.products import Products, products_as
-from bench.resolve import Resolved
+from bench.core.errors import BenchError
+from bench.layers.output.products import Products, products_as
+from bench.runs.resolve import Resolved
 from bench.speed.timing import CPU
 from bench.training.precision import set_float32
 

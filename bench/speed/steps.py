@@ -9,16 +9,16 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from bench.data.corpus import Corpus
-from bench.objectives import objective_class
-from bench.objectives.objective import Objective
-from bench.objectives.optimiser import build_optimizer, clip_gradients
-from bench.resolve import Resolved
+from bench.domains import Corpus
+from bench.runs.resolve import Resolved
 from bench.speed.machine import device_of
 from bench.tracking.callback import TrackCallback
 from bench.tracking.tracker import NoTracker
 from bench.training.clock import Clock
 from bench.training.fit import make_trainer, quiet_lightning
+from bench.training.objective import Objective
+from bench.training.objectives import objective_class
+from bench.training.optimiser import build_optimizer, clip_gradients
 from bench.training.precision import autocast
 from bench.training.progress import ProgressCallback
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from bench.models.cuda_graphs import SIGHTINGS
+from bench.models.fast.cuda_graphs import SIGHTINGS
 
 Name = TypeVar("Name", bound=Hashable)
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from bench.config import OptimConfig
+from bench.core.config import OptimConfig
 
 BYTES = 4
 """Of a number."""

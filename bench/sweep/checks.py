@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.baselines import BASELINES
-from bench.config import WITHOUT_EFFECT, Scalar
-from bench.errors import BenchError, nearest
+from bench.core.config import WITHOUT_EFFECT, Scalar
+from bench.core.errors import BenchError, nearest
+from bench.core.suite import Suite
 from bench.models import MODELS
-from bench.resolve import resolve
-from bench.suite import Suite
+from bench.runs.resolve import resolve
 from bench.sweep.definition import Sweep
 from bench.sweep.dimension import Choice, Dimension, FloatRange, same
 from bench.sweep.space import MODEL, activating, space_of, tree_of
+from bench.training.baselines import BASELINES
 
 SIZE = "model.hidden_size"
 

@@ -16,7 +16,7 @@ from typing import Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from bench.config import Scalar
+from bench.core.config import Scalar
 from bench.sweep.budget import share_spent
 from bench.sweep.process import identity, worker_name
 from bench.sweep.sampling import propose

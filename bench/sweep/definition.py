@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from bench.config import WITHOUT_EFFECT, Count, Scalar
-from bench.structs import Frozen
+from bench.core.config import WITHOUT_EFFECT, Count, Scalar
+from bench.core.structs import Frozen
 from bench.sweep.dimension import Dimension
 
 Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]

@@ -7,8 +7,8 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from bench.config import Positive, Scalar
-from bench.structs import Frozen
+from bench.core.config import Positive, Scalar
+from bench.core.structs import Frozen
 
 Values = Annotated[list[Scalar], msgspec.Meta(min_length=1)]
 Conditions: TypeAlias = dict[str, Values]

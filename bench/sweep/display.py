@@ -6,9 +6,9 @@ import time
 from collections import Counter
 from statistics import fmean, stdev
 
-from bench.listing import aligned
-from bench.record import read_record
-from bench.suite import Suite
+from bench.cli.listing import aligned
+from bench.core.record import read_record
+from bench.core.suite import Suite
 from bench.sweep.budget import fresh_seeds, share_spent
 from bench.sweep.report import number, settings
 from bench.sweep.status import Seen, State

@@ -8,11 +8,11 @@ from typing import Literal
 
 import msgspec
 
-from bench.cards import Card
-from bench.config import Scalar
-from bench.errors import BenchError
-from bench.record import write_atomically
-from bench.suite import Suite
+from bench.core.cards import Card
+from bench.core.config import Scalar
+from bench.core.errors import BenchError
+from bench.core.record import write_atomically
+from bench.core.suite import Suite
 from bench.sweep.definition import Sweep
 from bench.sweep.importance import Importance, importance_of
 from bench.sweep.trial import TrialResult, of_model, spent

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.figures import log_scale, new_figure, save_figure
+from bench.core.figures import log_scale, new_figure, save_figure
 from bench.sweep.dimension import Choice, Dimension, same
 from bench.sweep.importance import METHODS
 from bench.sweep.outcome import CurvePoint, SweepResult

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench.resolve import resolve
-from bench.run import corpus_of
-from bench.suite import Suite
+from bench.core.suite import Suite
+from bench.runs.resolve import resolve
+from bench.runs.run import corpus_of
 from bench.sweep.definition import Sweep
 from bench.sweep.space import tree_of
 from bench.training.progress import Style

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 COUNTS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12, "P": 10**15}
 SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}

@@ -14,14 +14,14 @@ from collections.abc import Callable
 import msgspec
 import torch
 
-from bench.config import RunConfig, Scalar
-from bench.data.corpus import Corpus
-from bench.data.text import TextCorpus
-from bench.errors import BenchError
+from bench.core.config import RunConfig, Scalar
+from bench.core.errors import BenchError
+from bench.domains import Corpus
 from bench.models import build_recurrence
-from bench.objectives import objective_class
-from bench.resolve import Resolved
-from bench.run import corpus_of
+from bench.runs.resolve import Resolved
+from bench.runs.run import corpus_of
+from bench.text.data.text import TextCorpus
+from bench.training.objectives import objective_class
 
 Size = dict[str, Scalar]
 LARGEST = 2**20

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from bench.config import Scalar
+from bench.core.config import Scalar
 from bench.sweep.definition import Sweep
 from bench.sweep.dimension import Choice, Dimension, same
 from bench.sweep.space import space_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from bench.config import Scalar, merge
-from bench.resolve import Resolved, resolve
-from bench.suite import Suite
+from bench.core.config import Scalar, merge
+from bench.core.suite import Suite
+from bench.runs.resolve import Resolved, resolve
 from bench.sweep.definition import Sweep
 from bench.sweep.dimension import Choice, Conditions, Dimension, FloatRange, IntRange, same
 

@@ -17,15 +17,15 @@ from typing import Any
 
 import msgspec
 
-from bench.config import dotted
-from bench.errors import BenchError, nearest
-from bench.structs import Frozen, to_struct
-from bench.suite import Suite
+from bench.core.config import dotted
+from bench.core.errors import BenchError, nearest
+from bench.core.structs import Frozen, to_struct
+from bench.core.suite import Suite
+from bench.core.yaml import read_yaml
 from bench.sweep import quantity
 from bench.sweep.checks import check_form, check_settings
 from bench.sweep.definition import READ_BY, Sweep, definition_digest
 from bench.sweep.dimension import KINDS, Dimension
-from bench.yaml import read_yaml
 
 __all__ = ["Sweep", "definition_digest", "load_sweep", "read_sweep"]
 

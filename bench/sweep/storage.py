@@ -19,8 +19,8 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from bench.errors import BenchError
-from bench.suite import Suite
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 
 HEARTBEAT_SEC = 30.0
 MISSED_BEATS = 4

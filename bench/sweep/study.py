@@ -11,9 +11,9 @@ import optuna
 from optuna.pruners import NopPruner
 from optuna.samplers import RandomSampler
 
-from bench.cards import Card
-from bench.errors import BenchError
-from bench.suite import Suite
+from bench.core.cards import Card
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 from bench.sweep.definition import Sweep, definition_digest
 from bench.sweep.storage import Storage, shown
 

@@ -14,10 +14,10 @@ from rich.live import Live
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 from bench.launch.launcher import Launcher
 from bench.launch.watch import BAD_INPUT, Ended, watch
-from bench.suite import Suite
 from bench.sweep.display import ended as ended_line
 from bench.sweep.display import progress
 from bench.sweep.outcome import export, read_result

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from bench.config import Scalar
+from bench.core.config import Scalar
 
 Status = Literal["waiting", "running", "finished", "pruned", "diverged", "failed", "lost"]
 SPENT: frozenset[Status] = frozenset(("finished", "pruned", "diverged"))

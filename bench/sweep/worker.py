@@ -12,11 +12,11 @@ from typing import Literal
 
 from optuna.exceptions import UpdateFinishedTrialError
 
-from bench.errors import BenchError
-from bench.record import Record
-from bench.resolve import Resolved
-from bench.run import Manners, run, run_trial
-from bench.suite import Suite
+from bench.core.errors import BenchError
+from bench.core.record import Record
+from bench.core.suite import Suite
+from bench.runs.resolve import Resolved
+from bench.runs.run import Manners, run, run_trial
 from bench.sweep.claim import Claim, Claims, Told
 from bench.sweep.heartbeat import beating, stoppable, undisturbed
 from bench.sweep.pruning import make_pruner, should_prune

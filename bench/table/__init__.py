@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.published import load_published
-from bench.record import write_atomically
-from bench.suite import Suite
-from bench.table.build import (
-    Alternatives,
-    Table,
-    build_table,
-    measured_rows,
-    published_rows,
-)
+from bench.core.published import load_published
+from bench.core.record import write_atomically
+from bench.core.suite import Suite
+from bench.table.build import Alternatives, Table, build_table, measured_rows, published_rows
 from bench.table.column import Rounding
 from bench.table.formats import Cost, Format, render
 from bench.table.layout import Layout

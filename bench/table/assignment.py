@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.published import PublishedRow
+from bench.core.published import PublishedRow
 from bench.table.groups import Group, base_label, matches, preference
 
 

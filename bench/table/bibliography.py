@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from bench.errors import BenchError, nearest
-from bench.suite import Suite
+from bench.core.errors import BenchError, nearest
+from bench.core.suite import Suite
 from bench.table.build import Table
 
 _ENTRY = re.compile(r"^@(?!comment|string|preamble)\w+\{([^,\s]+),", re.M | re.I)

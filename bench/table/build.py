@@ -7,10 +7,10 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from bench.cards import Card
-from bench.published import PublishedRow
-from bench.record import Record
-from bench.structs import Frozen
+from bench.core.cards import Card
+from bench.core.published import PublishedRow
+from bench.core.record import Record
+from bench.core.structs import Frozen
 from bench.table.assignment import Family, assign
 from bench.table.groups import Group, base_label, chosen_label, difference_label, group_records
 from bench.table.ranking import rank

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.structs import Frozen
+from bench.core.statistics import Measured
+from bench.core.structs import Frozen
 from bench.table.rows import Row
-from bench.table.statistics import Measured
 
 UNVERIFIED = "†"
 APART = {"seeds": "‡", "units": "§"}

@@ -13,9 +13,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bench.errors import BenchError
-from bench.record import write_atomically
-from bench.suite import Suite
+from bench.core.errors import BenchError
+from bench.core.record import write_atomically
+from bench.core.suite import Suite
 from bench.table.build import Table, measured_rows, published_rows
 from bench.table.formats import render
 from bench.table.layout import PLAIN, Layout

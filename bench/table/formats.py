@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from bench.errors import BenchError, nearest
+from bench.core.errors import BenchError, nearest
 from bench.table.build import Table
 from bench.table.column import Notes
 from bench.table.html import as_html

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from bench.config import WITHOUT_EFFECT, DataConfig, OptimConfig, TrainerConfig, dotted
-from bench.record import Record
+from bench.core.config import WITHOUT_EFFECT, DataConfig, OptimConfig, TrainerConfig, dotted
+from bench.core.record import Record
 from bench.table.wording import spoken, spoken_setting
 
 _IDENTITY = frozenset(("task", "model.name"))

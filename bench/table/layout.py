@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.errors import BenchError, nearest
-from bench.structs import Frozen
+from bench.core.errors import BenchError, nearest
+from bench.core.structs import Frozen
 from bench.table.column import BY_SPREAD, Rounding
 from bench.table.rows import Row
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from bench.core.statistics import CONFIDENCE, LEVEL
 from bench.table.build import Table
 from bench.table.column import APART, UNVERIFIED, Notes
 from bench.table.ranking import is_ranked, num_better_unranked
 from bench.table.rows import Row
-from bench.table.statistics import CONFIDENCE, LEVEL
 
 
 def legend(table: Table, notes: Notes, *, mark: str, shown: Collection[str]) -> list[str]:

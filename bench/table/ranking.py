@@ -7,8 +7,8 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from bench.core.statistics import LEVEL, Measured, holm, welch
 from bench.table.rows import Row
-from bench.table.statistics import LEVEL, Measured, holm, welch
 
 LEAST_SEEDS = 2
 """Fewer have no spread, and without one nobody can say what a difference is worth."""

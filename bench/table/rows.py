@@ -9,11 +9,11 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from bench.cards import Metric
-from bench.published import PublishedRow, Verified
-from bench.structs import Frozen
+from bench.core.cards import Metric
+from bench.core.published import PublishedRow, Verified
+from bench.core.statistics import LEVEL, Measured, compare, measure
+from bench.core.structs import Frozen
 from bench.table.groups import Group
-from bench.table.statistics import LEVEL, Measured, compare, measure
 
 _LOWER = frozenset(("ter", "annotation-median-rank", "search-median-rank"))
 _WITHOUT_DIRECTION = frozenset(("copies",))

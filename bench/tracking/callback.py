@@ -7,9 +7,9 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
-from bench.objectives.collective import mean_over_ranks
 from bench.tracking.journal import point_numbers
 from bench.tracking.tracker import Gradients, Tracker
+from bench.training.collective import mean_over_ranks
 
 LOG_STEPS = 100
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from bench.record import Record
+from bench.core.record import Record
 from bench.tracking.journal import Journal
 from bench.tracking.tracker import Backend, Gradients, Numbers
 

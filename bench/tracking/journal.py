@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.record import Record
+from bench.core.record import Record
 
 HISTORY = "history.jsonl"
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from bench.baselines import BASELINES
-from bench.errors import BenchError
-from bench.ranks import is_first_process
-from bench.record import Provenance, Shelf
-from bench.resolve import Resolved
+from bench.core.errors import BenchError
+from bench.core.ranks import is_first_process
+from bench.core.record import Provenance, Shelf
+from bench.runs.resolve import Resolved
 from bench.tracking.guard import GuardedTracker
 from bench.tracking.journal import Journal
 from bench.tracking.options import Kind, TrackOptions
 from bench.tracking.tracker import Backend, NoTracker, Tracked, Tracker
+from bench.training.baselines import BASELINES
 
 TITLES = {"wandb": "W&B", "tensorboard": "TensorBoard", "mlflow": "MLflow"}
 EXTRAS = {"tensorboard": "tensorboard", "mlflow": "mlflow"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.record import Record
+from bench.core.record import Record
 from bench.tracking.journal import Row, Told
 from bench.tracking.options import PROJECT
 from bench.tracking.outputs import files_to_send, texts_to_send

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 
-from bench.errors import BenchError
-from bench.structs import Frozen
+from bench.core.errors import BenchError
+from bench.core.structs import Frozen
 
 Kind = Literal["wandb", "tensorboard", "mlflow", "none"]
 Mode = Literal["online", "offline", "disabled"]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench.record import Record
-from bench.suite import Suite
+from bench.core.record import Record
+from bench.core.suite import Suite
 from bench.tracking.options import Sendable
 from bench.tracking.tracker import Tracked
 

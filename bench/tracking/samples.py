@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.captions import read_captions
-from bench.recognitions import read_recognitions
-from bench.text_samples import read_text_samples
-from bench.translations import read_translations
+from bench.captioning.outputs import read_captions
+from bench.speech.outputs import read_recognitions
+from bench.text.text_samples import read_text_samples
+from bench.translation.outputs import read_translations
 
 SPLIT = "test"
 

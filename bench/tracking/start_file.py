@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from bench.errors import BenchError
-from bench.record import write_atomically
+from bench.core.errors import BenchError
+from bench.core.record import write_atomically
 from bench.tracking.tracker import Tracked
 
 START = "tracking.json"

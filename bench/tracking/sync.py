@@ -18,10 +18,10 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from bench.cards import Card
-from bench.errors import BenchError
-from bench.record import Record, Shelf, read_record
-from bench.suite import Suite
+from bench.core.cards import Card
+from bench.core.errors import BenchError
+from bench.core.record import Record, Shelf, read_record
+from bench.core.suite import Suite
 from bench.tracking.guard import one_line, silent_logging
 from bench.tracking.journal import rows_of
 from bench.tracking.options import TrackOptions

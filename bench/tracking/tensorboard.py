@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.record import Record
+from bench.core.record import Record
 from bench.tracking.journal import Row, Told
 from bench.tracking.samples import SampleTable, sample_table
 from bench.tracking.tracker import Gradients, Numbers, Tracked, final_numbers

@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bench.cards import Card
-from bench.record import Provenance, Record
+from bench.core.cards import Card
+from bench.core.record import Provenance, Record
 from bench.tracking.journal import Row
 from bench.tracking.options import DEFAULTS, TrackOptions
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bench.data.captions.at_hand import images_at_hand
-from bench.lineage import runs_used
-from bench.record import Record
+from bench.captioning.data.at_hand import images_at_hand
+from bench.core.record import Record
+from bench.runs.lineage import runs_used
 from bench.tracking.options import Sendable
 from bench.tracking.outputs import files_to_send, texts_to_send
 from bench.tracking.samples import sample_table

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from bench.errors import BenchError
-from bench.record import write_atomically
-from bench.suite import Suite
+from bench.core.errors import BenchError
+from bench.core.record import write_atomically
+from bench.core.suite import Suite
 from bench.tracking.guard import one_line, silent_logging
 from bench.tracking.wandb_session import NoKeyError, open_wandb
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.record import Record
+from bench.core.record import Record
 from bench.tracking.guard import one_line, within
 from bench.tracking.journal import Row
 from bench.tracking.options import Mode

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
-from bench.record import Record
+from bench.core.errors import BenchError
+from bench.core.record import Record
 from bench.tracking.guard import one_line
 from bench.tracking.tracker import fingerprint
 from bench.tracking.wandb_session import NoKeyError, open_wandb

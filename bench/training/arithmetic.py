@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.objectives.objective import Objective
-from bench.objectives.random_streams import random_state, restore_random_state
+from bench.training.objective import Objective
+from bench.training.random_streams import random_state, restore_random_state
 
 NUM_BATCHES = 8
 

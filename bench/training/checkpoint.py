@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 LAST = "last.ckpt"
 WEIGHTS = "weights.pt"

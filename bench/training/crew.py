@@ -16,8 +16,8 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 
-from bench.errors import LostProcessError
-from bench.ranks import ALONE, Rank
+from bench.core.errors import LostProcessError
+from bench.core.ranks import ALONE, Rank
 
 PATIENCE = timedelta(minutes=30)
 """How long one process waits for another that gives no sign; one that died is noticed at once."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from bench.energy import Meter, start_meter
+from bench.core.energy import Meter, start_meter
 
 
 class EnergyCallback(pl.Callback):

@@ -15,14 +15,14 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 
-from bench.config import TrainerConfig
+from bench.core.config import TrainerConfig
+from bench.core.errors import BenchError
+from bench.core.ranks import ALONE, Rank
 from bench.data.parts import Parts
-from bench.errors import BenchError
-from bench.objectives.objective import Objective
-from bench.ranks import ALONE, Rank
 from bench.training.checkpoint import LAST, ExactCheckpoint, check_readable
 from bench.training.clock import Clock
 from bench.training.crew import Crew, SuddenEnd
+from bench.training.objective import Objective
 from bench.training.precision import precision_plugins, set_float32
 
 

@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from bench.objectives.output.products import Products, products_as
+from bench.layers.output.products import Products, products_as
 
 _SIZES = {"cpu": 512, "cuda": 8192}
 """Large enough for full speed; on a CPU small enough to be done before it is taken away."""

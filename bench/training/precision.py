@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.precision import MixedPrecision
 
-from bench.config import TrainerConfig
-from bench.errors import BenchError
+from bench.core.config import TrainerConfig
+from bench.core.errors import BenchError
 
 
 class MixedTraining(MixedPrecision):

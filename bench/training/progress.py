@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bench.objectives.objective import Objective
+from bench.training.objective import Objective
 
 Style = Literal["live", "plain", "quiet"]
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import pytorch_lightning as pl
 
-from bench.objectives.objective import Objective
+from bench.training.objective import Objective
 
 Report: TypeAlias = Callable[[int, float], None]
 """Called with the epoch, from 1, and the validation metric; raises PrunedError to end the trial."""

@@ -11,16 +11,14 @@ import msgspec
 import pytorch_lightning as pl
 import torch
 
-from bench.config import TrainerConfig, num_processes
-from bench.data.corpus import Corpus
-from bench.objectives import objective_class
-from bench.objectives.objective import DivergedError, Objective
-from bench.objectives.output.products import Products
-from bench.outcome import Outcome
-from bench.provenance import peak_memory_bytes
-from bench.record import Cost, Divergence, Point
-from bench.resolve import Resolved
-from bench.stages import runs_before
+from bench.core.config import TrainerConfig, num_processes
+from bench.core.outcome import Outcome
+from bench.core.provenance import peak_memory_bytes
+from bench.core.record import Cost, Divergence, Point
+from bench.domains import Corpus
+from bench.layers.output.products import Products
+from bench.runs.resolve import Resolved
+from bench.runs.stages import runs_before
 from bench.tracking.callback import TrackCallback
 from bench.tracking.tracker import NoTracker, Tracker
 from bench.training.arithmetic import counted_flops_per_unit
@@ -30,6 +28,8 @@ from bench.training.crew import Crew
 from bench.training.energy import EnergyCallback
 from bench.training.fit import evaluate, fit
 from bench.training.limit import product_rate
+from bench.training.objective import DivergedError, Objective
+from bench.training.objectives import objective_class
 from bench.training.precision import precision_in_effect, uses_cuda
 from bench.training.progress import ProgressCallback, Style
 from bench.training.report import PrunedError, Report, ReportCallback

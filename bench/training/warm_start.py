@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from bench.errors import BenchError, nearest
+from bench.core.errors import BenchError, nearest
 from bench.training.checkpoint import WEIGHTS, load_weights
 
 WHOLE = "model"

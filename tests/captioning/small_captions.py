@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.captioning.network import CaptionNetwork
-from bench.captioning.options import CaptioningOptions
-from bench.config import RunConfig, Scalar
-from bench.data.captions.corpus import CaptionCorpus, CaptionSplit
-from bench.data.captions.store import FeatureStore
-from bench.data.captions.words import CaptionVocabulary, learn_vocabulary
-from bench.data.parallel.rows import Rows
-from bench.data.parallel.segmentation import END
+from bench.captioning.data.corpus import CaptionCorpus, CaptionSplit
+from bench.captioning.data.store import FeatureStore
+from bench.captioning.data.words import CaptionVocabulary, learn_vocabulary
+from bench.captioning.network.network import CaptionNetwork
+from bench.captioning.network.options import CaptioningOptions
+from bench.core.config import RunConfig, Scalar
+from bench.data.rows import Rows
+from bench.data.segmentation import END
 from bench.models import resolve_options
 
 NUM_WORDS, NUM_FEATURES, NUM_REGIONS = 8, 5, 3

@@ -15,14 +15,14 @@ from small_captions import (
 )
 from torch import Tensor
 
-from bench.captioning.network import CaptionNetwork
-from bench.captioning.options import CaptioningOptions
-from bench.captioning.search import CaptionSearch, quick_search
-from bench.data.parallel.segmentation import END, START, UNKNOWN
-from bench.decoding.length_penalty import LengthPenalty
-from bench.errors import BenchError
+from bench.captioning.network.network import CaptionNetwork
+from bench.captioning.network.options import CaptioningOptions
+from bench.captioning.network.search import CaptionSearch, quick_search
+from bench.core.errors import BenchError
+from bench.data.segmentation import END, START, UNKNOWN
 from bench.models import MODELS
-from bench.translation.writer import shifted
+from bench.seq2seq.length_penalty import LengthPenalty
+from bench.seq2seq.writer import shifted
 
 ALL_KINDS = pytest.mark.parametrize("kind", KINDS)
 ALL_MODELS = pytest.mark.parametrize("name", MODELS)

@@ -12,15 +12,15 @@ import pytest
 import torch
 from small_captions import make_config, make_corpus
 
-from bench.captioning.alignment import WordRegions, alignments_path
-from bench.captioning.options import CaptioningOptions
-from bench.captions import read_captions
-from bench.data.captions.batches import CaptionBatches
-from bench.data.captions.corpus import CaptionCorpus
-from bench.data.parallel.segmentation import END
-from bench.objectives.captioning import CaptioningObjective
-from bench.objectives.objective import DivergedError
+from bench.captioning.data.batches import CaptionBatches
+from bench.captioning.data.corpus import CaptionCorpus
+from bench.captioning.network.alignment import WordRegions, alignments_path
+from bench.captioning.network.options import CaptioningOptions
+from bench.captioning.objectives.captioning import CaptioningObjective
+from bench.captioning.outputs import read_captions
+from bench.data.segmentation import END
 from bench.training.fit import evaluate, fit
+from bench.training.objective import DivergedError
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_nothing_depends_on_how_images_are_batched(
     objective = make(corpus, options)
     found = []
     for size in (1, 3, 100):
-        monkeypatch.setattr("bench.objectives.captioning.EVALUATION_IMAGES", size)
+        monkeypatch.setattr("bench.captioning.objectives.captioning.EVALUATION_IMAGES", size)
         value = evaluate(objective, "test")
         loss, count = objective.evaluation_sums.tolist()
         best = [objective.found[place] for place in sorted(objective.found)]

@@ -21,16 +21,16 @@ from small_captions import (
     model_config,
 )
 
-from bench.captioning.alignment import WordRegions, alignments_path
-from bench.captioning.likelihood import log_likelihoods
-from bench.captioning.options import RankingOptions
-from bench.captioning.ranking import RankingNetwork, ranking_loss
-from bench.captioning.retrieval import Ranks, normalised, ranks
-from bench.captioning.trie import num_nodes, prefix_tree
-from bench.data.parallel.segmentation import END
-from bench.errors import BenchError
+from bench.captioning.network.alignment import WordRegions, alignments_path
+from bench.captioning.network.likelihood import log_likelihoods
+from bench.captioning.network.options import RankingOptions
+from bench.captioning.network.ranking import RankingNetwork, ranking_loss
+from bench.captioning.network.retrieval import Ranks, normalised, ranks
+from bench.captioning.network.trie import num_nodes, prefix_tree
+from bench.captioning.objectives.ranking import RankingObjective
+from bench.core.errors import BenchError
+from bench.data.segmentation import END
 from bench.models import MODELS
-from bench.objectives.ranking import RankingObjective
 from bench.training.fit import evaluate, fit
 
 SENTENCES = [
@@ -58,7 +58,7 @@ def test_a_tree_of_prefixes_holds_every_sentence_once() -> None:
 def test_likelihoods_are_those_of_each_pair(
     kind: str, max_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.captioning.likelihood.MAX_ROWS", max_rows)
+    monkeypatch.setattr("bench.captioning.network.likelihood.MAX_ROWS", max_rows)
     network = make(KINDS[kind], name="scrn")
     images = images_for(network, 3)
     told: list[tuple[int, int]] = []
@@ -139,7 +139,7 @@ def plain_loss(
 
 @pytest.mark.parametrize("kind", ["all", "hardest"])
 def test_the_ranking_loss_is_its_equation(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.captioning.ranking.BLOCK", 1)
+    monkeypatch.setattr("bench.captioning.network.ranking.BLOCK", 1)
     torch.manual_seed(0)
     score_SI = torch.randn(7, 4, dtype=torch.float64)
     column_S = torch.tensor([0, 0, 1, 2, 3, 3, 3])

@@ -11,16 +11,16 @@ import torch
 from command_line import CommandLine
 from torch import nn
 
-from bench.config import OptimConfig
-from bench.data.frames.batches import FrameBatch
+from bench.core.config import OptimConfig
+from bench.frames.data.batches import FrameBatch
+from bench.layers.output.products import Products
 from bench.models import build_recurrence
-from bench.models.cuda_graphs import SIGHTINGS
-from bench.objectives.output.products import Products
+from bench.models.fast.cuda_graphs import SIGHTINGS
 from bench.speed.lines import Line, table
 from bench.speed.machine import bandwidth_call, moved, product_calls
-from bench.speed.plain import LibraryLanguageModel
 from bench.speed.timing import take_turns
 from bench.speed.traffic import cell_bytes, num_moments, step_bytes
+from bench.text.speed.plain import LibraryLanguageModel
 
 SMALL = "speed --task synthetic-text --model srn --model.hidden-size 16 --rounds 1"
 META = torch.device("meta")

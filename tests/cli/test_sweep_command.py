@@ -14,7 +14,7 @@ import pytest
 from command_line import CommandLine, surroundings
 from tiny_sweep import begin, write_sweep
 
-from bench.suite import Suite
+from bench.core.suite import Suite
 from bench.sweep.display import clock, progress, summary
 from bench.sweep.status import read_state
 

@@ -6,8 +6,8 @@ import pytest
 
 from bench.compare import Resampling
 from bench.compare.against import set_against
-from bench.errors import BenchError
-from bench.suite import Suite
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 from bench.table import Table, task_table
 from bench.table.rows import Row
 

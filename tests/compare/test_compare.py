@@ -10,10 +10,10 @@ from compared_runs import add_run, compared, make_suite
 from scipy import stats
 
 from bench.compare import Comparison, Pair, Reading, Resampling, compare
-from bench.errors import BenchError
-from bench.record import Record
-from bench.suite import Suite
-from bench.table.statistics import holm
+from bench.core.errors import BenchError
+from bench.core.record import Record
+from bench.core.statistics import holm
+from bench.core.suite import Suite
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import numpy as np
 from compared_runs import add_run, compared, fill, make_suite
 
 from bench.compare import Comparison, Pair, Reading
-from bench.log_probs import log_probs_path
-from bench.record import Record
-from bench.suite import Suite
+from bench.core.record import Record
+from bench.core.suite import Suite
+from bench.text.outputs import log_probs_path
 
 
 def only_pair(comparison: Comparison) -> Pair:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from bench.compare import TokenBlocks, Units, token_blocks
 from bench.compare.over_units import bootstrap_units, multiplicities, two_sided_p
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ import pytest
 from compared_runs import add_run, compared, make_suite
 from synthetic_records import make_record
 
-from bench.baselines import BASELINES
 from bench.compare.subjects import SEEDLESS, Subject, find_subjects
-from bench.errors import BenchError
-from bench.record import Record, write_record
-from bench.suite import Suite, shipped_folder
+from bench.core.errors import BenchError
+from bench.core.record import Record, write_record
+from bench.core.suite import Suite, shipped_folder
+from bench.training.baselines import BASELINES
 
 TEXT_N = -np.random.default_rng(0).exponential(4.0, 2000)
 

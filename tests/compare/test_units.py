@@ -9,7 +9,7 @@ import pytest
 
 from bench.compare import token_blocks
 from bench.compare.units import usual_block_length
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 
 LOG_PROBS_N = np.array([-1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0])
 

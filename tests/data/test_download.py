@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.data.corpus import load_corpus
+from bench.core.errors import BenchError
 from bench.data.files import FileSpec, Mirror
 from bench.data.sources import locate
-from bench.data.specification import TextSpec
-from bench.errors import BenchError
+from bench.domains import load_corpus
+from bench.text.data.specification import TextSpec
 
 TASKS = Path(__file__).parents[2] / "tasks"
 TEXT = {"train": b"a b\nb <unk>\n", "valid": b"a\n", "test": b"b b\n"}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.cards import read_card
-from bench.data.corpus import load_corpus
+from bench.core.cards import read_card
+from bench.core.errors import BenchError
 from bench.data.files import FileSpec, Mirror
 from bench.data.sources import corpus_files, locate, status
-from bench.data.specification import TextSpec, VocabularySpec
-from bench.errors import BenchError
+from bench.domains import load_corpus
+from bench.text.data.specification import TextSpec, VocabularySpec
 
 TASKS = Path(__file__).parents[2] / "tasks"
 TEXT = {"train": b"a b\nb <unk>\n", "valid": b"a\n", "test": b"b b\n"}

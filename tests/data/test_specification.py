@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.cards import read_card
-from bench.data.specification import CorpusSpec, SyntheticTextSpec, TextSpec
+from bench.core.cards import read_card
+from bench.text.data.specification import CorpusSpec, SyntheticTextSpec, TextSpec
 
 TASKS = Path(__file__).parents[2] / "tasks"
 TEXT_TASKS = ("ptb", "ptb-char", "text", "text8", "wikitext-2")
@@ -93,7 +93,7 @@ def test_the_twin_reads_no_file() -> None:
 
 def test_reading_a_card_imports_neither_torch_nor_numpy() -> None:
     program = (
-        "import sys; from pathlib import Path; from bench.cards import read_card;"
+        "import sys; from pathlib import Path; from bench.core.cards import read_card;"
         f"read_card(Path({str(TASKS / 'ptb.yaml')!r}));"
         "print(sorted({'torch', 'numpy'} & set(sys.modules)))"
     )

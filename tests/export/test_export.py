@@ -14,11 +14,11 @@ from msgspec.structs import replace
 from record_tree import write_tree
 from synthetic_records import make_record
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.record import Cost, Provenance, Record, write_record
+from bench.core.suite import Suite
 from bench.export import export
 from bench.export.schema import Entry, all_fields
-from bench.record import Cost, Provenance, Record, write_record
-from bench.suite import Suite
 
 parquet: Any = import_module("pyarrow.parquet")
 TASKS = ("first", "second")

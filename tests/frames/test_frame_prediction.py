@@ -11,15 +11,15 @@ import torch
 from tiny_frames import make_objective, make_suite, resolved_in
 from torch.nn import functional as F
 
-from bench.data.frames.batches import FrameBatch
-from bench.frames.patches import to_patches
-from bench.objectives.frame_prediction import FramePrediction
-from bench.objectives.objective import DivergedError
-from bench.predicted_frames import read_frames
-from bench.run import run
-from bench.suite import Suite
+from bench.core.suite import Suite
+from bench.frames.data.batches import FrameBatch
+from bench.frames.network.patches import to_patches
+from bench.frames.objectives.frame_prediction import FramePrediction
+from bench.frames.outputs import read_frames
+from bench.runs.run import run
 from bench.training.arithmetic import counted_flops_per_unit
 from bench.training.fit import evaluate
+from bench.training.objective import DivergedError
 
 
 @pytest.fixture(scope="module")

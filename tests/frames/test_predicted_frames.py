@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.errors import BenchError
-from bench.predicted_frames import (
+from bench.core.errors import BenchError
+from bench.frames.outputs import (
     BACKGROUND,
     PredictedFrames,
     frames_path,

@@ -14,8 +14,8 @@ import torch
 from recurrence_cases import CASES, INPUT_SIZE, Case
 from torch import Tensor
 
-from bench.models import cuda_graphs, fusion
-from bench.models.cuda_graphs import FEWEST_STEPS, Replays
+from bench.models.fast import cuda_graphs, fusion
+from bench.models.fast.cuda_graphs import FEWEST_STEPS, Replays
 from bench.models.recurrence import Recurrence, State
 
 DEVICE = torch.device("cuda")

@@ -13,7 +13,7 @@ import tiny_task
 import tiny_translation
 from command_line import CommandLine
 
-from bench.suite import Suite
+from bench.core.suite import Suite
 
 KINDS: dict[str, tuple[Any, str, str]] = {
     "text": (tiny_task, "tiny", "lstm --model.peephole diagonal"),

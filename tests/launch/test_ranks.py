@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from processes import is_running, wait_for
 
-from bench.errors import LostProcessError
+from bench.core.errors import LostProcessError
 from bench.launch.ranks import LOST, SPOKEN_FOR, run_ranks
 
 BEGIN = """

@@ -12,7 +12,7 @@ import pytest
 from processes import is_running, wait_for
 from small_sweep import sweep_through
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 from bench.launch.launcher import LOST, Worker, make_launcher
 from bench.launch.ray_cluster import NEVER_STARTED, RayLauncher, RayOptions
 from bench.launch.watch import Ended, watch

@@ -15,7 +15,7 @@ import pytest
 import submitit
 from small_sweep import sweep_through
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 from bench.launch import slurm
 from bench.launch.launcher import LOST, make_launcher
 from bench.launch.slurm import Attendant, SlurmLauncher, SlurmOptions

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from processes import is_running, wait_for
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 from bench.launch import tether
 from bench.launch.launcher import Worker, make_launcher, shared_threads
 from bench.launch.local import LocalLauncher

@@ -15,8 +15,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from bench.models import gru_triton, lstm_triton, triton_functions
-from bench.models.triton_functions import LAUNCH
+from bench.models.fast import gru_triton, lstm_triton, triton_functions
+from bench.models.fast.triton_functions import LAUNCH
 
 AMPERE = GPUTarget("cuda", 80, 32)
 SIZES = ("num_cells", "num_units", "H", "size")

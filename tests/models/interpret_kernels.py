@@ -16,9 +16,10 @@ import torch
 from remembered import Remembered
 from torch import Tensor
 
-from bench.models import build_recurrence, cuda_graphs, fusion
-from bench.models.gru_scan import steps_for as gru_steps_for
-from bench.models.lstm_scan import LSTMLoop, steps_for
+from bench.models import build_recurrence
+from bench.models.fast import cuda_graphs, fusion
+from bench.models.fast.gru_scan import steps_for as gru_steps_for
+from bench.models.fast.lstm_scan import LSTMLoop, steps_for
 from bench.models.recurrence import Recurrence
 
 INPUT_SIZE = 6

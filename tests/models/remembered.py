@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from bench.models import cuda_graphs
-from bench.models.cuda_graphs import Replays, Tensors
+from bench.models.fast import cuda_graphs
+from bench.models.fast.cuda_graphs import Replays, Tensors
 
 
 class Remembered:

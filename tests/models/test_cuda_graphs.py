@@ -11,8 +11,8 @@ from recurrence_cases import INPUT_SIZE, Case, combinations
 from remembered import Remembered, replay_on_cpu
 from torch import Tensor
 
-from bench.models import cuda_graphs
-from bench.models.cuda_graphs import Replays, Tensors, replayed
+from bench.models.fast import cuda_graphs
+from bench.models.fast.cuda_graphs import Replays, Tensors, replayed
 from bench.models.recurrence import Recurrence
 
 LOOPS = [

@@ -9,8 +9,8 @@ import pytest
 import torch
 from recurrence_cases import CASES, INPUT_SIZE, Case
 
-from bench.models import elman_scan
-from bench.models.elman_scan import native_scan
+from bench.models.fast import elman_scan
+from bench.models.fast.elman_scan import native_scan
 
 
 @pytest.mark.parametrize("lengths", [None, [6, 3, 0]])

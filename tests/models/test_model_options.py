@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import torch
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 from bench.models import MODELS, build_recurrence, model_class, model_options, resolve_options
 from bench.models.recurrence import Recurrence
 

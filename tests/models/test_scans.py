@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.models.decay import BLOCK_LENGTH, decayed_sum
-from bench.models.elman_scan import ElmanLoop, Nonlinearity, elman_scan, native_scan
-from bench.models.gru_scan import GRULoop
-from bench.models.jordan_scan import JordanLoop
+from bench.layers.output.products import products_as
+from bench.models.fast.decay import BLOCK_LENGTH, decayed_sum
+from bench.models.fast.elman_scan import ElmanLoop, Nonlinearity, elman_scan, native_scan
+from bench.models.fast.gru_scan import GRULoop
+from bench.models.fast.jordan_scan import JordanLoop
+from bench.models.fast.lstm_scan import LSTMLoop, rounds_factors
 from bench.models.lstm import LSTM
-from bench.models.lstm_scan import LSTMLoop, rounds_factors
-from bench.objectives.output.products import products_as
 
 T, B, H, O = 3, 2, 2, 3  # noqa: E741
 
@@ -122,7 +122,7 @@ def test_an_lstm_is_the_same_where_factors_may_be_rounded(
     x_BTD, lengths_B = leaf(B, 4, 3), None if lengths is None else torch.tensor(lengths)
     found = []
     for rounds in (False, True):
-        rounding = "bench.models.lstm_scan.rounds_factors"
+        rounding = "bench.models.fast.lstm_scan.rounds_factors"
         monkeypatch.setattr(rounding, lambda _, rounds=rounds: rounds)
         y_BTH, state = lstm(x_BTD, None, lengths_B)
         loss = y_BTH.square().sum() + sum(part.sin().sum() for part in state)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.models import fusion
+from bench.models.fast import fusion
 
 HERE = Path(__file__).parent
 
@@ -37,7 +37,7 @@ def interpreted(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_it_was_the_kernels_that_ran(interpreted: Any) -> None:
     names = ["lstm_triton", "lstm_triton", "gru_triton"]
-    assert interpreted["paths"] == [f"bench.models.{name}" for name in names]
+    assert interpreted["paths"] == [f"bench.models.fast.{name}" for name in names]
 
 
 def test_values_and_gradients_are_the_plain_loop_s(interpreted: Any) -> None:

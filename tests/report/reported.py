@@ -11,13 +11,13 @@ from pathlib import Path
 import msgspec
 from record_tree import write_tree
 
-from bench.diagnoses import Diagnosis, diagnosis_path, write_diagnosis
-from bench.record import Record, write_record
-from bench.suite import Suite
+from bench.core.record import Record, write_record
+from bench.core.suite import Suite
 from bench.sweep.definition import Budget, Sweep
 from bench.sweep.dimension import Choice, FloatRange
 from bench.sweep.outcome import summarise, write_result
 from bench.sweep.trial import TrialResult
+from bench.text.diagnoses import Diagnosis, diagnosis_path, write_diagnosis
 
 TASK = "toy"
 NUM_RUNS = 100

@@ -12,8 +12,8 @@ from pathlib import Path
 from browsers import launch
 from playwright.sync_api import sync_playwright
 
+from bench.core.suite import Suite
 from bench.report import build_report
-from bench.suite import Suite
 
 ROOT = Path(__file__).parent.parent.parent
 SIZE = {"width": 1280, "height": 860}

@@ -12,10 +12,10 @@ from synthetic_records import make_record
 
 from bench.cli import app
 from bench.cli.settings import tree
-from bench.record import Record
+from bench.core.record import Record
+from bench.core.suite import Suite
 from bench.report.commands import command_of
-from bench.resolve import resolve
-from bench.suite import Suite
+from bench.runs.resolve import resolve
 
 SUITE = Suite(folder=Path(__file__).parent.parent.parent)
 RECORDS = [record for card in SUITE.cards() for record in SUITE.records(card.task)]

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from reported import NUM_RUNS, TASK, Rows, make_suite, markdown_tables
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 from bench.report import build_report, figures, page, script
 from bench.report.content import gather
 from bench.report.numbers import short, split_label
 from bench.report.tables import verdict_of
-from bench.suite import Suite
 from bench.table import Row, render, task_table
 
 COMMITTED = Suite(folder=Path(__file__).parent.parent.parent)
@@ -78,7 +78,7 @@ def test_numbers_are_those_of_the_table(task: str) -> None:
 
 def test_a_report_needs_no_torch() -> None:
     code = (
-        "import sys; from pathlib import Path; from bench.suite import Suite;"
+        "import sys; from pathlib import Path; from bench.core.suite import Suite;"
         "from bench.report import build_report, figures, page;"
         "figures.draw = lambda spec: ''; page.library = lambda: '';"
         "build_report(Suite(folder=Path.cwd()), ('an4', 'ptb', 'synthetic-text'));"

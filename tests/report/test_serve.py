@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from reported import TASK, add_run, make_suite
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 from bench.report import figures, page
 from bench.report.serve import make_server
-from bench.suite import Suite
 
 
 @pytest.fixture

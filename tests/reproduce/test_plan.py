@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from published_rows import make_suite_with
 
-from bench.config import dotted
-from bench.errors import BenchError
-from bench.finished import bring_back
-from bench.provenance import forget_peak_memory, peak_memory_bytes
-from bench.published import load_published
-from bench.record import Cost, Point
+from bench.core.config import dotted
+from bench.core.errors import BenchError
+from bench.core.provenance import forget_peak_memory, peak_memory_bytes
+from bench.core.published import load_published
+from bench.core.record import Cost, Point
+from bench.core.suite import Suite, shipped_folder
 from bench.reproduce.estimate import estimate_all, wall_seconds
 from bench.reproduce.plan import ONE_SEED, Plan, make_plan
 from bench.reproduce.selection import select_rows
@@ -23,8 +23,8 @@ from bench.reproduce.show import duration, plan_text, seeds_text
 from bench.reproduce.state import Standing
 from bench.reproduce.steps import Step, expected_record
 from bench.reproduce.work import Task, work
-from bench.run import Manners
-from bench.suite import Suite, shipped_folder
+from bench.runs.finished import bring_back
+from bench.runs.run import Manners
 
 SHIPPED = Suite(folder=shipped_folder())
 

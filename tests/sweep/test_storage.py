@@ -13,8 +13,8 @@ import sqlalchemy
 from sqlalchemy.exc import OperationalError
 from tiny_sweep import write_sweep
 
-from bench.errors import BenchError
-from bench.suite import Suite
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 from bench.sweep.process import identity, is_gone
 from bench.sweep.storage import default_url, open_storage, patiently
 

@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import BenchError
-from bench.suite import Suite
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 from bench.sweep import quantity
 from bench.sweep.dimension import Choice, Conditions, FloatRange, IntRange
 from bench.sweep.specification import Sweep, definition_digest, load_sweep, read_sweep

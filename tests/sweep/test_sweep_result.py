@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import BenchError
-from bench.suite import Suite
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 from bench.sweep.definition import Budget, Sweep
 from bench.sweep.dimension import Choice, Dimension, FloatRange, IntRange
 from bench.sweep.importance import Method, importance_of

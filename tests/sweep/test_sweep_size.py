@@ -12,14 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.text import TextCorpus, Vocabulary
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 from bench.models import MODELS
-from bench.objectives.language_model import LanguageModel
-from bench.resolve import Resolved, resolve
-from bench.suite import Suite
+from bench.runs.resolve import Resolved, resolve
 from bench.sweep import size
 from bench.sweep.size import count_parameters, nearest_size, solve_size, with_size
+from bench.text.data.text import TextCorpus, Vocabulary
+from bench.text.objectives.language_model import LanguageModel
 
 NUM_WORDS = 120
 COUNTS = np.maximum(1, 5000 // np.arange(1, NUM_WORDS + 1)).astype(np.int64)

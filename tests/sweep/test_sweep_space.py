@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.config import dotted
-from bench.resolve import resolve
-from bench.suite import Suite
+from bench.core.config import dotted
+from bench.core.suite import Suite
+from bench.runs.resolve import resolve
 from bench.sweep.definition import Budget, Sweep
 from bench.sweep.dimension import Choice, Conditions, Dimension, FloatRange, IntRange
 from bench.sweep.space import (
@@ -212,7 +212,7 @@ def test_reading_a_file_needs_no_heavy_package(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from bench.sweep.specification import read_sweep; "
         "from bench.sweep.outcome import read_result; "
-        "from bench.suite import Suite; "
+        "from bench.core.suite import Suite; "
         "read_sweep(Suite(folder=Path()).sweep_path('ptb-equal')); "
         "print([m for m in ('torch', 'optuna', 'matplotlib', 'sklearn') if m in sys.modules])"
     )

@@ -10,13 +10,13 @@ import pytest
 from tiny_task import CARD, make_suite, settings
 from watched import Watched
 
-import bench.run
-from bench.data.corpus import as_text, load_corpus
-from bench.objectives.language_model import LanguageModel
-from bench.record import Record, read_record
-from bench.resolve import Resolved, resolve
-from bench.run import Manners, run, run_trial
-from bench.suite import Suite
+import bench.runs.run
+from bench.core.record import Record, read_record
+from bench.core.suite import Suite
+from bench.domains import as_text, load_corpus
+from bench.runs.resolve import Resolved, resolve
+from bench.runs.run import Manners, run, run_trial
+from bench.text.objectives.language_model import LanguageModel
 from bench.training.report import PrunedError
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -59,7 +59,7 @@ def test_a_trial_never_reads_the_test_split(
     asked: list[str] = []
     corpus = as_text(load_corpus(suite.card("tiny").corpus, task="tiny"), task="tiny")
     watched = dataclasses.replace(corpus, splits=Watched(corpus.splits, asked))
-    monkeypatch.setattr(bench.run, "load_corpus", lambda *_, **__: watched)
+    monkeypatch.setattr(bench.runs.run, "load_corpus", lambda *_, **__: watched)
     record = run_trial(resolved(suite, model), suite, report=ignore)
     assert set(asked) == {"train", "valid"}
     assert set(record.metrics) == {"valid"}

@@ -13,11 +13,11 @@ import pytest
 from stub_training import DIVERGING_LR, FAILING_LR, FLOPS_PER_EPOCH, stub_train
 from tiny_sweep import begin, carry_out, essence, write_sweep
 
-import bench.run
+import bench.runs.run
 import bench.sweep.claim
-from bench.errors import BenchError
-from bench.record import read_record
-from bench.run import Manners
+from bench.core.errors import BenchError
+from bench.core.record import read_record
+from bench.runs.run import Manners
 from bench.sweep.budget import fresh_seeds
 from bench.sweep.claim import MAX_LOSSES, Claim, Claims, Told
 from bench.sweep.specification import load_sweep
@@ -30,7 +30,7 @@ from bench.training.report import PrunedError
 
 @pytest.fixture(autouse=True)
 def _stub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.run, "train", stub_train)
+    monkeypatch.setattr(bench.runs.run, "train", stub_train)
     monkeypatch.setattr("stub_training.EPOCH_SEC", 0.0)
 
 
@@ -281,13 +281,13 @@ def test_a_stopped_worker_gives_its_trial_back_at_once(
 
         return stub_train(*arguments, **{**named, "report": stop})
 
-    monkeypatch.setattr(bench.run, "train", interrupted)
+    monkeypatch.setattr(bench.runs.run, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         carry_out(suite)
     (seen,) = read_state(begin(suite)).trials["srn"]
     assert seen.result.status == "waiting"
     assert list(seen.result.intermediate) == [1, 2, 3]
-    monkeypatch.setattr(bench.run, "train", stub_train)
+    monkeypatch.setattr(bench.runs.run, "train", stub_train)
     state = carry_out(suite)
     assert [result.status for result in state.results("srn")] == ["finished"] * 4
     run_id = state.results("srn")[0].run_ids[0]

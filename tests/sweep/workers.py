@@ -26,15 +26,16 @@ from typing import Any
 
 import torch
 
-# Imported before the forks, so that workers begin at once.
-import bench.baselines.ngram
 import bench.models.srn
-import bench.objectives.language_model
-import bench.run
+import bench.runs.run
 import bench.sweep.process
 import bench.sweep.status
-from bench.run import Manners
-from bench.suite import Suite
+
+# Imported before the forks, so that workers begin at once.
+import bench.text.baselines.ngram
+import bench.text.objectives.language_model
+from bench.core.suite import Suite
+from bench.runs.run import Manners
 from bench.sweep.specification import load_sweep
 from bench.sweep.storage import open_storage
 from bench.sweep.study import open_studies
@@ -47,7 +48,7 @@ def carry_out(task: dict[str, Any]) -> None:
     if task["training"] == "stub":
         from stub_training import stub_train
 
-        setattr(bench.run, "train", stub_train)  # noqa: B010
+        setattr(bench.runs.run, "train", stub_train)  # noqa: B010
     if task["strangers"]:
         setattr(bench.sweep.status, "is_gone", lambda _: None)  # noqa: B010
     suite = Suite(folder=Path(task["folder"]))

@@ -11,8 +11,8 @@ import pytest
 from msgspec.structs import replace
 from synthetic_records import make_card, make_published, make_record
 
-from bench.published import PublishedRow
-from bench.record import Record
+from bench.core.published import PublishedRow
+from bench.core.record import Record
 from bench.table.build import Table, build_table
 from bench.table.formats import Format, render
 

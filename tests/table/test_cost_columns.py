@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from synthetic_records import make_card, make_record
 
-from bench.record import Point, Record
+from bench.core.record import Point, Record
 from bench.table import build_table, render
 from bench.table.rows import Reached
 

@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import replace
 from synthetic_records import make_card, make_published, make_record, make_records
 
-from bench.errors import BenchError
-from bench.published import PublishedRow
-from bench.record import Record
+from bench.core.errors import BenchError
+from bench.core.published import PublishedRow
+from bench.core.record import Record
 from bench.table import Format, Table, build_table, render
 from bench.table.column import num_decimals
 from bench.table.markup import escape_latex, escape_markdown

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from synthetic_records import make_card, make_published, make_record, make_records
 
-from bench.errors import BenchError
+from bench.core.errors import BenchError
 from bench.table import Layout, Rounding, Table, build_table, published_rows, render
 from bench.table.embed import embedded, tasks_embedded
 

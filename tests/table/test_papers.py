@@ -13,9 +13,9 @@ import pytest
 from msgspec.structs import replace
 from synthetic_records import make_card, make_published, make_record, make_records
 
-from bench.errors import BenchError
-from bench.published import read_citation_keys
-from bench.suite import Suite, shipped_folder
+from bench.core.errors import BenchError
+from bench.core.published import read_citation_keys
+from bench.core.suite import Suite, shipped_folder
 from bench.table import Layout, Table, build_table, render, task_table
 from bench.table.bibliography import bibliography, entries
 from bench.table.rows import Contrast

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 from synthetic_records import make_card, make_records
 
-from bench.record import write_record
-from bench.suite import Suite
+from bench.core.record import write_record
+from bench.core.suite import Suite
 from bench.table import task_table, write_tables
 
 
@@ -56,8 +56,8 @@ def test_every_shipped_task_has_a_table(tmp_path: Path) -> None:
 
 def test_tables_need_neither_torch_nor_numpy() -> None:
     code = (
-        "import sys, bench.table, bench.published; from pathlib import Path;"
-        "from bench.suite import Suite; from bench.table import render, task_table;"
+        "import sys, bench.table, bench.core.published; from pathlib import Path;"
+        "from bench.core.suite import Suite; from bench.table import render, task_table;"
         "render(task_table(Suite(folder=Path('.')), 'ptb'), 'text');"
         "print([m for m in ('torch', 'numpy', 'pytorch_lightning') if m in sys.modules])"
     )

@@ -12,9 +12,9 @@ from mlflow import MlflowClient
 from tiny_task import make_suite
 from tracked_runs import LONG, manners, resolved, untracked
 
-from bench.record import Record
-from bench.run import run
-from bench.suite import Suite
+from bench.core.record import Record
+from bench.core.suite import Suite
+from bench.runs.run import run
 from bench.tracking.tracker import fingerprint
 
 pytest_plugins = ["surroundings"]
@@ -108,7 +108,7 @@ def test_a_package_that_is_missing_is_named_before_anything_is_trained(
     monkeypatch: pytest.MonkeyPatch, kind: Any, module: str
 ) -> None:
     from bench.cli.settings import track_options
-    from bench.errors import BenchError
+    from bench.core.errors import BenchError
 
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(BenchError, match=rf"pip install 'sequence-bench\[{module}\]'"):

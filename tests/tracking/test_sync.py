@@ -12,9 +12,9 @@ from loopback import Loopback
 from tiny_task import make_suite
 from tracked_runs import LONG, begin_and_kill, manners, resolved
 
-from bench.record import Record
-from bench.run import run
-from bench.suite import Suite
+from bench.core.record import Record
+from bench.core.suite import Suite
+from bench.runs.run import run
 from bench.tracking.tracker import fingerprint
 from bench.tracking.wandb_file import offline_files
 

@@ -13,20 +13,20 @@ from msgspec.structs import replace
 from tiny_task import make_suite, settings
 from tracked_runs import options
 
-from bench.errors import BenchError
-from bench.json_lines import write_json_lines
-from bench.lineage import runs_used
-from bench.objectives import objective_class
-from bench.objectives.text_sampling import draw_texts
-from bench.recognitions import Header, Recognition, recognitions_path
-from bench.record import Point
-from bench.resolve import resolve
-from bench.run import corpus_of
-from bench.suite import Suite
+from bench.core.errors import BenchError
+from bench.core.json_lines import write_json_lines
+from bench.core.record import Point
+from bench.core.suite import Suite
+from bench.runs.lineage import runs_used
+from bench.runs.resolve import resolve
+from bench.runs.run import corpus_of
+from bench.speech.outputs import Header, Recognition, recognitions_path
+from bench.text.objectives.text_sampling import draw_texts
 from bench.tracking.guard import GuardedTracker, within
 from bench.tracking.journal import Journal, rows_of
 from bench.tracking.options import split_place
 from bench.tracking.samples import sample_table
+from bench.training.objectives import objective_class
 
 pytest_plugins = ["surroundings"]
 pytestmark = pytest.mark.usefixtures("own_surroundings")

@@ -15,9 +15,9 @@ from offline_file import Offline, read_offline
 from tiny_task import make_suite
 from tracked_runs import LONG, options, resolved, untracked
 
-from bench.record import Record
-from bench.run import Manners, run
-from bench.suite import Suite
+from bench.core.record import Record
+from bench.core.suite import Suite
+from bench.runs.run import Manners, run
 from bench.tracking.wandb_file import becomes_whole, offline_files
 
 pytest_plugins = ["surroundings"]
@@ -73,7 +73,7 @@ def test_a_run_that_was_stopped_leaves_the_next_one_alone(
 
     first, second = (resolved(suite, optim={"lr": lr}) for lr in (0.01, 0.02))
     with monkeypatch.context() as context:
-        context.setattr("bench.objectives.language_model.LanguageModel.validation_step", stop)
+        context.setattr("bench.text.objectives.language_model.LanguageModel.validation_step", stop)
         with pytest.raises(KeyboardInterrupt):
             run(first, suite, MANNERS)
     record = run(second, suite, MANNERS)

@@ -13,9 +13,9 @@ from loopback import ENTITY, Loopback
 from tiny_task import make_suite
 from tracked_runs import manners, resolved
 
-from bench.errors import BenchError
-from bench.run import run
-from bench.suite import Suite
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
+from bench.runs.run import run
 from bench.table import render, task_table
 from bench.tracking.wandb_report import publish_report
 

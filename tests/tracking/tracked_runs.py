@@ -11,11 +11,11 @@ from typing import Any
 
 from tiny_task import make_suite, settings
 
-from bench.record import Record
-from bench.resolve import Resolved, resolve
-from bench.run import Manners, run
-from bench.structs import to_struct
-from bench.suite import Suite
+from bench.core.record import Record
+from bench.core.structs import to_struct
+from bench.core.suite import Suite
+from bench.runs.resolve import Resolved, resolve
+from bench.runs.run import Manners, run
 from bench.tracking.options import Kind, TrackOptions
 
 LONG: dict[str, dict[str, Any]] = {

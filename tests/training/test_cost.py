@@ -12,16 +12,16 @@ import pytest
 import tiny_task
 import torch
 
+from bench.core.record import read_record, write_record
+from bench.core.suite import Suite
 from bench.models import MODELS
-from bench.objectives import objective_class
-from bench.objectives.objective import Objective
-from bench.record import read_record, write_record
-from bench.resolve import resolve
-from bench.run import Manners, corpus_of, run
-from bench.suite import Suite
+from bench.runs.resolve import resolve
+from bench.runs.run import Manners, corpus_of, run
 from bench.training.arithmetic import counted_flops_per_unit
 from bench.training.clock import Clock
 from bench.training.limit import product_rate
+from bench.training.objective import Objective
+from bench.training.objectives import objective_class
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_a_record_of_before_these_figures_is_read(tiny: Suite, tmp_path: Path) -
 
 def test_the_peak_is_the_processs_own_and_not_of_the_one_that_started_it() -> None:
     large = b"x" * (3 << 29)  # more than any library; Linux counts it for what is started now
-    program = "from bench.provenance import peak_memory_bytes as peak; print(peak())"
+    program = "from bench.core.provenance import peak_memory_bytes as peak; print(peak())"
     call = [sys.executable, "-c", program]
     done = subprocess.run(call, check=True, capture_output=True, text=True)
     assert 0 < int(done.stdout) < len(large) / 2

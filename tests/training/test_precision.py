@@ -16,16 +16,16 @@ import tiny_task
 import tiny_translation
 import torch
 
-from bench.config import TrainerConfig
-from bench.errors import BenchError
-from bench.objectives import objective_class
-from bench.objectives.objective import Objective
-from bench.objectives.output.products import products_in_effect, training_products
-from bench.provenance import provenance
-from bench.resolve import resolve
-from bench.run import corpus_of, run
-from bench.suite import Suite
+from bench.core.config import TrainerConfig
+from bench.core.errors import BenchError
+from bench.core.provenance import provenance
+from bench.core.suite import Suite
+from bench.layers.output.products import products_in_effect, training_products
+from bench.runs.resolve import resolve
+from bench.runs.run import corpus_of, run
 from bench.training.fit import fit
+from bench.training.objective import Objective
+from bench.training.objectives import objective_class
 from bench.training.precision import precision_in_effect, set_float32
 
 NUM_STEPS = 10

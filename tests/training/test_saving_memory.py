@@ -16,17 +16,17 @@ import tiny_translation
 import torch
 from torch import Tensor, nn
 
-from bench.config import OptimConfig
+from bench.core.config import OptimConfig
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
 from bench.data.parts import Parts
-from bench.errors import BenchError
 from bench.models import build_recurrence
-from bench.objectives import objective_class
-from bench.objectives.objective import Objective
-from bench.objectives.optimiser import clip_gradients, exceeds_value
-from bench.resolve import resolve
-from bench.run import corpus_of, run
-from bench.suite import Suite
+from bench.runs.resolve import resolve
+from bench.runs.run import corpus_of, run
 from bench.training.fit import fit
+from bench.training.objective import Objective
+from bench.training.objectives import objective_class
+from bench.training.optimiser import clip_gradients, exceeds_value
 
 NUM_STEPS = 12
 SGD: dict[str, Any] = {"name": "sgd", "lr": 0.1, "clip_at": 1.0}

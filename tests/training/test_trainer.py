@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from bench.config import TrainerConfig
+from bench.core.config import TrainerConfig
 from bench.training.fit import make_trainer, quiet_lightning
 
 

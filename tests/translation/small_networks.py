@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import torch
 
-from bench.config import Scalar
+from bench.core.config import Scalar
 from bench.models import resolve_options
-from bench.translation.network import Pairs, TranslationNetwork
-from bench.translation.options import NetworkOptions
+from bench.seq2seq.options import NetworkOptions
+from bench.translation.network.network import Pairs, TranslationNetwork
 
 SOURCE_SIZE, TARGET_SIZE = 9, 7
 END = 2

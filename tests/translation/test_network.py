@@ -8,13 +8,13 @@ import pytest
 import torch
 from small_networks import END, SOURCE_SIZE, TARGET_SIZE, gradients, make, only, sentences
 
-from bench.data.parallel.segmentation import START
-from bench.decoding.length_penalty import LengthPenalty
-from bench.errors import BenchError
+from bench.core.errors import BenchError
+from bench.data.segmentation import START
 from bench.models import MODELS
 from bench.models.deep import Deep
-from bench.translation.network import Pairs, TranslationNetwork, shifted
-from bench.translation.search import Search, alignments
+from bench.seq2seq.length_penalty import LengthPenalty
+from bench.seq2seq.search import Search, alignments
+from bench.translation.network.network import Pairs, TranslationNetwork, shifted
 
 PAIRS = sentences([5, 2, 4, 1], [4, 6, 1, 3])
 KINDS: dict[str, dict[str, object]] = {

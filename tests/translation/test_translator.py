@@ -9,13 +9,13 @@ import pytest
 import torch
 from tiny_translation import make_corpus, make_objective, make_suite
 
-from bench.data.parallel.corpus import ParallelCorpus
-from bench.data.parallel.segmentation import UNKNOWN
-from bench.decoding.beam import Found
-from bench.errors import BenchError
-from bench.suite import Suite
-from bench.translation.translator import Translator, by_length
-from bench.translation.wording import word
+from bench.core.errors import BenchError
+from bench.core.suite import Suite
+from bench.data.segmentation import UNKNOWN
+from bench.seq2seq.beam import Found
+from bench.translation.data.corpus import ParallelCorpus
+from bench.translation.network.translator import Translator, by_length
+from bench.translation.network.wording import word
 
 
 @pytest.fixture(scope="module")

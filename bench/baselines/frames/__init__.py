@@ -1,1 +1,0 @@
-"""Predictors of frames that learn without a gradient."""

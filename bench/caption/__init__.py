@@ -1,1 +1,0 @@
-"""Finished captioners at work: other searches, ensembles, retrieval by their likelihood."""

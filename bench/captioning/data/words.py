@@ -1,0 +1,70 @@
+"""The words of captions, and the vocabulary that the frequent ones make.
+
+    text      A man in a T-shirt doesn't ride his dog 's bike .
+    tokens    a man in a tshirt doesnt ride his dog s bike
+
+as Karpathy and Fei-Fei (2015) cut them: lower case, between blanks, letters and digits alone. The
+same holds for training captions, references and what a model writes.
+
+Ids 0, 1 and 2 are `<unk>`, `<s>` and `</s>`; then words by falling frequency in the training
+captions, ties by first occurrence.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from bench.data.segmentation import END, SPECIAL, START, UNKNOWN
+from bench.text.data.text import Vocabulary
+
+Tokens = tuple[str, ...]
+
+
+def caption_tokens(text: str) -> Tokens:
+    """The words that a caption is trained and scored on."""
+    return tuple(filter(None, map(_kept, text.lower().split())))
+
+
+@functools.cache
+def _kept(word: str) -> str:
+    """Letters and digits of a word; one object for all its occurrences."""
+    return sys.intern("".join(filter(str.isalnum, word)))
+
+
+class CaptionVocabulary(Vocabulary):
+    """The special symbols and the frequent words, with their counts in the training captions.
+
+    The count of `<unk>` is that of all rare words together, that of `</s>` of the captions.
+    """
+
+    def encode(self, tokens: Iterable[str]) -> list[int]:
+        """The ids of a caption's words, without an end."""
+        return [self.index.get(word, UNKNOWN) for word in tokens]
+
+    def decode(self, ids: Iterable[int]) -> list[str]:
+        """The words of ids; `<s>` and `</s>` are left out, `<unk>` is written so."""
+        return [self.symbols[number] for number in ids if number not in (START, END)]
+
+    def sha256(self) -> str:
+        """Checksum of the symbols in their order."""
+        return hashlib.sha256("".join(f"{s}\n" for s in self.symbols).encode()).hexdigest()
+
+
+def learn_vocabulary(captions: Sequence[Tokens], minimum_count: int) -> CaptionVocabulary:
+    """The words that stand at least `minimum_count` times in training captions."""
+    counts = Counter[str]()
+    for tokens in captions:
+        counts.update(tokens)
+    for special in SPECIAL:  # no caption can write them: they are no letters
+        assert special not in counts
+    words = [word for word in counts if counts[word] >= minimum_count]
+    words.sort(key=lambda word: -counts[word])
+    rare = counts.total() - sum(counts[word] for word in words)
+    numbers = [rare, 0, len(captions), *(counts[word] for word in words)]
+    return CaptionVocabulary(symbols=(*SPECIAL, *words), counts=np.array(numbers, np.int64))

@@ -1,0 +1,60 @@
+"""BLEU-1 to BLEU-4 of captions, as the caption toolkit counts them.
+
+Papineni et al. (2002) with several references: an n-gram counts as often as the one reference that
+has it most often, and the reference length of an image is the one nearest to the hypothesis's, the
+shorter of two. BLEU-n is unsmoothed but for constants that keep the toolkit from dividing by zero.
+
+Shapes: U images, S references, X any leading dimensions.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.captioning.metrics.ngrams import MAX_ORDER, Ints, NGramCounts, find
+
+Floats: TypeAlias = NDArray[np.float64]
+_SMALL = 1e-9
+_TINY = 1e-15
+
+
+def bleu(
+    matches_X4: Floats, totals_X4: Floats, hypothesis_X: Floats, reference_X: Floats
+) -> Floats:
+    """BLEU-1 to BLEU-4 [X, 4], in parts of one, of added counts and lengths in words."""
+    precision_X4 = np.cumprod((matches_X4 + _TINY) / (totals_X4 + _SMALL), axis=-1)
+    means_X4 = precision_X4 ** (1 / np.arange(1, MAX_ORDER + 1))
+    ratio_X = (hypothesis_X + _TINY) / (reference_X + _SMALL)
+    return np.asarray(means_X4 * np.exp(np.minimum(0.0, 1 - 1 / ratio_X))[..., None])
+
+
+def nearest_lengths(hypothesis_U: Ints, reference_S: Ints, first_U: Ints) -> Ints:
+    """The reference length of each image [U]; its references begin at `first_U`."""
+    image_S = np.repeat(np.arange(len(first_U)), np.diff(first_U, append=len(reference_S)))
+    distance_S = np.abs(reference_S - hypothesis_U[image_S])
+    nearest_S = distance_S == np.minimum.reduceat(distance_S, first_U)[image_S]
+    far = int(reference_S.max(initial=0)) + 1
+    return np.asarray(np.minimum.reduceat(np.where(nearest_S, reference_S, far), first_U))
+
+
+def clipped_matches(hypotheses: NGramCounts, key_M: Ints, most_M: Ints) -> Ints:
+    """N-grams of each hypothesis that a reference of its image has [U, 4].
+
+    `key_M`, sorted, are image * known n-grams + n-gram; `most_M` how often the reference has it.
+    """
+    known_E = hypotheses.gram < hypotheses.num_known
+    keys = hypotheses.sentence * hypotheses.num_known + hypotheses.gram
+    place_E, found_E = find(keys, key_M)
+    found_E &= known_E
+    matches = np.zeros((hypotheses.num_sentences, MAX_ORDER), dtype=np.int64)
+    cells = hypotheses.sentence[found_E], hypotheses.order[found_E] - 1
+    np.add.at(matches, cells, np.minimum(hypotheses.count[found_E], most_M[place_E[found_E]]))
+    return matches
+
+
+def totals(lengths_U: Ints) -> Ints:
+    """N-grams of each hypothesis [U, 4] by its length in words."""
+    return np.asarray(np.maximum(0, lengths_U[:, None] - np.arange(MAX_ORDER)))

@@ -1,0 +1,141 @@
+"""How much of what is written was read before: captions held against the training captions.
+
+Devlin et al., "Exploring Nearest Neighbor Approaches for Image Captioning" (2015) and Vinyals et
+al., "Show and Tell" (2015) count captions that stand in the training set; the longest copied n-gram
+says how much of the others does.
+
+Shapes: U captions, N words, P places.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.captioning.metrics.ngrams import Ints, NGramTable, NumberedText, find, grow, starts
+from bench.core.errors import BenchError
+
+Bools: TypeAlias = NDArray[np.bool_]
+Tokens = Sequence[str]
+FREQUENT = 5
+"""Words seen so often in the training captions are the vocabulary, as in the papers."""
+
+
+class Copying(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one caption an image, or the means over several such sets."""
+
+    num_captions: float
+    identical_percent: float
+    """Captions that stand word by word in the training captions."""
+    words: float
+    """Mean length of a caption."""
+    longest: float
+    """Mean words of the longest n-gram of a caption that a training caption has."""
+    longest_percent: float
+    """Of all words."""
+    distinct: tuple[float, ...]
+    """Different n-grams of orders 1 to 4."""
+    distinct_captions: float
+    vocabulary_percent: float
+    """Of the training vocabulary, words that are used."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Copied:
+    """What of each caption [U] stands in the training captions."""
+
+    identical: Bools
+    longest: Ints
+
+
+class TrainingCaptions:
+    """The captions that a model has read, numbered once."""
+
+    def __init__(self, captions: Sequence[Tokens]) -> None:
+        """`captions` of all training images, as tokens."""
+        if not captions:
+            raise BenchError("no training caption: nothing can be copied")
+        self.captions = captions
+        self._whole = frozenset(map(tuple, captions))
+        counts = Counter(chain.from_iterable(captions))
+        self.vocabulary = frozenset(word for word, n in counts.items() if n >= FREQUENT)
+        self._table = NGramTable(captions, max_order=1)
+        self._text = self._table.number(captions)
+
+    def copied(self, captions: Sequence[Tokens]) -> Copied:
+        """What is copied of each caption."""
+        identical = [tuple(caption) in self._whole for caption in captions]
+        return Copied(
+            identical=np.array(identical, dtype=np.bool_),
+            longest=longest_copied(self._table.number(captions), self._text),
+        )
+
+    def copying(self, captions: Sequence[Tokens]) -> Copying:
+        """How much is copied of one caption an image."""
+        copied = self.copied(captions)
+        words = sum(map(len, captions))
+        number = len(captions)
+        used = set(chain.from_iterable(captions)) & self.vocabulary
+        return Copying(
+            num_captions=number,
+            identical_percent=100 * float(copied.identical.mean()) if number else 0.0,
+            words=words / max(number, 1),
+            longest=float(copied.longest.mean()) if number else 0.0,
+            longest_percent=100 * float(copied.longest.sum()) / max(words, 1),
+            distinct=tuple(float(n) for n in distinct_ngrams(captions)),
+            distinct_captions=float(len(set(map(tuple, captions)))),
+            vocabulary_percent=100 * len(used) / max(len(self.vocabulary), 1),
+        )
+
+    def copying_of_people(self, references: Sequence[Sequence[Tokens]]) -> Copying:
+        """The same of people: means over the sets of each image's first caption, second, and so on.
+
+        A set has as many captions as a model writes, so that the figures can be compared.
+        """
+        number = min(map(len, references), default=0)
+        if not number:
+            raise BenchError("an image without a caption: people cannot be held against models")
+        sets = [self.copying([captions[i] for captions in references]) for i in range(number)]
+        return mean_copying(sets)
+
+
+def mean_copying(sets: Sequence[Copying]) -> Copying:
+    """The means of all figures."""
+    rows = [msgspec.structs.asdict(copying) for copying in sets]
+    means = {name: np.mean([row[name] for row in rows], axis=0).tolist() for name in rows[0]}
+    return Copying(**{**means, "distinct": tuple(means["distinct"])})
+
+
+def distinct_ngrams(captions: Sequence[Tokens]) -> list[int]:
+    """How many different n-grams of orders 1 to 4 the captions have."""
+    return NGramTable(captions).num_known_by_order
+
+
+def longest_copied(text: NumberedText, training: NumberedText) -> Ints:
+    """Words of the longest n-gram of each caption [U] that stands in one training caption.
+
+    Order by order, the n-grams of the captions that are still found are looked for at the places of
+    the training captions that still begin one, so that both soon grow few.
+    """
+    longest_U = np.zeros(len(text.lengths), dtype=np.int64)
+    caption_N = np.repeat(np.arange(len(text.lengths)), text.lengths)
+    ours, theirs = starts(text), starts(training)
+    for order in range(1, int(text.lengths.max(initial=0)) + 1):
+        our_keys, our_places = grow(text, ours, order)
+        their_keys, their_places = grow(training, theirs, order)
+        known = np.intersect1d(our_keys, their_keys)
+        our_grams, is_ours = find(our_keys, known)
+        their_grams, is_theirs = find(their_keys, known)
+        ours = our_places[is_ours], our_grams[is_ours]
+        theirs = their_places[is_theirs], their_grams[is_theirs]
+        if not len(known):
+            break
+        longest_U[caption_N[ours[0]]] = order
+    return longest_U

@@ -1,0 +1,168 @@
+"""Images and sentences in one space, where a true pair is closer than a false one.
+
+    global   S(i, s) = cos(W f_i, V y_s), y_s the recurrence's output at the end of the sentence
+             R. Kiros, R. Salakhutdinov and R. Zemel, 2014
+    regions  S(i, s) = sum_t max_r v_ir . s_t, v_ir = W f_ir + b, s_t = max(0, V y_t + d)
+             A. Karpathy and L. Fei-Fei, 2015, equations 5 and 8
+
+    C = sum_s mean_j max(0, S(j, s) - S(i_s, s) + margin) + mean_u max(0, S(i_s, u) - S(i_s, s)
+        + margin)
+
+over images j and sentences u that do not belong together; the papers sum where the mean stands. A
+recurrence that reads both ways has the mean of its outputs for y_s.
+
+Shapes: B sentences, I images, R regions, D features, T words, H output, J joint space, E embedding.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.captioning.network.building import no_regions
+from bench.captioning.network.options import RankingOptions
+from bench.captioning.network.scaling import Scale
+from bench.core.config import Scalar
+from bench.core.errors import BenchError
+from bench.models import build_recurrence
+from bench.models.recurrence import keep, valid_steps
+from bench.training.dropout import drop_quickly
+
+BLOCK = 256
+"""Sentences that are compared with all images at once, where each word meets each region."""
+
+
+class Sentences(NamedTuple):
+    """What the network makes of sentences."""
+
+    vectors: Tensor
+    """Of each [B, J], or of each word [B, T, J], zero at padding."""
+    valid: Tensor
+    """Where a sentence still runs [B, T]."""
+
+
+class RankingNetwork(nn.Module):
+    """Any recurrence over words, a linear map of features, and how the two compare."""
+
+    def __init__(
+        self,
+        model: Mapping[str, Scalar],
+        options: RankingOptions,
+        *,
+        feature_shape: tuple[int, ...],
+        vocabulary_size: int,
+    ) -> None:
+        super().__init__()
+        if options.similarity == "regions" and len(feature_shape) != 2:
+            raise BenchError(no_regions("objective.similarity regions"))
+        self.options = options
+        hidden_size = int(model["hidden_size"] or 0)
+        embedding_size = options.embedding_size or hidden_size
+        joint_size = options.joint_size or hidden_size
+        own = {key: value for key, value in model.items() if key != "name"}
+        self.scale = Scale(options.scaling, feature_shape[-1])
+        self.embedding = nn.Embedding(vocabulary_size, embedding_size)
+        nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        self.recurrence = build_recurrence(str(model["name"]), embedding_size, own)
+        self.image = nn.Linear(feature_shape[-1], joint_size)
+        self.sentence = nn.Linear(self.recurrence.output_size, joint_size)
+
+    def images(self, feature_ID: Tensor) -> Tensor:
+        """Vectors [I, J] of length one, or of regions [I, R, J]."""
+        feature_ID = self.scale(feature_ID)
+        feature_ID = drop_quickly(feature_ID, self.options.dropout_image, self.training)
+        if self.options.similarity == "regions":
+            return torch.as_tensor(self.image(feature_ID))
+        if feature_ID.dim() == 3:
+            feature_ID = feature_ID.mean(1)
+        return F.normalize(self.image(feature_ID), dim=-1)
+
+    def sentences(self, caption_BT: Tensor, lengths_B: Tensor) -> Sentences:
+        """Vectors of sentences with their ends."""
+        x_BTE = self.embedding(caption_BT)
+        x_BTE = drop_quickly(x_BTE, self.options.dropout_words, self.training)
+        y_BTH, _ = self.recurrence(x_BTE, None, lengths_B)
+        valid_BT = valid_steps(lengths_B, caption_BT.shape[1], y_BTH)
+        if self.options.similarity == "regions":
+            return Sentences(keep(F.relu(self.sentence(y_BTH)), valid_BT), valid_BT)
+        if self.recurrence.is_causal:
+            y_BH = y_BTH[torch.arange(len(y_BTH), device=y_BTH.device), lengths_B - 1]
+        else:
+            y_BH = y_BTH.sum(1) / lengths_B[:, None]
+        return Sentences(F.normalize(self.sentence(y_BH), dim=-1), valid_BT)
+
+    def similarity(self, found: Sentences, image_IJ: Tensor) -> Tensor:
+        """S of every sentence and image [B, I]."""
+        if self.options.similarity == "global":
+            return (found.vectors @ image_IJ.t()).to(self.image.weight.dtype)
+        blocks = torch.split(found.vectors, BLOCK)
+        scores = [self._best(word_BTJ, image_IJ).sum(1) for word_BTJ in blocks]
+        return torch.cat(scores).to(self.image.weight.dtype)
+
+    def _best(self, word_BTJ: Tensor, region_IRJ: Tensor) -> Tensor:
+        """Product of each word with its best region of each image [B, T, I], zero at padding."""
+        product_BTN = word_BTJ @ region_IRJ.flatten(0, 1).t()
+        return product_BTN.view(*word_BTJ.shape[:2], *region_IRJ.shape[:2]).amax(3)
+
+    def align(self, found: Sentences, region_BRJ: Tensor) -> tuple[Tensor, Tensor]:
+        """The best region of its own image for each word [B, T], and their product."""
+        product_BTR = found.vectors @ region_BRJ.transpose(1, 2)
+        best = product_BTR.max(2)
+        return best.indices, best.values
+
+    def flops_per_word(self) -> int:
+        """Forward floating-point operations of a word, matrix products only."""
+        each = self.sentence.weight.numel() if self.options.similarity == "regions" else 0
+        return self.recurrence.flops_per_step() + 2 * each
+
+    def flops_per_sentence(self, num_regions: int) -> int:
+        """Of what is done once for a sentence and its image, comparisons left out."""
+        each = 0 if self.options.similarity == "regions" else self.sentence.weight.numel()
+        return 2 * each + 2 * num_regions * self.image.weight.numel()
+
+
+def hinges(
+    score_BI: Tensor,
+    own_B: Tensor,
+    false_BI: Tensor,
+    *,
+    margin: float,
+    negatives: Literal["all", "hardest"],
+) -> Tensor:
+    """What each true pair's score `own_B` costs beside the false pairs of its row [B]."""
+    cost_BI = (score_BI - own_B[:, None] + margin).clamp(min=0.0)
+    if negatives == "hardest":
+        worst_B = cost_BI.masked_fill(~false_BI, -math.inf).amax(1)
+        return worst_B.where(false_BI.any(1), 0.0)
+    return keep(cost_BI, false_BI).sum(1) / false_BI.sum(1).clamp(min=1)
+
+
+def ranking_loss(
+    score_SI: Tensor,
+    column_S: Tensor,
+    same_SI: Tensor,
+    *,
+    margin: float,
+    negatives: Literal["all", "hardest"],
+    own: slice = slice(None),
+) -> Tensor:
+    """C summed over the sentences [], or over those at `own` alone.
+
+    `column_S` is where each sentence's image stands, `same_SI` which pairs belong together.
+    """
+    total = score_SI.new_zeros(())
+    own_S = score_SI.gather(1, column_S[:, None])[:, 0]
+    row_S = torch.arange(len(score_SI), device=score_SI.device)[own]
+    for rows in torch.split(row_S, 4 * BLOCK):
+        own_B, columns_B = own_S[rows], column_S[rows]
+        for score, same in (
+            (score_SI[rows], same_SI[rows]),
+            (score_SI[:, columns_B].t(), same_SI[:, columns_B].t()),
+        ):
+            total = total + hinges(score, own_B, ~same, margin=margin, negatives=negatives).sum()
+    return total

@@ -1,0 +1,90 @@
+"""Tasks, models and runs as aligned text; imports no model."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.captioning.data.specification import CaptionsSpec
+from bench.core.cards import Card
+from bench.core.record import Record
+from bench.core.suite import Suite
+from bench.data.sources import status
+from bench.frames.data.specification import MovingDigitsSpec
+from bench.models import MODELS
+from bench.speech.data.folders import candidate_folders
+from bench.speech.data.specification import SpeechSpec
+from bench.text.data.specification import TextSpec
+from bench.training.baselines import BASELINES
+from bench.translation.data.specification import ParallelSpec
+
+
+def tasks(suite: Suite) -> str:
+    """Every card: name, objective, metric, title."""
+    rows = [
+        (card.task, card.objective, f"{card.metric.name} ({card.metric.direction})", card.title)
+        for card in suite.cards()
+    ]
+    return aligned(("task", "objective", "metric", "what"), rows)
+
+
+def models() -> str:
+    """Every architecture and baseline with the first line of its file."""
+    rows = [(name, "recurrence", _headline(target)) for name, target in MODELS.items()]
+    rows += [(name, "baseline", _headline(target)) for name, target in BASELINES.items()]
+    return aligned(("model", "kind", "what"), rows)
+
+
+def runs(suite: Suite, task: str | None = None) -> str:
+    """Every record: name, task, metric on validation and test, when."""
+    names = [suite.card(task).task] if task else list(suite.card_paths())
+    records = [record for name in names for record in suite.records(name)]
+    if not records:
+        return "no runs yet: bench run --task synthetic-text --model scrn"
+    return aligned(("run", "task", "metric", "valid", "test", "finished"), list(map(_row, records)))
+
+
+def files(card: Card, path: Path | None = None) -> str:
+    """Each file of a card: where it was looked for and what was found there; empty without any."""
+    if isinstance(card.corpus, SpeechSpec):
+        places = candidate_folders(card.corpus, path)
+        states = [(str(place), "there" if place.is_dir() else "missing") for place in places]
+        return aligned(("folder", "state"), states)
+    if not isinstance(card.corpus, TextSpec | ParallelSpec | CaptionsSpec | MovingDigitsSpec):
+        return f"{card.task} is generated and needs no file"
+    rows = [
+        (found.name, str(found.path), found.state, found.reason)
+        for found in status(card.corpus, path)
+    ]
+    return "" if not rows else aligned(("file", "path", "state", "why"), rows)
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    values = [record.metrics.get(split) for split in ("valid", "test")]
+    shown = [record.status if value is None else f"{value:.4g}" for value in values]
+    return (record.id, record.task, record.metric, *shown, record.finished)
+
+
+def _headline(target: str) -> str:
+    """The first line of a module's docstring, read without importing the module."""
+    module = target.partition(":")[0]
+    package = importlib.util.find_spec(module.rpartition(".")[0])
+    if package is None or not package.submodule_search_locations:
+        return ""
+    path = Path(package.submodule_search_locations[0]) / f"{module.rpartition('.')[2]}.py"
+    if not path.is_file():
+        return "(not installed)"
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0].rstrip(".")
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text, two blanks apart."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,175 @@
+"""What a run leaves: one small JSON file, written once, atomically.
+
+A record is a tree, so the garbage collector, which looks for cycles, has nothing to find in it:
+`gc=False` is what lets ten thousand of them be read in a second.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from bench.core.errors import BenchError
+
+Shelf = Literal["runs", "trials"]
+"""Runs are measured on test, once; a sweep's trials are not. Tables read runs only."""
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One validation on the learning curve."""
+
+    epoch: int
+    step: int
+    train: float | None
+    """Metric on the training data of this epoch, dropout on; None where it is not a function of the
+    loss and would take a decoding."""
+    valid: float
+    lr: float
+    loss_train: float | None = None
+    """Mean loss in nats, where the metric does not tell it."""
+    loss_valid: float | None = None
+
+
+class Divergence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where the loss left the numbers."""
+
+    epoch: int
+    step: int
+    gradient_norm: float
+    """Total norm at the last finite step before it."""
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the run took. A figure that could not be read is absent, never guessed."""
+
+    num_parameters: int
+    flops_per_token: int | None = None
+    """Forward and backward, matrix products only, by formula."""
+    counted_flops_per_token: int | None = None
+    """The same, counted while a few training batches went through; on request."""
+    flops: int | None = None
+    """By formula over all training, as far as it went."""
+    unit: Literal["token", "frame", "label"] = "token"
+    """What these figures call a token."""
+    seconds: float
+    """Training and validation, all sittings of a resumed run together."""
+    seconds_by_point: list[float] = []
+    """The seconds that had gone by at each point of the learning curve."""
+    tokens_per_sec: float | None = None
+    """Training tokens over training seconds."""
+    limit_flops_per_sec: float | None = None
+    """What large matrix products reached on this machine in the run's threads and precision."""
+    share_of_limit: float | None = None
+    """FLOPs of training by formula over training seconds, as a share of that."""
+    peak_memory_bytes: int | None = None
+    energy_joules: float | None = None
+    """Over the same time as `seconds`, of the whole machine, other work on it included."""
+    energy_source: str | None = None
+    """The counters that were read: RAPL of the processors, NVML of the GPUs used, or both."""
+
+
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Code, packages and machine that made the number."""
+
+    commit: str | None
+    dirty: bool | None
+    packages: dict[str, str]
+    python: str
+    platform: str
+    hardware: dict[str, str | int]
+    products: str = "float32"
+    """Precision of the matrix products that was in effect."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One configuration and seed, carried out."""
+
+    schema: int = 1
+    id: str
+    task: str
+    card_version: int
+    seed: int
+    status: Literal["finished", "diverged", "pruned"]
+    """pruned: a trial that its sweep ended early."""
+    metric: str
+    signature: str
+    """What exactly the number is: unit, text, protocol. Two signatures never share a column."""
+    metrics: dict[str, float]
+    """Split -> value; empty when the run diverged, without `test` for a trial."""
+    bound: float | None = None
+    """The best possible value on the test split, where the distribution is known."""
+    config: dict[str, Any]
+    digest: str = ""
+    """Names the configuration, whatever the seed; runs that share it are a group."""
+    set_by_caller: list[str]
+    """Dotted keys that came from the command line or a `--config` file."""
+    recipe: str
+    curve: list[Point] = []
+    divergence: Divergence | None = None
+    data: dict[str, str]
+    """Corpus file -> sha256."""
+    cost: Cost
+    provenance: Provenance
+    started: str
+    finished: str
+    extra: dict[str, float] = {}
+    """Further numbers of the run, such as the spread of a gradient norm."""
+    beside: dict[str, dict[str, float]] = {}
+    """Signature -> split -> value of what is reported beside the metric; the signature begins with
+    its name."""
+
+    @property
+    def model(self) -> str:
+        """Name of the architecture or baseline."""
+        return str(self.config["model"]["name"])
+
+    def seconds_to(self, target: float, direction: Literal["min", "max"]) -> float | None:
+        """Seconds until a validation was as good as `target`; None where none was or timed."""
+        if len(self.cost.seconds_by_point) != len(self.curve):
+            return None
+        timed = zip(self.curve, self.cost.seconds_by_point, strict=True)
+        good = (
+            seconds
+            for point, seconds in timed
+            if (point.valid <= target if direction == "min" else point.valid >= target)
+        )
+        return next(good, None)
+
+
+_DECODER = msgspec.json.Decoder(Record)
+
+
+def read_record(path: Path) -> Record:
+    """The record in `path`."""
+    try:
+        return _DECODER.decode(path.read_bytes())
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise BenchError(f"{path}: not a record ({error}); restore it or delete it") from None
+
+
+def write_record(record: Record, folder: Path) -> Path:
+    """Write `record` to `folder`/<id>.json; a reader sees the whole file or none."""
+    path = folder / f"{record.id}.json"
+    text = msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+    write_atomically(path, text)
+    return path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in one step that survives a kill and a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,1 +1,0 @@
-"""Images and the captions that people wrote for them."""

@@ -1,1 +1,0 @@
-"""Sequences of frames in which something moves."""

@@ -1,1 +1,0 @@
-"""Speech: recordings become features. Nothing is imported here, so that cards stay fast."""

@@ -1,0 +1,112 @@
+"""From a card to sequences of frames: digits are read, shapes are known, ways are drawn.
+
+N sequences, S things of a sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bench.core.errors import BenchError
+from bench.data.sources import Download, locate
+from bench.data.sources import Progress as Fetching
+from bench.data.verification import digest_of, mismatch
+from bench.frames.data.corpus import FrameCorpus, FrameSplit
+from bench.frames.data.motion import any_speed, choices, paths, whole_pixels
+from bench.frames.data.specification import MovingDigitsSpec, MovingSpec, SyntheticFramesSpec
+from bench.frames.data.sprites import Pixels, read_idx, shapes
+from bench.text.data.language import uniform
+from bench.text.data.specification import SPLITS
+
+
+def prepare_frames(
+    spec: MovingDigitsSpec | SyntheticFramesSpec,
+    *,
+    task: str,
+    twin: str | None = None,
+    path: Path | None = None,
+    download: Download = "never",
+    fetching: Fetching | None = None,
+) -> FrameCorpus:
+    """The sequences of a card, the same wherever they are drawn.
+
+    Raises BenchError for a file that is missing or not the card's.
+    """
+    if isinstance(spec, SyntheticFramesSpec):
+        if path is not None:
+            raise BenchError(f"{task} is generated and reads no files: leave out --data.path")
+        return _corpus(spec, shapes(), {}, task=task)
+    folder = locate(
+        spec,
+        task=task,
+        twin=twin,
+        path=path,
+        obtain=spec.obtain,
+        download=download,
+        progress=fetching,
+    )
+    file = folder / spec.files["images"].path
+    if (reason := mismatch(file, spec.files["images"])) is not None:
+        raise BenchError(f"{reason}; put the original file in its place")
+    digits = _drawn(read_idx(file, sha256=spec.pixels_sha256), spec, file)
+    return _corpus(spec, digits, {file.name: digest_of(file, "sha256")}, task=task)
+
+
+def _drawn(images: Pixels, spec: MovingDigitsSpec, file: Path) -> Pixels:
+    """As many different images as the card asks for, in the order of the draw."""
+    if len(images) < spec.num_digits:
+        raise BenchError(
+            f"{file}: {len(images):,} images where the card draws {spec.num_digits:,}: put the "
+            "original file in its place"
+        )
+    order = np.argsort(uniform(np.random.PCG64(spec.seed), len(images)), kind="stable")
+    return images[order[: spec.num_digits]]
+
+
+def _corpus(
+    spec: MovingDigitsSpec | SyntheticFramesSpec,
+    sprites: Pixels,
+    files: Mapping[str, str],
+    *,
+    task: str,
+) -> FrameCorpus:
+    room = spec.frame_size - max(sprites.shape[1:])
+    if room < 1:
+        raise BenchError(f"{task}: frames of {spec.frame_size} pixels leave nothing room to move")
+    splits = {split: _split(spec, sprites, split, room=room) for split in SPLITS}
+    return FrameCorpus(
+        splits=splits,
+        num_given=spec.num_given,
+        num_predicted=spec.num_predicted,
+        checksums={**files, **{f"{name} frames": part.sha256() for name, part in splits.items()}},
+    )
+
+
+def _split(
+    spec: MovingDigitsSpec | SyntheticFramesSpec, sprites: Pixels, split: str, *, room: int
+) -> FrameSplit:
+    place = SPLITS.index(split)
+    stream = np.random.PCG64(spec.seed).jumped(1 + place)
+    size = (_size(spec, split), spec.things_per_frame)
+    number = size[0] * size[1]
+    thing_M = choices(stream, number, of=len(sprites))
+    if isinstance(spec, MovingDigitsSpec):
+        moving = any_speed(stream, number, room=room, slowest=spec.slowest, fastest=spec.fastest)
+    else:
+        moving = whole_pixels(stream, number, room=room, fastest=spec.fastest)
+    place_MT2 = paths(*moving, num_frames=spec.num_frames, room=room)
+    return FrameSplit(
+        sprites=sprites,
+        frame_size=spec.frame_size,
+        thing=thing_M.reshape(size),
+        place=place_MT2.reshape(*size, spec.num_frames, 2),
+        noise=spec.noise if isinstance(spec, SyntheticFramesSpec) else 0.0,
+        seed=(spec.seed, place),
+    )
+
+
+def _size(spec: MovingSpec, split: str) -> int:
+    return {"train": spec.num_train, "valid": spec.num_valid, "test": spec.num_test}[split]

@@ -1,0 +1,89 @@
+"""In which precision an output layer multiplies: exact float32, or bfloat16 factors.
+
+bfloat16 keeps float32's range and 8 of its 24 bits; products of two such factors are exact in
+float32, where they are summed, so the error is that of rounding the factors: at most 2^-8 of
+sum_i |a_i b_i|, the longer the sum the better it averages out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bench.core.config import TrainerConfig
+
+Products = Literal["float32", "tf32", "bfloat16"]
+
+
+def training_products(trainer: TrainerConfig) -> Products:
+    """Of an output layer in training: half precision around it is bfloat16 factors inside it."""
+    is_mixed = trainer.precision == "bf16-mixed" and trainer.products == "float32"
+    return "bfloat16" if is_mixed else trainer.products
+
+
+@contextmanager
+def products_as(products: Products, device: torch.device) -> Iterator[None]:
+    """Carry out the products of an output layer in the precision `products`.
+
+    A trainer's autocast is set aside: the option alone decides.
+    """
+    with torch.autocast(device.type, enabled=False), float32_products_as(products, device):
+        yield
+
+
+@contextmanager
+def float32_products_as(products: Products, device: torch.device) -> Iterator[None]:
+    """Carry out the float32 products of this block in the precision `products`.
+
+    On CPU oneDNN rounds the factors itself; the switch is global to the process, hence set for the
+    block only. TF32 is a training's setting for all that a GPU does.
+    """
+    if products != "bfloat16" or device.type != "cpu":
+        yield
+        return
+    library = torch.backends.mkldnn
+    kinds = (library.matmul, library.conv)  # type: ignore[attr-defined]
+    before = [kind.fp32_precision for kind in kinds]
+    for kind in kinds:
+        kind.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        for kind, precision in zip(kinds, before, strict=True):
+            kind.fp32_precision = precision
+
+
+def product(a_MK: Tensor, b_KN: Tensor, products: Products, out_MN: Tensor) -> Tensor:
+    """out = a b, to be called inside `products_as`."""
+    if a_MK.is_cuda and products == "bfloat16":  # oneDNN's switch does not exist there
+        half_MK, half_KN = a_MK.bfloat16(), b_KN.bfloat16()
+        return out_MN.copy_(torch.mm(half_MK, half_KN, out_dtype=torch.float32))
+    return torch.mm(a_MK, b_KN, out=out_MN)
+
+
+def add_product(sum_MN: Tensor, a_MK: Tensor, b_KN: Tensor, products: Products) -> Tensor:
+    """sum += a b, to be called inside `products_as`."""
+    if a_MK.is_cuda and products == "bfloat16":
+        return sum_MN.add_(torch.mm(a_MK.bfloat16(), b_KN.bfloat16(), out_dtype=torch.float32))
+    return sum_MN.addmm_(a_MK, b_KN)
+
+
+def products_in_effect(products: Products, device: torch.device) -> str:
+    """What this machine makes of `products`: a CPU without bfloat16 units stays in float32."""
+    if products == "float32":
+        return "float32"
+    if products == "tf32":
+        return "tf32 (cuda)" if device.type == "cuda" else "float32"
+    if device.type == "cuda":
+        return "bfloat16 (cuda)" if torch.cuda.is_bf16_supported() else "float32"
+    if device.type != "cpu" or not torch._C._has_mkldnn:
+        return "float32"
+    if torch.cpu._is_amx_tile_supported():
+        return "bfloat16 (amx)"
+    if torch.cpu._is_avx512_bf16_supported():
+        return "bfloat16 (avx512)"
+    return "float32"

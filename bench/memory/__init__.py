@@ -1,1 +1,0 @@
-"""The memory that a run would take, found on small parts of its batches before it is trained."""

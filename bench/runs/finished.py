@@ -1,0 +1,108 @@
+"""A run that is over, brought back: its record, its configuration, its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.core.config import RunConfig, choices
+from bench.core.errors import BenchError, nearest
+from bench.core.record import Record
+from bench.core.structs import to_struct
+from bench.core.suite import Suite
+from bench.domains import Corpus
+from bench.models import MODELS
+from bench.runs.resolve import Resolved
+from bench.runs.run import corpus_of
+from bench.training.checkpoint import WEIGHTS, load_weights
+from bench.training.fit import evaluate
+from bench.training.objective import Objective
+from bench.training.objectives import objective_class
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A record of status `finished` with its complete configuration."""
+
+    record: Record
+    resolved: Resolved
+    """As recorded; the name of the run is the record's own."""
+    folder: Path
+    """Its artifacts: weights, log-probabilities; they may be gone."""
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+
+def find_run(suite: Suite, run_id: str, *, task: str | None = None) -> FinishedRun:
+    """The finished run called `run_id`, or the only one whose name begins so.
+
+    Raises BenchError for an unknown or ambiguous name and for a run that diverged or was made
+    with another version of its card.
+    """
+    tasks = [task] if task is not None else list(suite.card_paths())
+    records = {record.id: record for name in tasks for record in suite.records(name)}
+    found = [run_id] if run_id in records else [name for name in records if name.startswith(run_id)]
+    if len(found) > 1:
+        raise BenchError(f"run {run_id!r} may be {' or '.join(found[:4])}: write more of its name")
+    if not found or not run_id:
+        where = f" of task {task!r}" if task is not None else ""
+        hint = nearest(run_id, records) if records else "there are none yet"
+        raise BenchError(f"no run {run_id!r}{where}, {hint} (see `bench list runs`)")
+    return bring_back(suite, records[found[0]])
+
+
+def bring_back(suite: Suite, record: Record) -> FinishedRun:
+    """The run behind a record."""
+    card = suite.card(record.task)
+    if record.status != "finished":
+        raise BenchError(f"run {record.id} {record.status}: it has no model to look at")
+    if record.card_version != card.version:
+        raise BenchError(
+            f"run {record.id} was made with version {record.card_version} of task {card.task!r}, "
+            f"the card's is {card.version}: run it again"
+        )
+    config = to_struct(record.config, RunConfig, where=f"record {record.id}")
+    resolved = Resolved(
+        card=card,
+        config=config,
+        choices=choices(config, {}),
+        recipe=record.recipe,
+        set_by_caller=record.set_by_caller,
+    )
+    return FinishedRun(
+        record=record, resolved=resolved, folder=suite.artifacts(record.task, record.id)
+    )
+
+
+def is_evaluation(record: Record) -> bool:
+    """Whether the record is that of `bench evaluate`, not of a training."""
+    return "evaluation" in record.config.get("objective", {})
+
+
+def load_objective(finished: FinishedRun, corpus: Corpus) -> Objective:
+    """The trained objective, in evaluation mode; BenchError where its weights are gone."""
+    require_weights(finished)
+    kind = objective_class(finished.resolved.objective)
+    objective = kind(finished.resolved.config, corpus)
+    objective.load_state_dict(load_weights(finished.folder))
+    return objective.eval()
+
+
+def read_again(finished: FinishedRun, split: str) -> None:
+    """Evaluate a trained run once more and keep what that finds besides the metric."""
+    require_weights(finished)  # before the corpus, which may be gone, too
+    objective = load_objective(finished, corpus_of(finished.resolved))
+    evaluate(objective, split, keep=finished.folder)
+
+
+def require_weights(finished: FinishedRun) -> None:
+    """Raise BenchError for a run that has no weights, and where they are gone."""
+    if finished.record.model not in MODELS or is_evaluation(finished.record):
+        raise BenchError(f"run {finished.id} has no weights of its own: name a trained run")
+    if not (finished.folder / WEIGHTS).is_file():
+        raise BenchError(
+            f"run {finished.id}: {finished.folder / WEIGHTS} is missing; train it again with "
+            "`bench run ... --again`"
+        )

@@ -1,0 +1,23 @@
+"""What an evaluation of a finished run left, made again where it is gone."""
+
+from __future__ import annotations
+
+from bench.runs.finished import FinishedRun, read_again
+from bench.runs.run import corpus_of
+from bench.text.baselines.fitting import count
+from bench.tracking.tracker import NoTracker
+from bench.training.baselines import BASELINES
+
+
+def make_again(finished: FinishedRun, split: str) -> None:
+    """Keep once more what was kept of `split`: a network is read again from its weights, a
+    baseline is fitted again.
+
+    Raises BenchError where there are no weights.
+    """
+    if finished.record.model not in BASELINES:
+        read_again(finished, split)
+        return
+    finished.folder.mkdir(parents=True, exist_ok=True)
+    corpus = corpus_of(finished.resolved)
+    count(finished.resolved, corpus, finished.folder, style="quiet", tracker=NoTracker())

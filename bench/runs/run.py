@@ -1,0 +1,240 @@
+"""run(resolved) -> Record: where card, corpus, model, objective and record meet."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from bench.core.config import TrainerConfig, num_processes
+from bench.core.outcome import Outcome
+from bench.core.provenance import forget_peak_memory, provenance
+from bench.core.ranks import ALONE
+from bench.core.record import Record, Shelf, read_record, write_record
+from bench.core.suite import Suite
+from bench.domains import Corpus, load_corpus
+from bench.runs.dividing import check_one_process, rank_of
+from bench.runs.recording import record_of
+from bench.runs.resolve import Resolved
+from bench.runs.run_folder import check_writable, empty, first_started, held
+from bench.text.baselines.fitting import count
+from bench.tracking.making import make_tracker, tracked_run
+from bench.tracking.options import DEFAULTS, Kind, TrackOptions
+from bench.tracking.tracker import Tracker
+from bench.training.baselines import BASELINES
+from bench.training.crew import Crew
+from bench.training.precision import set_float32
+from bench.training.progress import Style
+from bench.training.report import PrunedError, Report
+from bench.training.train import Flops, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manners:
+    """How a run behaves towards its surroundings; nothing here can change a number."""
+
+    style: Style = "quiet"
+    track: Kind = "none"
+    tracking: TrackOptions = DEFAULTS
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+    again: bool = False
+    """Throw away the record and the checkpoints of this configuration first."""
+    busy: Callable[[str], None] | None = None
+    """Called with one line when another process holds this run; then it is waited for."""
+    flops: Flops = "formula"
+
+
+class Work(Protocol):
+    """What makes the numbers of a run; heavy output goes to `folder`."""
+
+    def __call__(
+        self,
+        resolved: Resolved,
+        corpus: Corpus,
+        folder: Path,
+        *,
+        style: Style,
+        tracker: Tracker,
+    ) -> Outcome: ...
+
+
+def run(
+    resolved: Resolved, suite: Suite, manners: Manners | None = None, *, work: Work | None = None
+) -> Record:
+    """Carry out one configuration, or return its record when it has been carried out before.
+
+    An interrupted run goes on from its last checkpoint, and so does what a sweep's trial has
+    begun. A second process with the same configuration waits for the first and returns its
+    record. `work` is training or counting, as the model asks, unless given. Of several processes
+    the first calls this, once `bench run`, torchrun or srun has started them; the others follow.
+    """
+    path = suite.record_path(resolved.card.task, resolved.run_id)
+
+    def known() -> Record | None:
+        return read_record(path) if path.exists() else None
+
+    manners = manners or Manners()
+    if work is not None:
+        return _once(resolved, suite, manners, known, work=work, shelf="runs")
+    if (rank := rank_of(resolved)) is None:
+        if not manners.again and (record := known()):
+            return record
+        check_one_process(resolved, why="`bench run`, torchrun or srun starts several processes")
+    crew = Crew(rank or ALONE)
+    try:
+        work = learning(resolved, flops=manners.flops, crew=crew)
+        return _once(resolved, suite, manners, known, work=work, shelf="runs")
+    finally:
+        crew.dismiss()
+
+
+def run_trial(
+    resolved: Resolved, suite: Suite, manners: Manners | None = None, *, report: Report
+) -> Record:
+    """Carry out one configuration as a trial: trained and validated, never measured on test.
+
+    `report` is told of every validation, also where a run or a trial of the same configuration
+    has been carried out before, and may end the trial. `run` with the same configuration has
+    only the measuring left to do.
+    """
+    check_one_process(resolved, why="a trial trains on one device, several workers side by side")
+    task, run_id = resolved.card.task, resolved.run_id
+    whole, path = suite.record_path(task, run_id), suite.record_path(task, run_id, "trials")
+
+    def known() -> Record | None:
+        for place in (whole, path):
+            if place.exists() and _is_settled(record := read_record(place), report):
+                return record
+        return None
+
+    manners = manners or Manners()
+    work = learning(resolved, report=report, flops=manners.flops)
+    return _once(resolved, suite, manners, known, work=work, shelf="trials")
+
+
+def _is_settled(record: Record, report: Report) -> bool:
+    """Tell a record's validations; whether it is the end, for this sweep, of its training.
+
+    What another sweep pruned goes on from its checkpoint unless this one prunes it, too.
+    """
+    for point in record.curve:
+        try:
+            report(point.epoch, point.valid)
+        except PrunedError:
+            if record.status == "pruned":
+                return True
+    return record.status != "pruned"
+
+
+def _once(
+    resolved: Resolved,
+    suite: Suite,
+    manners: Manners,
+    known: Callable[[], Record | None],
+    *,
+    work: Work,
+    shelf: Shelf,
+) -> Record:
+    """What is `known` of the configuration; where that is nothing, what `work` makes of it."""
+    task, run_id = resolved.card.task, resolved.run_id
+    path, folder = suite.record_path(task, run_id, shelf), suite.artifacts(task, run_id)
+    if not manners.again and (record := known()):
+        return record
+    for place in (path.parent, folder):
+        check_writable(place)
+    with held(folder, busy=lambda: _tell_busy(manners, run_id)):
+        if manners.again:
+            for each in (path, suite.record_path(task, run_id, "trials")):
+                each.unlink(missing_ok=True)
+            empty(folder)
+        if record := known():
+            return record
+        started = first_started(folder)
+        record, tracker = _carry_out(resolved, folder, started, manners, work, shelf)
+        write_record(record, path.parent)
+        tracker.finish(record)  # after the record is safe
+        return record
+
+
+def _tell_busy(manners: Manners, run_id: str) -> None:
+    if manners.busy:
+        manners.busy(f"another process is at run {run_id}; waiting for it to end")
+
+
+def learning(
+    resolved: Resolved,
+    *,
+    report: Report | None = None,
+    flops: Flops = "formula",
+    crew: Crew | None = None,
+) -> Work:
+    """How the model learns, by counting or by gradient; on validation alone with a `report`."""
+    settings: dict[str, Any] = {} if report is None else {"splits": ("valid",)}
+    if resolved.config.model["name"] in BASELINES:
+        return functools.partial(count, **settings)
+    if report is not None:
+        settings["report"] = report
+    if flops != "formula":
+        settings["flops"] = flops
+    if crew is not None and crew.rank.size > 1:
+        settings["crew"] = crew
+    return functools.partial(train, **settings)
+
+
+def corpus_of(resolved: Resolved, *, style: Style = "quiet") -> Corpus:
+    """The corpus that a configuration names; `style` shows the making of features."""
+    card, data = resolved.card, resolved.config.data
+    return load_corpus(
+        card.corpus,
+        task=card.task,
+        twin=card.twin,
+        path=Path(data.path) if data.path else None,
+        minimum_count=data.minimum_count,
+        download=data.download,
+        on_bad=data.on_bad,
+        segmentation=data.segmentation,
+        languages=data.languages,
+        features=data.features,
+        style=style,
+    )
+
+
+def set_machine(trainer: TrainerConfig) -> None:
+    """Precision and threads that are asked for; several processes share the cores of their node."""
+    set_float32(trainer)
+    if trainer.threads:
+        torch.set_num_threads(trainer.threads)
+    elif num_processes(trainer) > 1:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // trainer.devices))
+
+
+def _carry_out(
+    resolved: Resolved, folder: Path, started: str, manners: Manners, work: Work, shelf: Shelf
+) -> tuple[Record, Tracker]:
+    set_machine(resolved.config.trainer)
+    corpus = corpus_of(resolved, style=manners.style)
+    made_by = provenance()  # before the work: the checkout may move on while a run goes on
+    tracked = tracked_run(
+        resolved,
+        folder,
+        shelf,
+        made_by,
+        group=manners.group,
+        tags=manners.tags,
+        options=manners.tracking,
+    )
+    tracker = make_tracker(manners.track, tracked)
+    forget_peak_memory()  # of earlier runs of this process, as a sweep's worker has them
+    try:
+        outcome = work(resolved, corpus, folder, style=manners.style, tracker=tracker)
+    except BaseException:
+        tracker.abandon()
+        raise
+    record = record_of(resolved, outcome, corpus, made_by=made_by, started=started, shelf=shelf)
+    return record, tracker

@@ -1,0 +1,190 @@
+"""Beam search for networks that write a sequence token by token, many sentences at a time.
+
+A sentence has K places. At each step its best continuations, as many as it has free places, go on;
+one that takes the end keeps its place and is finished, so that one beam is greedy search and a beam
+that is wide enough is exhaustive (D. Bahdanau, K. Cho and Y. Bengio, 2015; I. Sutskever, O. Vinyals
+and Q. Le, 2014). A sentence leaves the batch when no place is free or when nothing that goes on can
+still come among the best; whatever stands beside it in the batch makes no difference.
+
+Shapes: B sentences still searched, K beams, N = B K rows, C candidates, T tokens so far; a
+step's rows stand sentence by sentence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from bench.core.errors import BenchError
+from bench.seq2seq.continuations import Continuations
+from bench.seq2seq.length_penalty import LengthPenalty
+
+StateT = TypeVar("StateT")
+
+
+class StepNetwork(Protocol[StateT]):
+    """What a search asks of a network that has read its B sentences (or images)."""
+
+    def begin(self) -> StateT:
+        """The state before the first token, a row a sentence."""
+        ...
+
+    def step(self, token_N: Tensor, state: StateT) -> tuple[Continuations, StateT]:
+        """What may follow these tokens, of N rows."""
+        ...
+
+    def reorder(self, state: StateT, row_BK: Tensor) -> StateT:
+        """The rows named, sentence by sentence.
+
+        The rows of a sentence of the new state are rows of one sentence of the old one. The
+        sentences keep their order; some may be gone.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One finished sequence."""
+
+    tokens: tuple[int, ...]
+    """Without the end."""
+    log_prob: float
+    """Natural, of the tokens and the end."""
+    score: float
+    """The same after the length penalty."""
+
+
+@torch.no_grad()
+def beam_search(
+    network: StepNetwork[StateT],
+    max_length_B: Tensor,
+    *,
+    start: int,
+    end: int,
+    forbidden: Sequence[int] = (),
+    beam_size: int,
+    num_best: int = 1,
+    penalty: LengthPenalty | None = None,
+) -> list[list[Found]]:
+    """The `num_best` best sequences of each sentence, the best first.
+
+    `max_length_B` [B] >= 1 counts the end, which is the only token that may come last. Fewer than
+    `num_best` come back where so few exist. `forbidden` tokens are never written. Raises BenchError
+    for numbers that make no search, and where the network's outputs are not numbers.
+    """
+    _check(beam_size, num_best, max_length_B)
+    search = _Search(
+        max_length_B, beam_size, num_best, end, tuple(forbidden), penalty or LengthPenalty()
+    )
+    token_N, state = torch.full_like(max_length_B, start), network.begin()
+    while search.is_going:
+        following, state = network.step(token_N, state)
+        row_BK = search.advance(following)
+        state = network.reorder(state, row_BK)
+        token_N = search.token_BKT[:, :, -1].flatten()
+    return [sorted(found, key=lambda one: -one.score)[:num_best] for found in search.found]
+
+
+def _check(beam_size: int, num_best: int, max_length_B: Tensor) -> None:
+    if not 1 <= num_best <= beam_size:
+        raise BenchError(
+            f"{num_best} best of a beam of {beam_size}: choose 1 <= num_best <= beam_size"
+        )
+    if len(max_length_B) and int(max_length_B.min()) < 1:
+        raise BenchError("a sequence has one token at the least, its end: max_length_B >= 1")
+
+
+class _Search:
+    """The places of the sentences that are still searched, and what was found."""
+
+    def __init__(
+        self,
+        max_length_B: Tensor,
+        beam_size: int,
+        num_best: int,
+        end: int,
+        forbidden: tuple[int, ...],
+        penalty: LengthPenalty,
+    ) -> None:
+        B, device = len(max_length_B), max_length_B.device
+        self.beam_size, self.end, self.forbidden = beam_size, end, forbidden
+        self.penalty = penalty
+        self.found: list[list[Found]] = [[] for _ in range(B)]
+        self.sentence_B = torch.arange(B, device=device)
+        self.max_length_B = max_length_B
+        self.token_BKT = max_length_B.new_empty(B, 1, 0)
+        # Summed in float64, so that the order of sums is no matter; -inf: nothing goes on here.
+        self.log_prob_BK = torch.zeros(B, 1, dtype=torch.float64, device=device)
+        self.free_B = torch.full_like(max_length_B, beam_size)
+        self.best_Bn = torch.full((B, num_best), -math.inf, dtype=torch.float64, device=device)
+
+    @property
+    def is_going(self) -> bool:
+        """Whether a sentence is left."""
+        return len(self.sentence_B) > 0
+
+    def advance(self, following: Continuations) -> Tensor:
+        """Take the next token everywhere; the rows [B, K] to go on from, of those before."""
+        length, width = self.token_BKT.shape[2] + 1, self.log_prob_BK.shape[1]
+        log_prob_BK, beam_BK, token_BK = self._best(following, length)
+        before_BKT = self.token_BKT.gather(1, beam_BK[:, :, None].expand(-1, -1, length - 1))
+        rank_K = torch.arange(beam_BK.shape[1], device=beam_BK.device)
+        taken_BK = (rank_K < self.free_B[:, None]) & log_prob_BK.isfinite()
+        ended_BK = taken_BK & (token_BK == self.end)
+        self._keep(ended_BK, before_BKT, log_prob_BK, length)
+        row_BK = beam_BK + width * torch.arange(len(beam_BK), device=beam_BK.device)[:, None]
+        self.token_BKT = torch.cat([before_BKT, token_BK[:, :, None]], dim=2)
+        self.log_prob_BK = log_prob_BK.where(taken_BK & ~ended_BK, -math.inf)
+        self.free_B = self.free_B - ended_BK.sum(1)
+        return self._leave_out(row_BK, length)
+
+    def _best(self, following: Continuations, length: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The best K of a sentence, best first: log-probability, the beam before, the token."""
+        best_NC, token_NC, end_N = following.best(self.beam_size, self.forbidden, end=self.end)
+        if bool(best_NC.isnan().any()):
+            raise BenchError(
+                "the network's outputs are not numbers (NaN): it has diverged, nothing can be "
+                "decoded from it"
+            )
+        B, C = len(self.sentence_B), best_NC.shape[1]
+        last_B = self.max_length_B == length
+        if bool(last_B.any()):  # nothing but the end may follow
+            last_N = last_B.repeat_interleave(self.log_prob_BK.shape[1])
+            best_NC[last_N] = -math.inf
+            best_NC[last_N, 0] = end_N[last_N]
+            token_NC[last_N] = self.end
+        sum_BC = (self.log_prob_BK.flatten()[:, None] + best_NC.double()).view(B, -1)
+        log_prob_BK, place_BK = sum_BC.topk(min(self.beam_size, sum_BC.shape[1]))
+        return log_prob_BK, place_BK // C, token_NC.view(B, -1).gather(1, place_BK)
+
+    def _keep(self, ended_BK: Tensor, before_BKT: Tensor, log_prob_BK: Tensor, length: int) -> None:
+        """Put away what has ended."""
+        if not bool(ended_BK.any()):
+            return
+        length_BK = torch.full_like(log_prob_BK, length)
+        score_BK = self.penalty.score(log_prob_BK, length_BK)
+        sentences = self.sentence_B[:, None].expand_as(ended_BK)[ended_BK].tolist()
+        ended = (before_BKT[ended_BK], log_prob_BK[ended_BK], score_BK[ended_BK])
+        for b, tokens, log_prob, score in zip(sentences, *(e.tolist() for e in ended), strict=True):
+            self.found[b].append(Found(tokens=tuple(tokens), log_prob=log_prob, score=score))
+        scores = torch.cat([self.best_Bn, score_BK.where(ended_BK, -math.inf)], dim=1)
+        self.best_Bn = scores.topk(self.best_Bn.shape[1]).values
+
+    def _leave_out(self, row_BK: Tensor, length: int) -> Tensor:
+        """Let go of the sentences that are decided; the rows of the others."""
+        best_B = self.log_prob_BK.amax(1)
+        max_length_B = self.max_length_B.double()
+        next_B = torch.full_like(max_length_B, length + 1)
+        possible_B = self.penalty.best_possible(best_B, next_B, max_length_B)
+        going_B = (possible_B > self.best_Bn[:, -1]) & (best_B > -math.inf)
+        if bool(going_B.all()):
+            return row_BK
+        self.sentence_B, self.max_length_B = self.sentence_B[going_B], self.max_length_B[going_B]
+        self.token_BKT, self.log_prob_BK = self.token_BKT[going_B], self.log_prob_BK[going_B]
+        self.free_B, self.best_Bn = self.free_B[going_B], self.best_Bn[going_B]
+        return row_BK[going_B]

@@ -1,0 +1,80 @@
+"""What translating and captioning share: words written by one network, found again by a search."""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from bench.core.config import RunConfig
+from bench.domains import Corpus
+from bench.layers.output.products import float32_products_as, products_in_effect, training_products
+from bench.seq2seq.length_penalty import LengthPenalty
+from bench.seq2seq.options import WriterOptions
+from bench.seq2seq.scheduled_sampling import teacher_forcing
+from bench.seq2seq.writer import Writer
+from bench.training.objective import Objective
+
+
+class WritingObjective(Objective):
+    """A subclass makes `network` and calls `begin_writing`.
+
+    Reading, searching and scoring are in float32, so that they agree on every probability; in
+    training all products are as the trainer's option says.
+    """
+
+    unit: ClassVar[Literal["token", "frame", "label"]] = "token"
+    network: Writer
+
+    def __init__(self, config: RunConfig, corpus: Corpus, options: WriterOptions) -> None:
+        super().__init__(config, corpus)
+        self.writer_options = options
+
+    def begin_writing(self, network: Writer) -> None:
+        """Take in the network that writes."""
+        self.network = network
+        vocabulary_size = network.embedding.num_embeddings
+        self.loss_limit = 3.0 * math.log(vocabulary_size)  # a uniform guess costs log V
+
+    @property
+    def length_penalty(self) -> LengthPenalty:
+        """Of the search that a finished run is measured by."""
+        options = self.writer_options
+        return LengthPenalty(kind=options.length_penalty, alpha=options.alpha)
+
+    # Loss ---------------------------------------------------------------------------------------
+
+    def backward(self, loss: Tensor, *arguments: Any, **settings: Any) -> None:
+        with self.training_products():
+            super().backward(loss, *arguments, **settings)
+
+    def training_products(self) -> AbstractContextManager[None]:
+        """All products are as the softmax's: in training as the option says, else exact."""
+        return float32_products_as(self.network.output.products, self.device)
+
+    def teacher_forcing(self) -> float:
+        """Share of the words that the decoder reads as written, now."""
+        options = self.writer_options
+        if not self.training:
+            return 1.0
+        return teacher_forcing(
+            options.teacher_forcing,
+            self.global_step,
+            num_steps=options.teacher_forcing_steps,
+            floor=options.teacher_forcing_floor,
+        )
+
+    # Metric -------------------------------------------------------------------------------------
+
+    def metric_value(self, mean_nats: float) -> float | None:
+        return None
+
+    def curve_values(self, loss_train: float, loss_valid: float) -> dict[str, float | None]:
+        losses = {"loss_train": loss_train, "loss_valid": loss_valid}
+        return {"train": None, "valid": self.evaluation_metric(), **losses}
+
+    @property
+    def products_in_effect(self) -> str:
+        return products_in_effect(training_products(self.config.trainer), self.device)

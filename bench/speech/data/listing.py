@@ -1,0 +1,93 @@
+"""From a speech card to the list of its utterances: where the files are, and all of them there."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.core.errors import BenchError
+from bench.speech.data.an4 import list_an4
+from bench.speech.data.audio import Samples, read_audio
+from bench.speech.data.corpus import SpeechCorpus, Utterance
+from bench.speech.data.folders import find_folder
+from bench.speech.data.specification import SpeechSpec
+from bench.speech.data.timit import list_timit
+
+LAYOUTS = {"timit": list_timit, "an4": list_an4}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Recordings in files."""
+
+    spec: SpeechSpec
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The card's."""
+        return self.spec.sample_rate_hz
+
+    def samples(self, utterance: Utterance) -> Samples:
+        """The samples [N]; see `read_audio` for the errors."""
+        assert utterance.audio is not None
+        return read_audio(utterance.audio, self.spec)
+
+    def fingerprint(self, utterance: Utterance) -> str:
+        """sha256 of the file and how it is read; a file that cannot be read counts as empty."""
+        assert utterance.audio is not None
+        try:
+            content = utterance.audio.read_bytes()
+        except OSError:
+            content = b""
+        spec = self.spec
+        manner = f"{spec.sample_rate_hz} {spec.raw_byte_order} {spec.clipped_share_max}"
+        return f"{hashlib.sha256(content).hexdigest()} {manner}"
+
+
+def list_speech(
+    spec: SpeechSpec, *, task: str, twin: str | None = None, path: Path | None = None
+) -> SpeechCorpus:
+    """The utterances of the first folder that is there, checked against the card's counts.
+
+    Raises BenchError when there is no folder, when something is missing from it, and when counts
+    or phones are not the card's. Single bad utterances are in `problems`.
+    """
+    folder = find_folder(spec, task=task, twin=twin, path=path)
+    splits, problems = LAYOUTS[spec.layout](spec, folder)
+    corpus = SpeechCorpus(
+        labels=spec.labels,
+        folding={label: spec.folded(label) for label in spec.labels},
+        splits=splits,
+        recordings=Files(spec=spec),
+        recipe=spec.features,
+        problems=tuple(problems),
+    )
+    _check_counts(spec, corpus, folder)
+    return corpus
+
+
+def _check_counts(spec: SpeechSpec, corpus: SpeechCorpus, folder: Path) -> None:
+    """Bad utterances count as utterances; phones can be compared when there are none."""
+    for split, expected in spec.counts.utterances.items():
+        number = len(corpus.splits[split])
+        number += sum(problem.split == split for problem in corpus.problems)
+        _check(folder, f"{split} utterances", number, expected)
+    if corpus.problems:
+        return
+    for split, expected in spec.counts.phones.items():
+        number = sum(len(utterance.phones) for utterance in corpus.splits[split])
+        _check(folder, f"{split} phones", number, expected)
+    if spec.phones_sha256 not in (None, corpus.phones_sha256()):
+        raise BenchError(
+            f"{folder}: altered: the utterances' phones have sha256 {corpus.phones_sha256()} where "
+            f"the card says {spec.phones_sha256}; put the original files in their place"
+        )
+
+
+def _check(folder: Path, what: str, number: int, expected: int) -> None:
+    if number != expected:
+        raise BenchError(
+            f"{folder}: {number:,} {what} where the card counts {expected:,}; put the original "
+            "files in their place"
+        )

@@ -1,0 +1,146 @@
+"""What the `corpus:` part of a speech card may say: facts as frozen structs.
+
+Imports neither torch nor numpy: listing tasks reads these and must stay fast.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import msgspec
+
+from bench.core.structs import Frozen
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+PARTS = ("train", "valid", "test")
+
+
+def _check_parts(named: Iterable[str], where: str) -> None:
+    for name in named:
+        if name not in PARTS:
+            raise ValueError(f"{where}: {name!r} is not one of {', '.join(PARTS)}")
+
+
+def _check_once(names: list[str] | tuple[str, ...], where: str) -> None:
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"{where}: given more than once: {', '.join(sorted(twice))}")
+
+
+class FeatureRecipe(Frozen, frozen=True, kw_only=True):
+    """How samples become feature vectors: see `bench.speech.data.features` for the equations."""
+
+    num_mel_bands: Count = 40
+    window_ms: Positive = 25.0
+    shift_ms: Positive = 10.0
+    preemphasis: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.97
+    low_hz: NonNegative = 20.0
+    high_hz: Positive | None = None
+    """Upper edge of the last band; half the sample rate when not given."""
+    num_differences: Annotated[int, msgspec.Meta(ge=0, le=2)] = 2
+    difference_reach: Count = 2
+    normalisation: Literal["training", "none"] = "training"
+    """training: zero mean and unit variance in each dimension over the training frames."""
+
+    @property
+    def num_coefficients(self) -> int:
+        """Log-mel bands and the log energy."""
+        return self.num_mel_bands + 1
+
+    @property
+    def num_features(self) -> int:
+        """Size of a feature vector."""
+        return self.num_coefficients * (1 + self.num_differences)
+
+
+class SpeechCounts(Frozen, frozen=True, kw_only=True):
+    """Utterances and phones by split; what is not known is left out."""
+
+    utterances: dict[str, int] = msgspec.field(default_factory=dict)
+    phones: dict[str, int] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_parts(self.utterances, "counts.utterances")
+        _check_parts(self.phones, "counts.phones")
+
+
+class SpeechSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="speech"):
+    """Recordings in files with the phones that are spoken in them.
+
+    `speakers` of a split: all of TIMIT's; of AN4 those of the development set, the rest follow its
+    own lists. `folding`: steps from a label to the one that is scored; a label that a step does
+    not name stays as it is, null drops it. The checksums are of samples and phones, whatever file
+    format holds them: see `bench.speech.data.corpus`.
+    """
+
+    layout: Literal["timit", "an4"]
+    folder: str
+    licence: str
+    obtain: str
+    """Where a user gets it."""
+    labels: tuple[str, ...]
+    folding: tuple[dict[str, str | None], ...] = ()
+    speakers: dict[str, tuple[str, ...]]
+    utterances_per_speaker: Count | None = None
+    sentences_left_out: tuple[str, ...] = ()
+    """First letters of sentence names."""
+    sample_rate_hz: Count = 16000
+    raw_byte_order: Literal["big", "little"] = "big"
+    clipped_share_max: NonNegative = 0.01
+    """A recording with more of its samples at the limits of their range is bad."""
+    counts: SpeechCounts = SpeechCounts()
+    phones_sha256: str | None = None
+    samples_sha256: str | None = None
+    features: FeatureRecipe = FeatureRecipe()
+
+    def __post_init__(self) -> None:
+        _check_parts(self.speakers, "speakers")
+        named = [name for names in self.speakers.values() for name in names]
+        _check_once(named, "speakers")
+        _check_once(self.labels, "labels")
+        known = set(self.labels)
+        for step in self.folding:
+            for label in step:
+                if label not in known:
+                    raise ValueError(f"folding: {label!r} is no label at this step")
+            known = {step.get(label, label) or "" for label in known} - {""}
+        for digits in (self.phones_sha256, self.samples_sha256):
+            if digits is not None and not re.fullmatch("[0-9a-f]{64}", digits):
+                raise ValueError("sha256 must be 64 lower-case hexadecimal digits")
+
+    def folded(self, label: str) -> str | None:
+        """The label that is scored in place of `label`; None where it is dropped."""
+        found: str | None = label
+        for step in self.folding:
+            found = None if found is None else step.get(found, found)
+        return found
+
+
+class SyntheticSpeechSpec(
+    Frozen, frozen=True, kw_only=True, tag_field="kind", tag="synthetic-speech"
+):
+    """Speech from a known grammar and formants: see `bench.speech.data.synthetic`."""
+
+    seed: int = 1
+    num_speakers: dict[str, Count]
+    utterances_per_speaker: Count
+    num_phones_min: Count
+    num_phones_max: Count
+    rarer_share: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.25
+    """How often the rarer of two labels that sound alike is written."""
+    noise_db_min: float = 15.0
+    noise_db_max: float = 30.0
+    """Signal to noise; drawn for each utterance between the two."""
+    sample_rate_hz: Count = 16000
+    features: FeatureRecipe = FeatureRecipe()
+    licence: str = "generated: no licence is needed"
+
+    def __post_init__(self) -> None:
+        if set(self.num_speakers) != set(PARTS):
+            raise ValueError(f"num_speakers must name {', '.join(PARTS)}")
+        if self.num_phones_min > self.num_phones_max or self.noise_db_min > self.noise_db_max:
+            raise ValueError("a minimum is above its maximum")

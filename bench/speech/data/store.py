@@ -1,0 +1,169 @@
+"""Features on disk: one memory-mapped file a corpus and recipe, made once.
+
+    <cache>/features/<key>/features.f32    [N, D] little-endian float32, utterance after utterance
+    <cache>/features/<key>/index.json      lengths, problems, mean and deviation, checksums
+
+The key is the checksum of the recipe, the phones and the recordings: other data or another recipe
+is another folder. A folder is made under another name and renamed when it is whole; of several
+processes one makes it and the others wait; a damaged one is made anew.
+
+N frames of all utterances, D features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock
+
+from bench.core.errors import BenchError
+from bench.core.structs import Frozen
+from bench.speech.data.corpus import SpeechCorpus, digest_of_lines
+from bench.speech.data.extraction import Progress, write_features
+from bench.speech.data.problems import Problem
+
+FORMAT = 1
+"""Raised whenever the same recipe would give other numbers, so that old files are not read."""
+INDEX, FEATURES = "index.json", "features.f32"
+ROWS = 1 << 16
+Features = npt.NDArray[np.float32]
+
+
+class Index(Frozen, frozen=True, kw_only=True):
+    """What stands in the file of features, in the order of the corpus's splits."""
+
+    utterances: list[str]
+    num_samples: list[int]
+    num_frames: list[int]
+    """Zero for an utterance that cannot be used."""
+    problems: list[Problem]
+    """Without the files' names, which may be others tomorrow."""
+    mean: list[float]
+    deviation: list[float]
+    num_features: int
+    crc32: int
+    samples_sha256: str
+
+
+def open_features(
+    corpus: SpeechCorpus, cache: Path, *, num_workers: int = 0, progress: Progress | None = None
+) -> tuple[Index, Features]:
+    """The corpus's features [N, D], read-only and memory-mapped; made first where they are not.
+
+    `num_workers`: threads, all cores when zero. Raises BenchError when the cache cannot be
+    written.
+    """
+    num_workers = num_workers or num_cores()
+    key = cache_key(corpus, num_workers=num_workers)
+    folder = cache / "features" / key
+    if (found := _read(folder)) is not None:
+        return found
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if (found := _read(folder)) is None:
+                _make(corpus, folder, num_workers, progress)
+                found = _read(folder)
+    except OSError as error:
+        raise BenchError(f"cannot write features to {folder}: {error}; set BENCH_CACHE") from error
+    assert found is not None
+    return found
+
+
+def num_cores() -> int:
+    """Those that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cache_key(corpus: SpeechCorpus, *, num_workers: int = 1) -> str:
+    """Checksum of recipe, splits, phones and recordings."""
+    every = [u for utterances in corpus.splits.values() for u in utterances]
+    with ThreadPoolExecutor(num_workers) as pool:
+        prints = list(pool.map(corpus.recordings.fingerprint, every))
+    lines = (f"{utterance.id} {mark}" for utterance, mark in zip(every, prints, strict=True))
+    recipe = msgspec.json.encode(corpus.recipe, order="deterministic").decode()
+    order = hashlib.sha256(" ".join(u.id for u in every).encode()).hexdigest()
+    whole = f"{FORMAT} {recipe} {order} {corpus.phones_sha256()} {digest_of_lines(lines)}"
+    return hashlib.sha256(whole.encode()).hexdigest()[:24]
+
+
+def _read(folder: Path) -> tuple[Index, Features] | None:
+    """What lies in `folder`; None where nothing does, or something else than was written."""
+    try:
+        index = msgspec.json.decode((folder / INDEX).read_bytes(), type=Index)
+        size = (folder / FEATURES).stat().st_size
+    except (OSError, msgspec.MsgspecError):
+        return None
+    shape = (sum(index.num_frames), index.num_features)
+    if size != 4 * shape[0] * shape[1]:
+        return None
+    if not shape[0]:
+        return index, np.zeros(shape, np.float32)
+    features_ND = np.memmap(folder / FEATURES, "<f4", mode="r", shape=shape)
+    return (index, features_ND) if _crc32(features_ND) == index.crc32 else None
+
+
+def _crc32(features_ND: Features) -> int:
+    crc = 0
+    for first in range(0, len(features_ND), ROWS):
+        crc = zlib.crc32(features_ND[first : first + ROWS].tobytes(), crc)
+    return crc
+
+
+def _make(corpus: SpeechCorpus, folder: Path, num_workers: int, progress: Progress | None) -> None:
+    for left in folder.parent.glob(f".{folder.name}-*"):  # by one that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        with (scratch / FEATURES).open("wb") as stream:
+            told, moments = write_features(
+                corpus, stream, num_workers=num_workers, progress=progress
+            )
+        mean, deviation = moments.mean_and_deviation()
+        if corpus.recipe.normalisation == "none":
+            mean, deviation = np.zeros_like(mean), np.ones_like(deviation)
+        every = [u.id for utterances in corpus.splits.values() for u in utterances]
+        index = Index(
+            utterances=every,
+            num_samples=[found.num_samples for found in told],
+            num_frames=[found.num_frames for found in told],
+            problems=[found.problem for found in told if found.problem is not None],
+            mean=mean.tolist(),
+            deviation=deviation.tolist(),
+            num_features=corpus.recipe.num_features,
+            crc32=_normalise(scratch / FEATURES, mean, deviation),
+            samples_sha256=digest_of_lines(
+                f"{name} {found.sha256}" for name, found in zip(every, told, strict=True)
+            ),
+        )
+        (scratch / INDEX).write_bytes(msgspec.json.encode(index))
+        shutil.rmtree(folder, ignore_errors=True)  # a damaged one
+        os.replace(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _normalise(
+    path: Path, mean_D: npt.NDArray[np.float64], deviation_D: npt.NDArray[np.float64]
+) -> int:
+    """Shift and scale in place; the checksum of what stands there then."""
+    if not path.stat().st_size:
+        return 0
+    shape = (path.stat().st_size // (4 * len(mean_D)), len(mean_D))
+    features_ND = np.memmap(path, "<f4", mode="r+", shape=shape)
+    for first in range(0, len(features_ND), ROWS):
+        rows = features_ND[first : first + ROWS]
+        rows[:] = (rows - mean_D) / deviation_D
+    features_ND.flush()
+    return _crc32(features_ND)

@@ -1,0 +1,194 @@
+"""Formant synthesis: pulses and noise through the resonances of a vocal tract.
+
+    excitation   pulses at the speaker's pitch, and white noise
+    voice        |H(f)| = tilt(f) prod_k |resonator(f; F_k, B_k)|     F_k slide from sound to sound
+    noise        a band of its own for each sound
+    spectrum     frames of 32 ms every 16 ms, multiplied, added up again (overlap-add)
+
+F_k is the sound's formant times the speaker's factor: a shorter tract has higher resonances.
+White noise is added at a level drawn for each utterance. Formants as in D. Klatt, "Software for a
+cascade/parallel formant synthesizer", JASA 67, 1980; filters here have magnitudes and no phases.
+
+N samples, M control points, K formants, F frequencies.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bench.speech.data.corpus import Samples, Utterance
+from bench.speech.data.sounds import ALIKE, SOUNDS, Sound
+from bench.speech.data.specification import SyntheticSpeechSpec
+from bench.text.data.language import uniform
+
+Floats = npt.NDArray[np.float64]
+VERSION = 1
+"""Raised when the same card sounds different."""
+CONTROL_MS = 5
+WINDOW, HOP, NUM_POINTS = 512, 256, 1024
+BANDWIDTHS_HZ = (80.0, 100.0, 150.0, 250.0)
+FOURTH_FORMANT_HZ = 3500.0
+TILT_HZ = 500.0
+CLOSED_SHARE = 0.6
+"""Of a stop."""
+SLIDE, FADE = 7, 3
+"""Control points over which formants and amplitudes are smoothed."""
+LOUDNESS = 2000.0
+LIMIT = 32000
+SOUND_NAMED = {rare: SOUNDS[name] for name, rare in ALIKE.items()} | SOUNDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What is a speaker's own."""
+
+    pitch_hz: float
+    formant_factor: float
+    rate: float
+    loudness: float
+
+
+def speaker_traits(spec: SyntheticSpeechSpec, number: int) -> Traits:
+    """Drawn once a speaker; who has a high voice tends to have a short tract."""
+    high, own, rate, loudness = uniform(np.random.PCG64([spec.seed, number]), 4).tolist()
+    return Traits(
+        pitch_hz=90 * 2.6**high,
+        formant_factor=0.92 + 0.16 * high + 0.08 * own,
+        rate=0.85 + 0.3 * rate,
+        loudness=0.5 + loudness,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracks:
+    """What the tract does at each control point; but for the formants [M]."""
+
+    formants: Floats
+    """[M, K]."""
+    voice: Floats
+    noise: Floats
+    noise_hz: Floats
+    noise_width_hz: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthesiser:
+    """Recordings that are made when they are asked for, the same each time."""
+
+    spec: SyntheticSpeechSpec
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The card's."""
+        return self.spec.sample_rate_hz
+
+    def fingerprint(self, utterance: Utterance) -> str:
+        """Of all that the sound depends on."""
+        spec = msgspec.json.encode(self.spec, order="deterministic").decode()
+        return f"{VERSION} {spec} {utterance.phones} {utterance.times}"
+
+    def samples(self, utterance: Utterance) -> Samples:
+        """The utterance as its speaker says it [N]."""
+        assert utterance.times is not None
+        spec, rate = self.spec, self.sample_rate_hz
+        source = np.random.PCG64([spec.seed, zlib.crc32(utterance.id.encode())])
+        pause, level, *wiggle = uniform(source, 5).tolist()
+        num_samples = utterance.times[-1][1] + int((0.1 + 0.1 * pause) * rate)
+        traits = speaker_traits(spec, int(utterance.speaker[1:]))
+        tracks = _tracks(utterance, traits, num_samples, rate)
+        pulses = _pulses(traits.pitch_hz, wiggle, num_samples, rate)
+        noise = 2 * uniform(source, num_samples) - 1
+        speech = _filtered(pulses, noise, tracks, rate)
+        speech *= LOUDNESS * traits.loudness / np.sqrt(np.mean(speech**2))
+        noise_db = spec.noise_db_min + level * (spec.noise_db_max - spec.noise_db_min)
+        around = LOUDNESS * traits.loudness * 10 ** (-noise_db / 20) * np.sqrt(3)
+        speech += around * (2 * uniform(source, num_samples) - 1)
+        return np.rint(np.clip(speech, -LIMIT, LIMIT)).astype(np.int16)
+
+
+def _pulses(pitch_hz: float, wiggle: list[float], num_samples: int, rate: int) -> Floats:
+    """One at the beginning of each period; the pitch falls by a fifth and wavers a little."""
+    t = np.linspace(0, 1, num_samples)
+    bend = 0.1 * (wiggle[0] - 0.5) + 0.2 * (wiggle[1] - 0.5) * t + 0.1 * wiggle[2] * t**2
+    phase = np.cumsum(pitch_hz * (1.1 - 0.2 * t) * (1 + bend) / rate)
+    return np.asarray(12.0 * np.diff(np.floor(phase), prepend=0.0))
+
+
+def _tracks(utterance: Utterance, traits: Traits, num_samples: int, rate: int) -> Tracks:
+    assert utterance.times is not None
+    step = CONTROL_MS * rate // 1000
+    num_points = 2 + num_samples // step
+    sounds = [SOUND_NAMED[phone] for phone in utterance.phones]
+    formants_MK = np.tile(_formants(sounds[0], 1)[0], (num_points, 1))
+    voice, noise = np.zeros((2, num_points))
+    noise_hz, width_hz = np.full(num_points, 4000.0), np.full(num_points, 1000.0)
+    for sound, (first, end) in zip(sounds, utterance.times, strict=True):
+        begin, num = first // step, max(end // step - first // step, 1)
+        here = slice(begin, begin + num)
+        formants_MK[here] = _formants(sound, num)
+        formants_MK[begin + num :] = formants_MK[begin + num - 1]
+        voice[here], noise[here] = sound.voice, sound.noise
+        noise_hz[here], width_hz[here] = sound.noise_hz, sound.noise_width_hz
+        if sound.kind == "stop":
+            noise[begin : begin + int(CLOSED_SHARE * num)] = 0
+    return Tracks(
+        formants=_smooth(formants_MK, SLIDE) * traits.formant_factor,
+        voice=_smooth(voice[:, None], FADE)[:, 0],
+        noise=_smooth(noise[:, None], FADE)[:, 0],
+        noise_hz=noise_hz,
+        noise_width_hz=width_hz,
+    )
+
+
+def _formants(sound: Sound, num_points: int) -> Floats:
+    begin = np.array([*sound.formants_hz, FOURTH_FORMANT_HZ])
+    end = np.array([*(sound.glide_to_hz or sound.formants_hz), FOURTH_FORMANT_HZ])
+    return np.asarray(begin + np.linspace(0, 1, num_points)[:, None] * (end - begin))
+
+
+def _smooth(values_MK: Floats, num_points: int) -> Floats:
+    reach = num_points // 2
+    padded = np.pad(values_MK, ((reach, reach), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, num_points, axis=0)
+    return np.asarray(windows.mean(axis=-1))
+
+
+def _filtered(pulses_N: Floats, noise_N: Floats, tracks: Tracks, rate: int) -> Floats:
+    num_blocks = -(-len(pulses_N) // HOP) + WINDOW // HOP
+    middle = (np.arange(num_blocks) * HOP - WINDOW // 2) * 1000 // (CONTROL_MS * rate)
+    at = np.clip(middle, 0, len(tracks.voice) - 1)
+    f_F = np.arange(NUM_POINTS // 2 + 1) * rate / NUM_POINTS
+    voice = _spectra(pulses_N, num_blocks) * _resonances(f_F, tracks.formants[at])
+    away = (f_F - tracks.noise_hz[at, None]) / tracks.noise_width_hz[at, None]
+    noise = _spectra(noise_N, num_blocks) / (1 + away**2)
+    both = voice * tracks.voice[at, None] + noise * tracks.noise[at, None]
+    blocks = np.fft.irfft(both, NUM_POINTS, axis=1)
+    added = np.zeros((num_blocks + NUM_POINTS // HOP, HOP))
+    for part in range(NUM_POINTS // HOP):
+        added[part : part + num_blocks] += blocks[:, part * HOP : (part + 1) * HOP]
+    return added.ravel()[WINDOW : WINDOW + len(pulses_N)]
+
+
+def _spectra(signal_N: Floats, num_blocks: int) -> npt.NDArray[np.complex128]:
+    padded = np.concatenate([np.zeros(WINDOW), signal_N, np.zeros(2 * WINDOW)])
+    blocks = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:num_blocks]
+    return np.asarray(np.fft.rfft(blocks * np.hanning(WINDOW + 1)[:-1], NUM_POINTS, axis=1))
+
+
+def _resonances(f_F: Floats, formants_MK: Floats) -> Floats:
+    """Magnitude of a cascade of resonators, one at zero frequency, under a falling source.
+
+    |f^2 - (F + iB/2)^2|^2 = (f^2 + F^2 + B^2/4)^2 - 4 f^2 F^2: each resonator's poles.
+    """
+    squared_F = f_F**2
+    gain = 1 / (1 + squared_F / TILT_HZ**2) * np.ones((len(formants_MK), 1))
+    for centre_M, bandwidth in zip(formants_MK.T, BANDWIDTHS_HZ, strict=True):
+        at_zero_M1 = (centre_M**2 + bandwidth**2 / 4)[:, None]
+        sides = squared_F + at_zero_M1
+        gain *= at_zero_M1**2 / (sides**2 - (4 * centre_M**2)[:, None] * squared_F)
+    return np.asarray(np.sqrt(gain))

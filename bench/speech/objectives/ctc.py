@@ -1,0 +1,161 @@
+"""Connectionist temporal classification.
+
+A. Graves, S. Fernandez, F. Gomez and J. Schmidhuber, ICML 2006; with deep bidirectional networks in
+A. Graves, A. Mohamed and G. Hinton, ICASSP 2013, section 3.1. At every step a softmax over the
+labels and a blank; a label sequence has the probability of all paths that spell it,
+
+    Pr(y | x) = sum over paths a with B(a) = y of prod_t Pr(a_t | t, x),
+
+B takes out repetitions, then blanks.
+
+Shapes: B utterances, T steps, E output of the encoder, U labels, V outputs, of which 0 is the
+blank.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.core.config import Count, Positive, RunConfig
+from bench.core.errors import BenchError
+from bench.speech.data.batches import SpeechBatch
+from bench.speech.data.corpus import num_frames_needed
+from bench.speech.data.prepared import SpeechData
+from bench.speech.decoding.ctc import best_path
+from bench.speech.decoding.fusion import Fusion
+from bench.speech.decoding.ngram import NGramLabels
+from bench.speech.decoding.prefix_beam import prefix_beam_search
+from bench.speech.objectives.scoring import Decoded
+from bench.speech.objectives.speech import SpeechObjective, SpeechOptions
+from bench.text.baselines.ngram import MAX_ORDER, NGram
+from bench.training.contract import own_options
+
+
+class CTCOptions(SpeechOptions, frozen=True, kw_only=True):
+    """Options of the `ctc` objective."""
+
+    decoder: Literal["best-path", "prefix-beam"] = "prefix-beam"
+    """How a finished run is measured; validation after each epoch is by the best path."""
+    beam_width: Count = 100
+    """Prefixes that the beam keeps."""
+    lm_order: Annotated[int, msgspec.Meta(ge=0, le=MAX_ORDER)] = 0
+    """Order of an n-gram model of the training labels that the beam search adds; 0: none."""
+    lm_weight: Positive = 0.5
+    """Factor of that model's log-probability."""
+    lm_bonus: float = 0.0
+    """What each label adds to the score besides, against the model's liking for few labels."""
+
+
+class CTC(SpeechObjective):
+    """Any recurrence, a linear layer, a softmax over labels and blank at every step."""
+
+    Options = CTCOptions
+    quick_decoder = "best-path"
+
+    def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
+        super().__init__(config, corpus)
+        self.options = own_options(config, CTCOptions)
+        self.output = nn.Linear(self.encoder.output_size, corpus.corpus.num_outputs)
+        self._fusion: Fusion | None = None
+        self.initialise()
+        _check_lengths(corpus, self.options.stack_frames)
+        if self.options.lm_order and self.options.decoder == "best-path":
+            raise BenchError(
+                "objective.lm_order: the best path has no use for a label model; leave it out, or "
+                "set --objective.decoder prefix-beam"
+            )
+
+    def encode(self, batch: SpeechBatch) -> Tensor:
+        """Log-probabilities of the outputs, [B, T, V]."""
+        z_BTV = self.output(self.read(batch))
+        return F.log_softmax(z_BTV.to(self.output.weight.dtype), dim=2)  # of half precision, too
+
+    def losses(self, encoded: Tensor, batch: SpeechBatch) -> Tensor:
+        return F.ctc_loss(
+            encoded.transpose(0, 1),
+            batch.labels,
+            self.lengths(batch),
+            batch.num_labels,
+            reduction="none",
+        )
+
+    def decode(self, encoded: Tensor, batch: SpeechBatch, decoder: str) -> list[Decoded]:
+        lengths_B = self.lengths(batch)
+        if decoder == "best-path":
+            return [Decoded(labels) for labels in best_path(encoded, lengths_B)]
+        found = prefix_beam_search(
+            encoded, lengths_B, width=self.options.beam_width, fusion=self._label_model()
+        )
+        return [Decoded(best.labels, -best.log_prob) for best, *_ in found]
+
+    @property
+    def decoder(self) -> str:
+        return self.options.decoder
+
+    @property
+    def decoder_signature(self) -> str:
+        options = self.options
+        if options.decoder == "best-path":
+            return "greedy"
+        model = f"+{options.lm_order}-gram({options.lm_weight:g},{options.lm_bonus:g})"
+        return f"beam({options.beam_width}){model if options.lm_order else ''}"
+
+    def flops_per_unit(self) -> int:
+        per_step = self.encoder.flops_per_step() + 2 * self.output.weight.numel()
+        return per_step // self.options.stack_frames
+
+    def _label_model(self) -> Fusion | None:
+        """The n-gram model of the training labels, made when it is first asked for."""
+        options = self.options
+        if options.lm_order and self._fusion is None:
+            model = label_ngram(self.corpus, options.lm_order)
+            outputs = np.arange(self.corpus.corpus.num_outputs)
+            self._fusion = Fusion(
+                model=NGramLabels(model, outputs),
+                weight=options.lm_weight,
+                insertion_bonus=options.lm_bonus,
+            )
+        return self._fusion
+
+
+def label_ngram(corpus: SpeechData, order: int) -> NGram:
+    """A Kneser-Ney model of the training labels; 0, elsewhere the blank, ends an utterance."""
+    end = np.zeros(1, dtype=np.int64)
+    tokens = {
+        split: np.concatenate(
+            [part for labels in corpus.splits[split].labels for part in (labels, end)]
+        )
+        for split in ("train", "valid")
+    }
+    model = NGram(order=order, smoothing="kneser-ney")
+    model.fit(
+        tokens["train"],
+        valid=tokens["valid"],
+        vocabulary_size=corpus.corpus.num_outputs,
+        end_of_sentence=0,
+    )
+    return model
+
+
+def _check_lengths(corpus: SpeechData, num_frames: int) -> None:
+    """Refuse stacks so large that an utterance has fewer of them than its labels need."""
+    if num_frames == 1:
+        return  # what has too few frames was found when the corpus was read
+    short = [
+        utterance.id
+        for split in corpus.splits.values()
+        for utterance, labels, length in zip(
+            split.utterances, split.labels, split.num_frames.tolist(), strict=True
+        )
+        if -(-length // num_frames) < num_frames_needed(labels)
+    ]
+    if short:
+        raise BenchError(
+            f"objective.stack_frames {num_frames} leaves {len(short)} utterances with fewer steps "
+            f"than CTC needs for their labels ({', '.join(short[:3])}): choose a smaller one"
+        )

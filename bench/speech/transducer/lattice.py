@@ -1,0 +1,159 @@
+"""Forward and backward probabilities of a batch of transducer lattices, an anti-diagonal a step.
+
+A node (t, u) says that u labels are out when frame t is reached; a blank moves to (t+1, u), a
+label to (t, u+1). All nodes with t + u = n depend on those with t + u = n-1 only, so a step of the
+recursion computes one anti-diagonal of every lattice of the batch. For that the moves are stored
+skewed, [n, u] in place of [t, u], where a step reads and writes adjacent memory.
+
+Utterances shorter than the batch go on from their own end, (T_b, U_b), on one path of weight 1 to
+the common end (T, U): first labels, then blanks. So every lattice is a full one, no step asks for
+lengths, and what stands in padding is never read. The backward recursion is the forward one on the
+lattice turned by 180 degrees, and both run as one batch.
+
+The recursion is in float64 whatever the input: sums of hundreds of log-probabilities lose three
+digits in float32, and here the number of steps costs, not their width.
+
+Shapes: B batch, T frames, U labels, S = U + 1 positions, N = T + U moves of a path, M lattices.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from bench.core.errors import BenchError
+
+
+def log_likelihood(
+    blank_BTS: Tensor, label_BTU: Tensor, frames_B: Tensor, labels_B: Tensor
+) -> Tensor:
+    """Natural log of the sum over all alignments, float64 [B], without gradient.
+
+    `blank_BTS` and `label_BTU` are log-probabilities of leaving (t, u) by a blank and by the next
+    label; `frames_B` in [1, T] and `labels_B` in [0, U] say how much of each lattice counts.
+    """
+    moves = _skewed_moves(blank_BTS.detach(), label_BTU.detach(), frames_B, labels_B, 1)
+    return _scan(*moves)[-1, -1].clone()
+
+
+def occupancies(
+    blank_BTS: Tensor, label_BTU: Tensor, frames_B: Tensor, labels_B: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same, and the probability, given the labels, that an alignment makes each move.
+
+    Returns log-likelihood [B], blank moves [B, T, S] and label moves [B, T, U], float64: the
+    gradient of the log-likelihood for the two lattices. It is zero in padding, and everywhere for
+    labels of probability zero.
+    """
+    B, T, _ = blank_BTS.shape
+    blank_NSM, label_NUM = _skewed_moves(
+        blank_BTS.detach(), label_BTU.detach(), frames_B, labels_B, 2
+    )
+    nodes_NSM = _scan(blank_NSM, label_NUM)
+    log_p_B = nodes_NSM[-1, -1, :B].clone()
+    scale_B = torch.where(log_p_B.isinf(), 0.0, log_p_B)
+    alpha_NSB = nodes_NSM[:-1, :, :B] - scale_B
+    beta_NSB = nodes_NSM[:-1, :, B:].flip(0, 1)  # of the nodes one diagonal later
+    in_blank_NSB = (alpha_NSB + blank_NSM[..., :B]).add_(beta_NSB).exp_()
+    in_label_NUB = (alpha_NSB[:, :-1] + label_NUM[..., :B]).add_(beta_NSB[:, 1:]).exp_()
+    valid_BT1 = (torch.arange(T, device=frames_B.device) < frames_B[:, None])[..., None]
+    blank, label = (
+        _unskewed(part, T).permute(2, 0, 1) * valid_BT1 for part in (in_blank_NSB, in_label_NUB)
+    )
+    return log_p_B, blank, label
+
+
+def _skewed_moves(
+    blank_BTS: Tensor, label_BTU: Tensor, frames_B: Tensor, labels_B: Tensor, directions: int
+) -> tuple[Tensor, Tensor]:
+    """Log weights of all moves of the closed lattices, [N, S, M] and [N, U, M].
+
+    M = B, or 2B with the turned lattices behind.
+    """
+    B, T, S = blank_BTS.shape
+    t_T11 = torch.arange(T + 1, device=blank_BTS.device)[:, None, None]
+    u_S1 = torch.arange(S, device=blank_BTS.device)[:, None]
+    inside = t_T11 < frames_B
+    blank_TSB = torch.where(
+        (inside & (u_S1 <= labels_B))[:T],
+        blank_BTS.permute(1, 2, 0).double(),
+        _free(((t_T11 >= frames_B) & (u_S1 == S - 1))[:T]),
+    )
+    none_1UB = label_BTU.new_zeros(1, S - 1, B)
+    label_TUB = torch.where(
+        inside & (u_S1[:-1] < labels_B),
+        torch.cat([label_BTU.permute(1, 2, 0), none_1UB]).double(),
+        _free((t_T11 == frames_B) & (u_S1[:-1] >= labels_B)),
+    )
+    num_moves = T + S - 1
+    return _skewed(blank_TSB, num_moves, directions), _skewed(label_TUB, num_moves, directions)
+
+
+def _free(where: Tensor) -> Tensor:
+    """Log weight 0 on the path past an utterance's own end, minus infinity elsewhere."""
+    return torch.where(where, 0.0, -math.inf).double()
+
+
+def _skewed(x_TUB: Tensor, num_moves: int, directions: int) -> Tensor:
+    """[t, u] to [t + u, u], the gaps minus infinity; behind it the same turned by 180 degrees."""
+    T, U, B = x_TUB.shape
+    out_NUM = x_TUB.new_full((num_moves, U, directions * B), -math.inf)
+    _unskewed(out_NUM, T)[..., :B] = x_TUB
+    if directions == 2:
+        out_NUM[..., B:] = out_NUM[..., :B].flip(0, 1)
+    return out_NUM
+
+
+def _unskewed(x_NUM: Tensor, num_frames: int) -> Tensor:
+    """The view [t, u] of what is stored as [t + u, u]."""
+    _, U, M = x_NUM.shape
+    along_n, along_u, along_m = x_NUM.stride()
+    strides = along_n, along_n + along_u, along_m
+    return x_NUM.as_strided((num_frames, U, M), strides, x_NUM.storage_offset())
+
+
+def _scan(blank_NSM: Tensor, label_NUM: Tensor) -> Tensor:
+    """Log of the forward probability of every node, [N + 1, S, M], node (0, 0) first."""
+    N, S, M = blank_NSM.shape
+    nodes_NSM = blank_NSM.new_full((N + 1, S, M), -math.inf)
+    nodes_NSM[0, 0] = 0.0
+    by_label_UM = torch.empty_like(nodes_NSM[0, 1:])
+    before, after = nodes_NSM[:, :-1].unbind(), nodes_NSM[:, 1:].unbind()
+    whole = nodes_NSM.unbind()
+    for n, (blank_SM, label_UM) in enumerate(zip(blank_NSM, label_NUM, strict=True)):
+        torch.add(whole[n], blank_SM, out=whole[n + 1])
+        torch.add(before[n], label_UM, out=by_label_UM)
+        torch.logaddexp(after[n + 1], by_label_UM, out=after[n + 1])
+    return nodes_NSM
+
+
+def check_lattice(
+    num_frames: int,
+    num_outputs: int | None,
+    target_BU: Tensor,
+    frames_B: Tensor,
+    labels_B: Tensor,
+) -> tuple[list[int], list[int]]:
+    """Lengths as numbers, refused where a lattice has no alignment or a target is no label."""
+    frames, labels = frames_B.tolist(), labels_B.tolist()
+    if min(frames) < 1 or max(frames) > num_frames:
+        raise BenchError(
+            f"utterances of {min(frames)} to {max(frames)} frames in a batch of {num_frames}: a "
+            "transducer needs 1 frame at least; leave out empty utterances"
+        )
+    num_labels = target_BU.shape[1]
+    if min(labels) < 0 or max(labels) > num_labels:
+        raise BenchError(
+            f"{min(labels)} to {max(labels)} labels, the targets have room for {num_labels}"
+        )
+    valid_BU = torch.arange(num_labels, device=target_BU.device) < labels_B[:, None]
+    wrong_BU = valid_BU & (target_BU < 1)
+    if num_outputs is not None:
+        wrong_BU |= valid_BU & (target_BU >= num_outputs)
+    if bool(wrong_BU.any()):
+        wrong = int(target_BU[wrong_BU][0])
+        last = "" if num_outputs is None else f" to {num_outputs - 1}"
+        raise BenchError(f"target {wrong} is no label: labels run from 1{last}, 0 is the blank")
+    return frames, labels

@@ -1,0 +1,80 @@
+"""Interpolation of language models, with weights by expectation-maximisation.
+
+Shapes: M models, N tokens. Probabilities enter and leave as natural logs.
+
+p(w_t) = sum_m lambda_m p_m(w_t). The weights that maximise the likelihood of held-out text are
+the fixed point of (Jelinek & Mercer 1980)
+
+    lambda_m <- 1/N sum_t lambda_m p_m(w_t) / sum_j lambda_j p_j(w_t),
+
+which raises the likelihood at every step; it is concave in lambda, so the start does not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.core.errors import BenchError
+from bench.text.baselines.baseline import Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """Weights [M] that sum to one, and the mean log-likelihood before each step and at the end."""
+
+    weights: Floats
+    log_likelihoods: tuple[float, ...]
+
+    @property
+    def perplexity(self) -> float:
+        """On the text that chose the weights."""
+        return float(np.exp(-self.log_likelihoods[-1]))
+
+
+def fit_mixture(
+    log_probs_MN: Floats, *, tolerance: float = 1e-9, max_iterations: int = 2000
+) -> Mixture:
+    """The interpolation weights that maximise the likelihood of held-out text."""
+    log_probs_MN = _check(log_probs_MN)
+    M, N = log_probs_MN.shape
+    best_N = log_probs_MN.max(axis=0)
+    scaled_MN = np.exp(log_probs_MN - best_N)
+    weights = np.full(M, 1.0 / M)
+    likelihoods: list[float] = []
+    for _ in range(max_iterations):
+        mixed_N = weights @ scaled_MN
+        likelihoods.append(float(np.mean(np.log(mixed_N) + best_N)))
+        if len(likelihoods) > 1 and likelihoods[-1] - likelihoods[-2] < tolerance:
+            break
+        weights = weights * (scaled_MN @ (1.0 / mixed_N)) / N
+    return Mixture(weights=weights / weights.sum(), log_likelihoods=tuple(likelihoods))
+
+
+def mix(log_probs_MN: Floats, weights: Floats) -> Floats:
+    """Log-probabilities [N] of the interpolated models."""
+    log_probs_MN = _check(log_probs_MN)
+    if len(weights) != len(log_probs_MN) or np.any(weights < 0):
+        raise BenchError(
+            f"{len(log_probs_MN)} models need as many weights, none negative: got {weights}"
+        )
+    best_N = log_probs_MN.max(axis=0)
+    mixed_N: Floats = np.log(weights @ np.exp(log_probs_MN - best_N)) + best_N
+    return mixed_N
+
+
+def perplexity(log_probs_N: Floats) -> float:
+    """exp of the mean negative log-probability."""
+    return float(np.exp(-np.mean(log_probs_N, dtype=np.float64)))
+
+
+def _check(log_probs_MN: Floats) -> Floats:
+    log_probs_MN = np.asarray(log_probs_MN, dtype=np.float64)
+    if log_probs_MN.ndim != 2 or log_probs_MN.size == 0:
+        raise BenchError(f"expected log-probabilities [models, tokens], not {log_probs_MN.shape}")
+    impossible = ~np.isfinite(log_probs_MN.max(axis=0)) | np.isnan(log_probs_MN).any(axis=0)
+    if impossible.any():
+        t = int(np.flatnonzero(impossible)[0])
+        raise BenchError(f"token {t}: no model gives it a finite log-probability; nothing to mix")
+    return log_probs_MN

@@ -1,0 +1,164 @@
+"""Batches of sentence pairs of like length, a bounded number of tokens in each.
+
+    sorted by the longer side   ====/=== ===/==== | ==/== ==/= ==/== | =/= =/= =/= =/=
+    batches                     tokens of either side after padding, at most `batch_tokens`
+    an epoch                    pairs of equal length shuffled, batches in an order of their own
+
+Pairs that are equally long on their longer side are dealt out anew in each epoch, roughly by the
+length of the other, so that batches differ while their number and sizes stay. A batch is made over
+all ranks together and dealt out, pair by pair: the same setting means the same training on any
+number of them.
+
+B pairs, S source tokens, T target tokens; lengths count the `</s>` behind each sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bench.core.errors import BenchError
+from bench.data.resumable import ResumableBatches, State
+from bench.data.segmentation import END
+from bench.text.data.language import uniform
+from bench.translation.data.corpus import PairSplit
+
+Ids = npt.NDArray[np.int64]
+JITTER_TOKENS = 4.0
+"""Pairs whose sides are longer or shorter by so many tokens in all may change places."""
+
+
+class TranslationBatch(NamedTuple):
+    """Padded pairs; each row ends in `</s>`, padding is zero."""
+
+    source: Tensor
+    """Ids [B, S], int64."""
+    source_lengths: Tensor
+    """With the end [B]."""
+    target: Tensor
+    """Ids [B, T], int64."""
+    target_lengths: Tensor
+    """With the end [B]."""
+    places: Tensor
+    """Of each pair in the split [B]."""
+    num_sentences: Tensor
+    """Pairs of the batch over all ranks, for means that do not depend on their number []."""
+    num_target_tokens: Tensor
+    """Of the batch over all ranks, ends included []."""
+
+
+class TranslationBatches(ResumableBatches[TranslationBatch]):
+    """A loader of `TranslationBatch`; its place can be saved and restored exactly.
+
+    `batch_tokens`: tokens of a batch over all ranks, padding included, on the side that has more;
+    a pair that is longer has a batch to itself, and a batch has a pair a rank at the least.
+    `longest`: pairs with more tokens than that on a side, ends not counted, are left out;
+    `num_left_out` says how many. `order`: `shuffled` anew in each epoch, or always `sorted`.
+    """
+
+    def __init__(
+        self,
+        split: PairSplit,
+        *,
+        batch_tokens: int,
+        seed: int = 0,
+        order: Literal["shuffled", "sorted"] = "shuffled",
+        longest: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        super().__init__()
+        if batch_tokens < 1:
+            raise BenchError("batch_tokens must be at least 1")
+        self.split, self.batch_tokens = split, batch_tokens
+        self.seed, self.order, self.longest = seed, order, longest
+        self.rank, self.world_size = rank, world_size
+        lengths_2N = np.stack([split.source.length_N, split.target.length_N])
+        self._longer_N, self._both_N = lengths_2N.max(axis=0) + 1, lengths_2N.sum(axis=0)
+        kept_N = self._longer_N - 1 <= (self._longer_N.max() if longest is None else longest)
+        self._places = np.flatnonzero(kept_N)
+        self.num_left_out = len(split) - len(self._places)
+        if len(self._places) < world_size:
+            raise BenchError(
+                f"{len(self._places):,} pairs of at most {longest} tokens are too few for "
+                f"{world_size} processes: allow longer ones, or use fewer processes"
+            )
+        falling = np.sort(self._longer_N[self._places])[::-1]
+        self._edges = batch_edges(falling, batch_tokens, at_least=world_size)
+        self._pairs = _checksum(split)
+
+    def __len__(self) -> int:
+        return len(self._edges) - 1
+
+    def epoch_order(self, epoch: int) -> list[Ids]:
+        """The places in the split of each batch, over all ranks, in the order of an epoch."""
+        places, jitter_N, order = self._places, np.zeros(1), np.arange(len(self))
+        if self.order == "shuffled":
+            stream = np.random.PCG64([self.seed, epoch])
+            places = places[np.argsort(uniform(stream, len(places)), kind="stable")]
+            jitter_N = JITTER_TOKENS * uniform(stream, len(places))
+            order = np.argsort(uniform(stream, len(self)), kind="stable")
+        sorted_N = np.lexsort((-(self._both_N[places] + jitter_N), -self._longer_N[places]))
+        places = places[sorted_N]
+        return [places[self._edges[number] : self._edges[number + 1]] for number in order.tolist()]
+
+    def batch(self, whole: Ids) -> TranslationBatch:
+        """This rank's part of a batch of these places."""
+        mine = whole[self.rank :: self.world_size]
+        source_BS, source_lengths_B = self.split.source.padded(mine, end=END)
+        target_BT, target_lengths_B = self.split.target.padded(mine, end=END)
+        num_target_tokens = int(self.split.target.length_N[whole].sum()) + len(whole)
+        return TranslationBatch(
+            source=torch.from_numpy(source_BS),
+            source_lengths=torch.from_numpy(source_lengths_B),
+            target=torch.from_numpy(target_BT),
+            target_lengths=torch.from_numpy(target_lengths_B),
+            places=torch.from_numpy(mine.copy()),
+            num_sentences=torch.tensor(len(whole)),
+            num_target_tokens=torch.tensor(num_target_tokens),
+        )
+
+    def sizes(self, of: Ids) -> tuple[int, ...]:
+        """Source tokens, target tokens, pairs of the two."""
+        mine = of[self.rank :: self.world_size]
+        num_source, num_target = (
+            int(rows.length_N[mine].max()) + 1 for rows in (self.split.source, self.split.target)
+        )
+        return tuple(len(mine) * n for n in (num_source, num_target, num_source * num_target))
+
+    def _identity(self) -> State:
+        return {
+            "pairs": self._pairs,
+            "num_batches": len(self),
+            "batch_tokens": self.batch_tokens,
+            "longest": self.longest,
+            "seed": self.seed,
+            "order": self.order,
+        }
+
+
+def batch_edges(length_N: Ids, batch_tokens: int, *, at_least: int = 1) -> list[int]:
+    """Where to cut falling lengths so that no batch has more than `batch_tokens` when padded.
+
+    Each batch has `at_least` pairs; a last one with fewer joins the one before.
+    """
+    edges = [0]
+    while edges[-1] < len(length_N):
+        first = edges[-1]
+        size = max(at_least, batch_tokens // int(length_N[first]), 1)
+        rest = len(length_N) - first - size
+        edges.append(first + size + (rest if rest < at_least else 0))
+    return edges
+
+
+def _checksum(split: PairSplit) -> str:
+    digest = hashlib.sha256()
+    for rows in (split.source, split.target):
+        digest.update(np.ascontiguousarray(rows.flat, "<i4").tobytes())
+        digest.update(np.ascontiguousarray(rows.length_N, "<i8").tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,142 @@
+"""Where the files of a parallel corpus lie, and which of them make up a split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from bench.core.errors import BenchError
+from bench.data.sources import SPLIT_WORDS, Download, Progress, locate
+from bench.data.verification import mismatch
+from bench.translation.data.pairs import ReadPairs, read_pairs
+from bench.translation.data.specification import PARTS, ParallelSpec
+
+FilePairs = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A corpus that lies somewhere: pairs of names by split, and a path for each name."""
+
+    spec: ParallelSpec
+    splits: Mapping[str, FilePairs]
+    paths: Mapping[str, Path]
+
+    def paths_of(self, *splits: str) -> list[Path]:
+        """The files of some splits, each once."""
+        names = dict.fromkeys(n for s in splits for pair in self.splits[s] for n in pair)
+        return [self.paths[name] for name in names]
+
+
+def find_files(
+    spec: ParallelSpec,
+    *,
+    task: str,
+    twin: str | None = None,
+    path: Path | None = None,
+    needed: Sequence[str] = PARTS,
+    download: Download = "never",
+    progress: Progress | None = None,
+) -> Found:
+    """The first folder that holds every file of the `needed` splits, or the user's own text.
+
+    Raises one BenchError that says what is missing, where to put it, where to get it and which
+    `twin` task needs no file.
+    """
+    if not spec.files:
+        return _own_files(spec, path, task)
+    names = {name for split in needed for pair in spec.splits[split] for name in pair}
+    folder = locate(
+        spec,
+        task=task,
+        twin=twin,
+        path=path,
+        download=download,
+        progress=progress,
+        needed=names,
+        obtain=spec.obtain,
+    )
+    paths = {name: folder / file.path for name, file in spec.files.items()}
+    return Found(spec=spec, splits=spec.splits, paths=paths)
+
+
+def read_split(found: Found, split: str) -> ReadPairs:
+    """The pairs of a split, checked against the card's facts.
+
+    Raises BenchError for a file that is missing or not the card's; bad pairs are in `problems`.
+    """
+    for pair in found.splits[split]:
+        for name in pair:
+            if not found.paths[name].is_file():
+                raise BenchError(f"{found.paths[name]} is missing: split {split!r} needs it")
+            reason = mismatch(found.paths[name], found.spec.files.get(name))
+            if reason is not None:
+                raise BenchError(f"{reason}; put the original file in its place")
+    read = read_pairs(
+        split,
+        found.splits[split],
+        found.paths,
+        tokenised=found.spec.tokenised,
+        longest_words=found.spec.longest_words,
+    )
+    expected = found.spec.counts.get(split)
+    if expected is not None and read.num_lines != expected:
+        raise BenchError(
+            f"{found.paths_of(split)[0].parent}: {read.num_lines:,} pairs in {split} where the "
+            f"card counts {expected:,}; put the original files in their place"
+        )
+    return read
+
+
+def with_languages(spec: ParallelSpec, languages: str | None, *, task: str) -> ParallelSpec:
+    """The card of a user's own text with the languages that the user names, such as en-fr."""
+    if languages is None:
+        return spec
+    if spec.files:
+        raise BenchError(f"the languages of {task} are part of its card: leave out .languages")
+    if not re.fullmatch("[a-z]{2,8}-[a-z]{2,8}", languages):
+        raise BenchError(f"languages {languages!r}: write source and target such as en-fr")
+    source, target = languages.split("-")
+    if source == target:
+        raise BenchError(f"languages {languages!r}: source and target are the same")
+    return msgspec.structs.replace(spec, source_language=source, target_language=target)
+
+
+def _own_files(spec: ParallelSpec, folder: Path | None, task: str) -> Found:
+    if folder is None:
+        raise BenchError(
+            f"{task} reads your own text: name its folder with --data.path DIR (`bench data`: "
+            "--path DIR), which holds train, valid and test in both languages, such as train.en "
+            "and train.fr, and name these by --data.languages en-fr (`bench data`: --languages)"
+        )
+    if not folder.is_dir():
+        raise BenchError(f"{task}: {folder} is no folder: name the one that holds your text")
+    languages = (spec.source_language, spec.target_language)
+    splits, paths = {}, {}
+    for split in PARTS:
+        source, target = (_file_of(split, language, folder) for language in languages)
+        splits[split] = [(source.name, target.name)]
+        paths.update({source.name: source, target.name: target})
+    return Found(spec=spec, splits=splits, paths=paths)
+
+
+def _file_of(split: str, language: str, folder: Path) -> Path:
+    """The one file whose name says that it is `split` and ends in the language, or in .gz."""
+    meant = []
+    for path in sorted(folder.iterdir()):
+        *parts, end = re.split(r"[._-]", path.name.removesuffix(".gz").lower())
+        if path.is_file() and end == language and set(parts) & set(SPLIT_WORDS[split]):
+            meant.append(path)
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        names = ", ".join(path.name for path in meant)
+        raise BenchError(f"{folder} holds several {split} texts ({names}): leave only one of them")
+    raise BenchError(
+        f"{folder} holds no {split} text in {language}: put it there as {split}.{language}, or "
+        "name the languages that there are by --data.languages en-fr (`bench data`: --languages)"
+    )

@@ -1,0 +1,138 @@
+"""What the `corpus:` part of a translation card may say: facts as frozen structs.
+
+Imports neither torch nor numpy: listing tasks reads these and must stay fast.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from bench.core.structs import Frozen
+from bench.data.files import FileSpec, Mirror
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,8}$")]
+PARTS = ("train", "valid", "test")
+NUM_SPECIAL = 3
+"""Ids 0 `<unk>`, 1 `<s>` and 2 `</s>` begin every vocabulary."""
+
+
+class TokenisationSpec(Frozen, frozen=True, kw_only=True):
+    """How plain text becomes the words that are counted: the task's protocol, whatever a model
+    reads. The order is lower case, punctuation, words."""
+
+    words: Literal["moses", "blanks"] = "moses"
+    """Moses' rules for the language, or what stands between blanks."""
+    punctuation: Literal["kept", "normalised"] = "kept"
+    """normalised: quotation marks, dashes and the like by Moses' rules."""
+    case: Literal["kept", "lower"] = "kept"
+
+
+class WordSegments(Frozen, frozen=True, kw_only=True, tag_field="unit", tag="word"):
+    """The most frequent words of each side's training text; the rest is `<unk>`."""
+
+    num_source: Count | None = None
+    """Words of the source vocabulary; every training word when not given."""
+    num_target: Count | None = None
+    minimum_count: Count = 1
+
+
+class BpeSegments(Frozen, frozen=True, kw_only=True, tag_field="unit", tag="bpe"):
+    """Byte-pair encoding (Sennrich et al., 2016) learned on both sides' training text together."""
+
+    num_symbols: Annotated[int, msgspec.Meta(ge=NUM_SPECIAL + 1)] = 10_000
+    """Of both sides, special ones included; fewer where the text is too small for them."""
+    text: Literal["words", "plain"] = "words"
+    """What is cut further: the words of the protocol, or plain text with its case."""
+    vocabularies: Literal["own", "shared"] = "own"
+    """Each side has the symbols that its training text is made of, or both have all."""
+
+
+Segments = WordSegments | BpeSegments
+
+
+def _usual() -> dict[str, Segments]:
+    return {"bpe": BpeSegments(), "words": WordSegments(minimum_count=2)}
+
+
+class ParallelSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="parallel"):
+    """Text in two languages in files, line by line the same; `.gz` files are compressed.
+
+    `splits` name pairs of `files`, source and target, read one after another; beside train, valid
+    and test there may be further tests, read when asked for. Without files the user's own folder
+    is searched. `segmentations`: what models may read, the first unless a run chooses.
+    """
+
+    source_language: Language = "src"
+    target_language: Language = "tgt"
+    licence: str
+    obtain: str | None = None
+    """Where a user gets the files, when no mirror serves them."""
+    folder: str | None = None
+    files: dict[str, FileSpec] = msgspec.field(default_factory=dict)
+    splits: dict[str, tuple[tuple[str, str], ...]] = msgspec.field(default_factory=dict)
+    tokenised: tuple[str, ...] = ()
+    """Files whose words are cut already."""
+    mirrors: tuple[Mirror, ...] = ()
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
+    """Pairs by split; what is not known is left out."""
+    longest_words: Count = 250
+    """Between blanks; a sentence with more of them is bad."""
+    tokenisation: TokenisationSpec = TokenisationSpec()
+    bleu: Literal["tokenised", "detokenised"] = "tokenised"
+    """Which one decides."""
+    segmentations: Annotated[dict[str, Segments], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=_usual
+    )
+
+    def __post_init__(self) -> None:
+        if self.source_language == self.target_language:
+            raise ValueError("source_language and target_language are the same")
+        if self.files and self.folder is None:
+            raise ValueError("a corpus with `files` needs the name of its `folder`")
+        if lacking := [part for part in PARTS if self.files and not self.splits.get(part)]:
+            raise ValueError(f"splits: no files for {', '.join(lacking)}")
+        named = [name for pairs in self.splits.values() for pair in pairs for name in pair]
+        named += [*self.tokenised, *(name for mirror in self.mirrors for name in mirror.members)]
+        for name in named:
+            if name not in self.files:
+                raise ValueError(f"{name!r} is not one of `files`: {', '.join(self.files)}")
+        for source, target in (pair for pairs in self.splits.values() for pair in pairs):
+            if (source in self.tokenised) != (target in self.tokenised):
+                raise ValueError(f"tokenised: one of {source} and {target}, name both or none")
+        for name in self.counts:
+            if name not in self.splits:
+                raise ValueError(f"counts: {name!r} is none of {', '.join(self.splits)}")
+        for name, segments in self.segmentations.items():
+            if self.tokenised and isinstance(segments, BpeSegments) and segments.text == "plain":
+                raise ValueError(f"segmentations.{name}: the files' words are cut: use text: words")
+
+
+class SyntheticTranslationSpec(
+    Frozen, frozen=True, kw_only=True, tag_field="kind", tag="synthetic-translation"
+):
+    """Sentences of a known grammar and their one right translation: see
+    `bench.translation.data.grammar`."""
+
+    seed: int = 1
+    num_train: Count
+    num_valid: Count
+    num_test: Count
+    num_nouns: Annotated[int, msgspec.Meta(ge=2)] = 40
+    num_verbs: Count = 20
+    num_adjectives: Count = 20
+    adjective_share: Share = 0.3
+    """Of the places for an adjective, those that have one."""
+    phrase_share: Share = 0.25
+    """Of the nouns that may have one, those with a prepositional phrase."""
+    clause_share: Share = 0.3
+    """Of the nouns that may have one, those with a relative clause."""
+    max_depth: Annotated[int, msgspec.Meta(ge=0, le=4)] = 2
+    """Of relative clauses in one another."""
+    segmentations: Annotated[dict[str, Segments], msgspec.Meta(min_length=1)] = msgspec.field(
+        default_factory=lambda: {"words": WordSegments()}
+    )
+    licence: str = "generated: no licence is needed"

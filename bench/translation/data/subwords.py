@@ -1,0 +1,201 @@
+"""Byte-pair encoding of both sides together, by sentencepiece; learned here, never fetched.
+
+Sennrich, Haddow and Birch (2016). One set of merges is learned on the training text of both
+languages, by one thread and without sampling, so that the same text gives the same bytes; the model
+is kept in the cache under the checksum of its recipe and text. A side's own vocabulary holds what
+its training text is made of; a piece that only the other side knows is spelled out.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.core.errors import BenchError
+from bench.data.lines import Lines
+from bench.data.rows import Rows
+from bench.data.segmentation import SPECIAL, UNKNOWN, Symbols
+from bench.translation.data.specification import NUM_SPECIAL, BpeSegments
+from bench.translation.data.store import kept
+from bench.translation.data.tokenisation import Tokeniser
+
+if TYPE_CHECKING:
+    from sentencepiece import SentencePieceProcessor
+
+BLANK = "▁"
+"""How sentencepiece writes the blank before a word; such a character of the text becomes one."""
+BLOCK_LINES = 1 << 12
+LONGEST_BYTES = 1 << 20
+"""sentencepiece drops longer lines in silence; lines of so many words have been refused before."""
+
+
+class Subwords(Symbols):
+    """Pieces of words, or with `text: plain` of plain text."""
+
+    def __init__(
+        self,
+        tokeniser: Tokeniser,
+        symbols: Sequence[str],
+        processor: SentencePieceProcessor,
+        text: str,
+    ) -> None:
+        super().__init__(tokeniser, symbols)
+        self.processor, self.text = processor, text
+        self._spelled = {
+            number: self._own(processor.id_to_piece(number))
+            for number in range(processor.get_piece_size())
+        }
+
+    def pieces(self, text: str) -> list[str]:
+        """See `Segmenter`."""
+        read = self._read(text)
+        written: list[str] = self.processor.encode(read, out_type=str)
+        numbers: list[int] = self.processor.encode(read, out_type=int)
+        found = []
+        for piece, number in zip(written, numbers, strict=True):
+            found += [piece] if number == UNKNOWN else self._pieces_of(piece)
+        return found
+
+    def encode(self, text: str) -> list[int]:
+        """See `Segmenter`."""
+        return self._own_ids(self.processor.encode(self._read(text), out_type=int))
+
+    def encode_lines(self, plain: Sequence[str], words: Sequence[str]) -> Rows:
+        """See `Segmenter`."""
+        if self.text == "words":
+            return Rows.of(self._own_ids(row) for row in _cut(self.processor, words))
+        flat = Lines.of(map(flattened, plain))
+        return Rows.of(self._own_ids(row) for row in _cut(self.processor, flat))
+
+    def decode_pieces(self, pieces: Sequence[str]) -> str:
+        """See `Segmenter`."""
+        text = _put_together(pieces)
+        return self.tokeniser.plain(text.split(" ")) if self.text == "words" else text
+
+    def tokenise_pieces(self, pieces: Sequence[str]) -> str:
+        """See `Segmenter`."""
+        text = _put_together(pieces)
+        return text if self.text == "words" else " ".join(self.tokens(text))
+
+    def _read(self, text: str) -> str:
+        return " ".join(self.tokens(text)) if self.text == "words" else flattened(text)
+
+    def _own_ids(self, numbers: Sequence[int]) -> list[int]:
+        return [own for number in numbers for own in self._spelled[number]]
+
+    def _pieces_of(self, whole: str) -> list[str]:
+        """A piece of the common model in this side's symbols."""
+        return [whole] if whole in self.index else list(whole)
+
+    def _own(self, whole: str) -> list[int]:
+        if whole in SPECIAL:
+            return [UNKNOWN]
+        return [self.index.get(piece, UNKNOWN) for piece in self._pieces_of(whole)]
+
+
+def learn_subwords(
+    spec: BpeSegments,
+    tokenisers: tuple[Tokeniser, Tokeniser],
+    sides: tuple[Lines, Lines],
+    *,
+    cache: Path,
+) -> tuple[Subwords, Subwords]:
+    """The segmenters of source and target, learned on their training lines.
+
+    `sides` are words between blanks or plain text, as `spec.text` says. Raises BenchError for a
+    text with more different characters than `num_symbols` has room for.
+    """
+    from sentencepiece import SentencePieceProcessor  # slow to import
+
+    recipe = {
+        "what": "bpe",
+        "num_symbols": spec.num_symbols,
+        "sentencepiece": version("sentencepiece"),
+        "lines": [side.sha256() for side in sides],
+    }
+    proto = kept(cache, recipe, lambda: _train(spec, sides))
+    processor = SentencePieceProcessor(model_proto=proto)
+    source, target = _vocabularies(spec, processor, sides)
+    return (
+        Subwords(tokenisers[0], source, processor, spec.text),
+        Subwords(tokenisers[1], target, processor, spec.text),
+    )
+
+
+def _train(spec: BpeSegments, sides: tuple[Lines, Lines]) -> bytes:
+    num_characters = len({character for side in sides for line in side for character in line})
+    if num_characters + NUM_SPECIAL + 1 > spec.num_symbols:
+        raise BenchError(
+            f"the training text has {num_characters:,} different characters, too many for "
+            f"{spec.num_symbols:,} symbols: raise num_symbols in the card's segmentation"
+        )
+    from sentencepiece import SentencePieceTrainer
+
+    written = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=(line for side in sides for line in side),
+        model_writer=written,
+        model_type="bpe",
+        vocab_size=spec.num_symbols,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        normalization_rule_name="identity",
+        max_sentence_length=LONGEST_BYTES,
+        num_threads=1,
+        shuffle_input_sentence=False,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        pad_id=-1,
+        minloglevel=2,
+    )
+    return written.getvalue()
+
+
+def _vocabularies(
+    spec: BpeSegments, processor: SentencePieceProcessor, sides: tuple[Lines, Lines]
+) -> tuple[list[str], list[str]]:
+    """Each side's symbols, or twice all, by falling frequency."""
+    size = processor.get_piece_size()
+    pieces: list[str] = [processor.id_to_piece(number) for number in range(size)]
+    counts, used = [], []
+    for side in sides:
+        counts_V, characters = np.zeros(size, np.int64), {BLANK}
+        for row in _cut(processor, side):
+            np.add.at(counts_V, row, 1)
+        for line in side:
+            characters.update(line)
+        counts.append(counts_V)
+        spelled_V = np.array([piece in characters for piece in pieces])
+        used.append((counts_V > 0) | spelled_V)
+    if spec.vocabularies == "shared":
+        counts, used = [sum(counts, np.zeros(size, np.int64))] * 2, [np.ones(size, bool)] * 2
+    found = []
+    for counts_V, used_V in zip(counts, used, strict=True):
+        order_V = np.argsort(-counts_V[NUM_SPECIAL:], kind="stable") + NUM_SPECIAL
+        found.append([*SPECIAL, *(pieces[number] for number in order_V if used_V[number])])
+    return found[0], found[1]
+
+
+def flattened(text: str) -> str:
+    """Plain text with one blank for any white space."""
+    return " ".join(text.split())
+
+
+def _cut(processor: SentencePieceProcessor, lines: Sequence[str]) -> Iterator[list[int]]:
+    """The common model's ids of each line."""
+    for first in range(0, len(lines), BLOCK_LINES):
+        block = list(lines[first : first + BLOCK_LINES])
+        found: list[list[int]] = processor.encode(block, out_type=int, num_threads=1)
+        yield from found
+
+
+def _put_together(pieces: Sequence[str]) -> str:
+    # An unknown symbol stands for a character at least and is kept apart as a word of its own.
+    marked = (f"{BLANK}{piece}{BLANK}" if piece == SPECIAL[UNKNOWN] else piece for piece in pieces)
+    return " ".join("".join(marked).replace(BLANK, " ").split())

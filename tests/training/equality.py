@@ -1,0 +1,223 @@
+"""Trains each objective in one process and in two, and leaves losses and weights of both.
+
+Started as a program of its own by test_equality.py, with the folder for what it leaves.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import tiny_captioning
+import tiny_frames
+import tiny_speech
+import tiny_task
+import tiny_translation
+import torch
+from forked import in_processes
+
+from bench.core.ranks import Rank
+from bench.core.suite import Suite
+from bench.runs.following import follow_run
+from bench.runs.resolve import Resolved, resolve
+from bench.runs.run import corpus_of, run
+from bench.training.crew import Crew
+from bench.training.fit import fit
+from bench.training.objectives import objective_class
+
+NUM_STEPS = 50
+SGD = {"name": "sgd", "lr": 0.1, "clip_at": 1.0}
+CASES: dict[str, dict[str, Any]] = {
+    "language-model": {
+        "task": "tiny",
+        "model": "scrn",
+        "objective": {"batch_size": 6, "bptt_length": 11},
+    },
+    "language-model-adaptive": {
+        "task": "tiny",
+        "model": "lstm",
+        "objective": {"batch_size": 6, "bptt_length": 11, "output": "adaptive"},
+    },
+    "language-model-sum": {
+        "task": "tiny",
+        "model": "gru",
+        "objective": {"batch_size": 4, "bptt_length": 9, "loss_scale": "stream"},
+    },
+    "ctc": {"task": "tiny-speech", "model": "lstm"},
+    "transducer": {"task": "tiny-speech", "model": "lstm", "recipe": "transducer"},
+    "next-label": {"task": "tiny-speech", "model": "gru", "recipe": "next-label"},
+    "translation": {
+        "task": "tiny-translation",
+        "model": "gru",
+        "objective": {"attention": "additive"},
+    },
+    "captioning": {"task": "tiny-captioning", "model": "lstm"},
+    "ranking": {
+        "task": "tiny-captioning",
+        "model": "gru",
+        "recipe": "ranking",
+        "objective": {"negatives": "hardest"},
+        "optim": {**SGD, "lr": 0.05, "clip_at": 100.0},
+    },
+    "ranking-regions": {
+        "task": "tiny-captioning",
+        "model": "lstm",
+        "recipe": "ranking",
+        "objective": {"similarity": "regions"},
+        "optim": {**SGD, "lr": 0.005, "clip_at": 100.0},
+        "data": {"features": "grid"},
+    },
+    "frame-prediction": {"task": "tiny-frames", "model": "gru"},
+    "optimiser-divided": {
+        "task": "tiny",
+        "model": "lstm",
+        "objective": {"batch_size": 6, "bptt_length": 11},
+        "optim": {"name": "adamw", "lr": 0.01},
+        "trainer": {"strategy": "zero"},
+    },
+    "sparse-gradients": {
+        "task": "tiny",
+        "model": "srn",
+        "objective": {"batch_size": 6, "bptt_length": 11},
+        "optim": {**SGD, "embedding_gradients": "sparse"},
+    },
+    "accumulated": {
+        "task": "tiny",
+        "model": "scrn",
+        "objective": {"batch_size": 12, "bptt_length": 11},
+        "trainer": {"accumulate": 3},
+    },
+    "accumulated-labels": {
+        "task": "tiny-speech",
+        "model": "gru",
+        "recipe": "next-label",
+        "trainer": {"accumulate": 2},
+    },
+}
+"""What is trained, dropout off; the batches are ragged, so that the parts are unequal."""
+
+EVALUATION_SIZES = {
+    "speech.objectives.speech:EVALUATION_FRAMES": 150,
+    "translation.objectives.translation:EVALUATION_TOKENS": 50,
+    "captioning.objectives.ranking:EVALUATION_TOKENS": 60,
+    "frames.objectives.frame_prediction:EVALUATION_SEQUENCES": 4,
+}
+"""With these the split is evaluated in an odd number of batches: shares are unequal. Captioning has
+all in one batch, so that the second process has none."""
+
+RUNS: dict[str, dict[str, Any]] = {
+    "stopped-early": {"optim": {**SGD, "lr": 20.0}, "trainer": {"stop_after": 2}},
+    "diverged": {"optim": {**SGD, "lr": 1e9, "clip": "none"}, "trainer": {}},
+}
+"""Runs that end before their time, which all processes must notice at once."""
+
+
+class Steps(pl.Callback):
+    """Ends the training after `NUM_STEPS` steps; notes the epoch's sums and the weights.
+
+    Of each validation the loss, the count and the places in the split, and how many batches this
+    process has had.
+    """
+
+    def __init__(self) -> None:
+        self.evaluations: list[tuple[list[float], list[list[int]]]] = []
+        self.num_evaluated = 0
+        self.sums: list[list[float]] = []
+        self.weights: list[dict[str, torch.Tensor]] = []
+        self.state_size = 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        self.sums.append([*module.train_sums.tolist(), module.train_units])
+        if len(self.sums) in (1, NUM_STEPS):
+            self.weights.append({k: v.clone() for k, v in module.state_dict().items()})
+            self.state_size = state_size(trainer.optimizers[0])
+        if len(self.sums) == NUM_STEPS:
+            trainer.should_stop = True
+            trainer.fit_loop.epoch_loop.max_steps = NUM_STEPS
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        self.num_evaluated += 1
+
+    def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
+        places = [sorted(found) for found in module.findings]
+        self.evaluations.append((module.evaluation_sums.tolist(), places))
+
+
+def state_size(optimizer: Any) -> int:
+    """Numbers that an optimiser keeps in this process."""
+    own = getattr(optimizer, "optim", optimizer)
+    states = own.state.values()
+    return sum(value.numel() for state in states for value in state.values())
+
+
+def resolved_in(suite: Suite, case: dict[str, Any]) -> Resolved:
+    overrides = {
+        "objective": case.get("objective", {}),
+        "data": case.get("data", {}),
+        "optim": case.get("optim", SGD),
+        "trainer": {"max_epochs": 100, "threads": 1, "devices": 2, **case.get("trainer", {})},
+    }
+    return resolve(
+        suite, case["task"], model=case["model"], recipe=case.get("recipe"), overrides=overrides
+    )
+
+
+def train(suite: Suite, name: str, rank: Rank) -> None:
+    torch.set_num_threads(1)
+    resolved = resolved_in(suite, CASES[name])
+    corpus = corpus_of(resolved)
+    pl.seed_everything(resolved.config.seed, verbose=False)
+    objective = objective_class(resolved.objective)(resolved.config, corpus)
+    steps = Steps()
+    folder = suite.folder / f"{name}-{rank.size}"
+    fit(objective, folder, callbacks=[steps], crew=Crew(rank))
+    (folder / f"num-evaluated-{rank.number}").write_text(str(steps.num_evaluated))
+    if rank.is_first:
+        left = {
+            "sums": steps.sums,
+            "curve": objective.curve,
+            "evaluations": steps.evaluations,
+            "clipped": objective.num_clipped,
+            "state_size": steps.state_size,
+            "first_weights": steps.weights[0],
+            "weights": steps.weights[1],
+        }
+        torch.save(left, folder / "left.pt")
+
+
+def record(suite: Suite, name: str, rank: Rank) -> None:
+    """Carry out a whole run, the first process with a record."""
+    torch.set_num_threads(1)
+    trainer = {"max_epochs": 30, "threads": 1, "devices": rank.size, **RUNS[name]["trainer"]}
+    overrides = {"optim": RUNS[name]["optim"], "trainer": trainer}
+    resolved = resolve(suite, "tiny", model="lstm", overrides=overrides)
+    if rank.is_first:
+        (suite.folder / f"{name}-{rank.size}").write_text(run(resolved, suite).id)
+    else:
+        follow_run(resolved, suite, rank)
+
+
+def main() -> None:
+    suite = Suite(folder=Path(sys.argv[1]))
+    for task in (tiny_captioning, tiny_frames, tiny_speech, tiny_task, tiny_translation):
+        task.make_suite(suite.folder)
+    for name, size in EVALUATION_SIZES.items():
+        module, constant = name.split(":")
+        setattr(importlib.import_module(f"bench.{module}"), constant, size)
+    work = dict.fromkeys(CASES, train) | dict.fromkeys(RUNS, record)
+    for name in sys.argv[2:] or work:
+        for size in (1, 2):
+            codes = in_processes(size, partial(work[name], suite, name))
+            assert codes == [0] * size, f"{name} in {size} processes: {codes}"
+
+
+if __name__ == "__main__":
+    main()

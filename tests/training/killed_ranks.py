@@ -1,0 +1,121 @@
+"""Carries out a small run in two processes, of which one is killed at chosen moments.
+
+Started as a program of its own by test_shared_resume.py; moments are those of `killed.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from forked import in_processes
+from killed import OVERRIDES, Moments, carry_out, resolved_in, watch
+
+import bench.speech.objectives.speech
+import bench.training.crew
+from bench.core.errors import LostProcessError
+from bench.core.ranks import Rank
+from bench.core.suite import Suite
+from bench.launch.ranks import LOST
+from bench.runs.following import follow_run
+
+VICTIMS = {
+    0: ("training", "validation", "half a checkpoint", "before naming"),
+    1: ("training", "validation"),
+}
+"""Process -> the kinds of moments at which it is killed, each in the middle of the run."""
+EVALUATION_FRAMES = 150
+"""Of speech, so that each process has batches to validate."""
+PATIENCE = timedelta(seconds=10)
+"""With a process that is frozen instead."""
+
+
+def in_two(
+    folder: Path,
+    corpus: str,
+    model: str,
+    *,
+    victim: int | None = None,
+    fatal: int | None = None,
+    by: signal.Signals = signal.SIGKILL,
+) -> dict[str, Any]:
+    """How both processes ended, what the survivor said, and what the first one reported."""
+    folder.mkdir(parents=True, exist_ok=True)
+    resolved_in(Suite(folder=folder), corpus, model)  # which writes the card, once
+    report, said, second = folder / "report", folder / "said", folder / "pid"
+    for path in (report, said):
+        path.write_text("")
+
+    def work(rank: Rank) -> None:
+        moment = fatal if rank.number == victim else None
+        if by != signal.SIGKILL:
+            bench.training.crew.PATIENCE = PATIENCE
+        try:
+            if rank.is_first:
+                with report.open("w") as file:
+                    carry_out(folder, corpus, model, moment, file.fileno())
+            else:
+                second.write_text(str(os.getpid()))
+                follow(folder, corpus, model, Moments(moment, by=by), rank)
+        except LostProcessError as error:
+            said.write_text(str(error))
+            if by == signal.SIGSTOP:  # the other one is still there
+                os.kill(int(second.read_text()), signal.SIGKILL)
+            raise SystemExit(LOST) from None
+
+    codes = in_processes(2, work)
+    content = report.read_text()
+    return {
+        "codes": codes,
+        "said": said.read_text(),
+        "report": json.loads(content) if content else None,
+    }
+
+
+def follow(folder: Path, corpus: str, model: str, moments: Moments, rank: Rank) -> None:
+    torch.set_num_threads(1)
+    suite = Suite(folder=folder)
+    resolved = resolved_in(suite, corpus, model)
+    watch(moments, resolved)
+    follow_run(resolved, suite, rank)
+    (folder / "kinds").write_text(json.dumps(moments.kinds))
+
+
+def middle(kinds: list[str], kind: str) -> int:
+    places = [place for place, each in enumerate(kinds) if each == kind]
+    return places[len(places) // 2]
+
+
+def main() -> None:
+    folder, corpus, model = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    for overrides in OVERRIDES.values():
+        overrides["trainer"]["devices"] = 2
+    bench.speech.objectives.speech.EVALUATION_FRAMES = EVALUATION_FRAMES
+    calm = in_two(folder / "calm", corpus, model)
+    kinds = {
+        0: calm["report"]["moments"],
+        1: json.loads((folder / "calm" / "kinds").read_text()),
+    }
+    killed = {}
+    for victim, wanted in VICTIMS.items():
+        for kind in wanted if len(sys.argv) == 4 else sys.argv[4:]:
+            place = folder / f"{victim}-{kind.replace(' ', '-')}"
+            fatal = middle(kinds[victim], kind)
+            stopped = in_two(place, corpus, model, victim=victim, fatal=fatal)
+            killed[f"{victim} at {kind}"] = [victim, stopped, in_two(place, corpus, model)]
+    if len(sys.argv) == 4:
+        place, fatal = folder / "1-frozen", middle(kinds[1], "training")
+        frozen = in_two(place, corpus, model, victim=1, fatal=fatal, by=signal.SIGSTOP)
+        killed["1 frozen"] = [1, frozen, in_two(place, corpus, model)]
+    print(json.dumps({"calm": calm, "killed": killed}), flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

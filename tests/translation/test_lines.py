@@ -1,0 +1,123 @@
+"""Lines in and out: order, empty lines, encodings, formats, attention."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.core.errors import BenchError
+from bench.translation.inference import lines as module
+from bench.translation.inference.attention import Alignment, as_json, draw_alignment
+from bench.translation.inference.candidates import read_candidates
+from bench.translation.inference.lines import Form, decoded, translated, written
+
+
+@dataclass(frozen=True)
+class Reversed:
+    """A line backwards; stands for what a model makes of it."""
+
+    text: str
+    log_prob: float
+    score: float
+
+    @property
+    def tokenised(self) -> str:
+        return " ".join(self.text)
+
+
+class Backwards:
+    """Translates by reading backwards, the k-th best with k marks behind it."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def translate(self, lines: Sequence[str], *, num_best: int = 1) -> list[list[Reversed]]:
+        assert all(line.strip() for line in lines)
+        self.calls.append(len(lines))
+        return [
+            [Reversed(line[::-1] + "!" * k, -1.0 - k, -0.5 - k) for k in range(num_best)]
+            for line in lines
+        ]
+
+
+def output(content: bytes, form: Form = "text", num_best: int = 1) -> list[str]:
+    found = translated(decoded(io.BytesIO(content), "input"), Backwards(), num_best=num_best)
+    return [line for i, (_, best) in enumerate(found) for line in written(i, best, form)]
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"ab\ncd\n", ["ba", "dc"]),
+        (b"ab\ncd", ["ba", "dc"]),
+        (b"ab\r\ncd\r\n", ["ba", "dc"]),
+        (b"\nab\n \t\ncd\n\n", ["", "ba", "", "dc", ""]),
+        (b"", []),
+        ("é\u2028f\n".encode(), ["f\u2028é"]),  # no line ends here
+    ],
+)
+def test_a_line_out_for_each_line_in(content: bytes, lines: list[str]) -> None:
+    assert output(content) == lines
+
+
+def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"".join(b"ab%d\n" % number for number in range(7)) + b"\n" * 5
+    whole = output(content)
+    monkeypatch.setattr(module, "CHUNK_LINES", 3)
+    translator = Backwards()
+    list(translated(decoded(io.BytesIO(content), "input"), translator, num_best=1))
+    assert output(content) == whole
+    assert translator.calls == [3, 3, 1]
+
+
+def test_lists_are_as_moses_writes_them() -> None:
+    lines = output(b"ab\n\ncd\n", "moses", num_best=2)
+    assert lines[0] == "0 ||| ba ||| log_prob= -1.000000 ||| -0.500000"
+    read = list(read_candidates(lines, name="output", num_sentences=3))
+    assert [(c.sentence, c.text) for c in read] == [(0, "ba"), (0, "ba!"), (2, "dc"), (2, "dc!")]
+    assert read[3].values() == {"log_prob": -2.0}
+
+
+def test_json_lines() -> None:
+    first, second = (json.loads(line) for line in output(b"ab\n", "json", num_best=2))
+    assert first == {
+        "sentence": 0,
+        "rank": 1,
+        "text": "ba",
+        "tokenised": "b a",
+        "log_prob": -1.0,
+        "score": -0.5,
+    }
+    assert second["rank"] == 2
+
+
+def test_another_encoding_is_named_with_its_line() -> None:
+    with pytest.raises(BenchError, match=r"input, line 2: not UTF-8 \(byte 3\)"):
+        output(b"ab\nca\xe9\n")
+
+
+ALIGNMENT = Alignment(
+    source=["der", "$5-Hund", "</s>"],
+    target=["the", "dog_", "</s>"],
+    weights=np.array([[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]]),
+)
+
+
+def test_weights_as_json() -> None:
+    line = json.loads(as_json(4, ALIGNMENT))
+    assert line["sentence"] == 4
+    assert line["source"] == ["der", "$5-Hund", "</s>"]
+    assert line["attention"] == [[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_weights_as_a_picture(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / "maps" / f"sentence-0.{ending}"
+    draw_alignment(ALIGNMENT, path)
+    assert path.stat().st_size > 1000
