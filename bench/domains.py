@@ -12,17 +12,16 @@ import msgspec
 from bench.captioning.data.corpus import CaptionCorpus
 from bench.captioning.data.prepared import prepare_captions
 from bench.core.errors import BenchError
-from bench.data.problems import OnBad, summary
-from bench.data.progress import Style, shown
-from bench.data.sources import Download, Progress, locate
+from bench.data.problems import OnBad, Style, shown, summary
+from bench.data.sources import Download, DownloadProgress, locate
 from bench.frames.data.corpus import FrameCorpus
 from bench.frames.data.prepared import prepare_frames
 from bench.frames.data.specification import MovingDigitsSpec, SyntheticFramesSpec
 from bench.speech.data.prepared import SpeechData, prepare_speech
 from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec
+from bench.text.data.corpus import TextCorpus, load_text
 from bench.text.data.specification import CorpusSpec, Kind, SyntheticTextSpec, TextSpec, kind_of
-from bench.text.data.synthetic_text import generate
-from bench.text.data.text import TextCorpus, load_text
+from bench.text.data.synthetic import generate
 from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.data.prepared import prepare_parallel
 from bench.translation.data.specification import ParallelSpec, SyntheticTranslationSpec
@@ -61,7 +60,7 @@ def load_corpus(
     languages: str | None = None,
     features: str | None = None,
     style: Style = "quiet",
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> TextCorpus | SpeechData | ParallelCorpus | CaptionCorpus | FrameCorpus:
     """Find, check and read the corpus of a task, or generate it.
 
@@ -115,7 +114,7 @@ class _Fetch(TypedDict):
     """Whether files are downloaded, and who is told."""
 
     download: Download
-    fetching: Progress | None
+    fetching: DownloadProgress | None
 
 
 class _Chosen(TypedDict):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 from synthetic_records import make_record
 
-from bench.captioning.caption_scoring import CaptionScoring, ScoredCaptions, Written
+from bench.captioning.scoring import CaptionScoring, ScoredCaptions, Written
 from bench.core.record import Record, write_record
 from bench.core.suite import Suite
 

@@ -12,8 +12,7 @@ from synthetic_records import make_record
 
 from bench.core.record import Record, write_record
 from bench.core.suite import Suite
-from bench.translation.metrics.rarity import Frequencies
-from bench.translation.metrics.translation import BleuProtocol
+from bench.translation.metrics import BleuProtocol, Frequencies
 from bench.translation.outputs import (
     TranslatedSentence,
     Translations,

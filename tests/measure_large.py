@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.cli.listing import aligned
+from bench.core.aligned import aligned
 from bench.core.config import merge
 from bench.core.provenance import peak_memory_bytes, resident_bytes
 from bench.core.suite import Suite

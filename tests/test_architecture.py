@@ -129,7 +129,7 @@ def test_constraints_are_names_and_exact_versions() -> None:
 
 def test_files_are_short() -> None:
     lengths = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
-    assert {name: length for name, length in lengths.items() if length > 250} == {}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:

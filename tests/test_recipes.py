@@ -13,10 +13,10 @@ from bench.core.published import load_published
 from bench.core.suite import Suite, shipped_folder
 from bench.models import MODELS
 from bench.runs.resolve import Resolved, resolve
-from bench.text.data.text import TextCorpus, Vocabulary
-from bench.text.objectives.language_model import LanguageModel
+from bench.text.data.corpus import TextCorpus, Vocabulary
+from bench.text.objective import LanguageModel
 from bench.training.baselines import BASELINES
-from bench.training.schedule import Schedule
+from bench.training.optimiser import Schedule
 
 SUITE = Suite(folder=shipped_folder())
 RECIPES = [(card.task, recipe) for card in SUITE.cards() for recipe in card.recipes]

@@ -12,8 +12,8 @@ import torch
 
 from bench.core.suite import Suite
 from bench.frames.data.corpus import FrameCorpus
-from bench.frames.data.sprites import IMAGES, Pixels
-from bench.frames.objectives.frame_prediction import FramePrediction
+from bench.frames.data.motion import IMAGES, Pixels
+from bench.frames.objective import FramePrediction
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import corpus_of
 

@@ -13,8 +13,7 @@ from bench.runs.run import Manners
 from bench.sweep.specification import load_sweep
 from bench.sweep.status import State, read_state
 from bench.sweep.storage import default_url, open_storage
-from bench.sweep.study import Studies, open_studies
-from bench.sweep.trial import TrialResult
+from bench.sweep.study import Studies, TrialResult, open_studies
 from bench.sweep.worker import Worker
 
 SWEEP: dict[str, Any] = {

@@ -12,7 +12,7 @@ from bench.core.suite import Suite
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import corpus_of
 from bench.translation.data.corpus import ParallelCorpus
-from bench.translation.objectives.translation import TranslationObjective
+from bench.translation.objective import TranslationObjective
 
 CARD = """\
 task: tiny-translation

@@ -13,12 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from bench.captioning.metrics import CaptionScores, join, pool, score_captions
 from bench.captioning.metrics.copying import Copying
+from bench.core.errors import BenchError
 from bench.core.json_lines import read_json_lines, write_json_lines
+from bench.core.record import Record
+from bench.core.suite import Suite
+from bench.runs.kept import read_or_make
 
 
 class CaptionedImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,3 +106,31 @@ def read_captions(folder: Path, split: str) -> Captions | None:
     """What was kept; None where nothing was."""
     found = read_json_lines(captions_path(folder, split), CaptionsHeader, CaptionedImage)
     return Captions(header=found[0], lines=found[1]) if found else None
+
+
+# What models wrote of the images of a split: read where it was kept, made again elsewhere.
+#
+# Whatever made it, its CIDEr must be the value in the record.
+
+
+TOLERANCE_PERCENT = 0.2
+"""Room for a caption or two of a thousand that another machine's rounding writes otherwise."""
+
+
+def kept_captions(
+    suite: Suite, record: Record, split: str, *, missing: Literal["make", "leave"] = "make"
+) -> Captions:
+    """The captions of a finished run.
+
+    Raises BenchError where they are gone and cannot, or with `leave` may not, be made again, and
+    where their CIDEr is not the record's.
+    """
+    found = read_or_make(suite, record, split, what="captions", read=read_captions, missing=missing)
+    value, expected = found.scores().value, record.metrics[split]
+    path = captions_path(suite.artifacts(record.task, record.id), split)
+    if not abs(value - expected) <= TOLERANCE_PERCENT:
+        raise BenchError(
+            f"{path}: CIDEr {value:.2f} where the record {record.id} "
+            f"says {expected:.2f}; delete it, or run again with --again"
+        )
+    return found

@@ -19,20 +19,18 @@ from bench.cli.data import data
 from bench.cli.diagnose import diagnose
 from bench.cli.errors import errors
 from bench.cli.evaluate import evaluate
-from bench.cli.export import export
+from bench.cli.export import export, plot
 from bench.cli.list import list_things
 from bench.cli.mix import mix
-from bench.cli.plot import plot
 from bench.cli.report import report
 from bench.cli.reproduce import reproduce
-from bench.cli.rescore import rescore
 from bench.cli.run import run
 from bench.cli.settings import GROUPS
 from bench.cli.speed import speed
 from bench.cli.sweep import sweep
 from bench.cli.sync import sync
 from bench.cli.table import table
-from bench.cli.translate import translate
+from bench.cli.translate import rescore, translate
 from bench.core.errors import BenchError, LostProcessError, nearest
 from bench.core.ranks import quiet_torch
 from bench.launch.ranks import LOST, SPOKEN_FOR

@@ -103,9 +103,9 @@ def _speech(
 ) -> None:
     """Every bad utterance by name, then what there is; makes the features on the way."""
     from bench.core.errors import BenchError
-    from bench.data.progress import shown
+    from bench.data.problems import shown
+    from bench.speech.data.corpus import settle
     from bench.speech.data.prepared import prepare_speech
-    from bench.speech.data.problems import settle
     from bench.speech.data.specification import SpeechSpec
 
     task = card.task
@@ -137,9 +137,8 @@ def _translation(
     chosen: tuple[str | None, str | None],
 ) -> None:
     """The splits that are there and what is bad in them, then the vocabularies."""
-    from bench.data.progress import shown
-    from bench.translation.data.prepared import prepare_parallel
-    from bench.translation.data.report import report_files, report_symbols
+    from bench.data.problems import shown
+    from bench.translation.data.prepared import prepare_parallel, report_files, report_symbols
     from bench.translation.data.specification import ParallelSpec
 
     task, (segmentation, languages) = card.task, chosen
@@ -175,9 +174,8 @@ def _captions(
     features: str | None,
 ) -> None:
     """What is bad, then what there is; makes the features on the way."""
-    from bench.captioning.data.prepared import prepare_captions
-    from bench.captioning.data.report import report
-    from bench.data.progress import shown
+    from bench.captioning.data.prepared import prepare_captions, report
+    from bench.data.problems import shown
 
     download: Download = "missing" if fetch else "never"
     with shown(f"features of {card.task}", "live" if sys.stderr.isatty() else "plain") as progress:
@@ -198,8 +196,7 @@ def _captions(
 
 def _frames(card: Card, *, path: Path | None, fetch: bool) -> None:
     """What moves, and how much of it can be said."""
-    from bench.frames.data.prepared import prepare_frames
-    from bench.frames.data.report import report
+    from bench.frames.data.prepared import prepare_frames, report
     from bench.frames.data.specification import MovingDigitsSpec, SyntheticFramesSpec
 
     spec = card.corpus

@@ -68,10 +68,9 @@ def diagnose(
     from bench.core.errors import BenchError
     from bench.core.suite import Suite
     from bench.runs.finished import find_run
-    from bench.text.diagnoses import diagnosis_path
-    from bench.text.diagnosis.diagnose import Effort
-    from bench.text.diagnosis.diagnose import diagnose as look_into
-    from bench.text.diagnosis.report import as_table, draw
+    from bench.text.diagnoses import as_table, diagnosis_path, draw
+    from bench.text.diagnosis import Effort
+    from bench.text.diagnosis import diagnose as look_into
 
     place = Suite.at(suite)
     settings = tree(

@@ -93,8 +93,7 @@ def _recognitions(
     suite: Suite, runs: list[FinishedRun], split: str, picture: Picture, *, num_confusions: int
 ) -> None:
     from bench.core.errors import BenchError
-    from bench.speech.diagnosis.recognition import as_tables, draw_confusion
-    from bench.speech.kept_recognitions import kept_recognitions
+    from bench.speech.outputs import as_tables, draw_confusion, kept_recognitions
 
     if isinstance(picture, Path) and len(runs) > 1:
         raise BenchError("--picture names one file: give one run")
@@ -115,8 +114,7 @@ def _recognitions(
 def _translations(
     suite: Suite, runs: list[FinishedRun], split: str, picture: Picture, *, num_groups: int
 ) -> None:
-    from bench.translation.diagnosis.translation import as_tables, curves
-    from bench.translation.kept_translations import kept_translations
+    from bench.translation.outputs import as_tables, curves, kept_translations
 
     drawn = {}
     for finished in runs:
@@ -141,8 +139,8 @@ def _captions(
     num_groups: int,
     num_examples: int,
 ) -> None:
-    from bench.captioning.diagnosis.captioning import as_tables, curves
-    from bench.captioning.kept_captions import kept_captions
+    from bench.captioning.errors import as_tables, curves
+    from bench.captioning.outputs import kept_captions
 
     drawn = {}
     for finished in runs:
@@ -159,9 +157,7 @@ def _captions(
 
 
 def _frames(suite: Suite, runs: list[FinishedRun], split: str, picture: Picture) -> None:
-    from bench.frames.diagnosis.frames import as_tables, curves
-    from bench.frames.kept_frames import kept_frames
-    from bench.frames.outputs import frames_path
+    from bench.frames.outputs import as_tables, curves, frames_path, kept_frames
 
     drawn = {}
     for finished in runs:

@@ -130,21 +130,20 @@ def evaluate(
 def _translate(
     place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any
 ) -> Record:
-    from bench.translation.inference.evaluation import evaluate_translators
-    from bench.translation.inference.runs import Wishes
+    from bench.translation.evaluation import Wishes, evaluate_translators
 
     return evaluate_translators(place, runs, Wishes(**given), **manners)
 
 
 def _caption(place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any) -> Record:
-    from bench.captioning.inference.evaluation import evaluate_captioners
+    from bench.captioning.evaluation import evaluate_captioners
     from bench.runs.ensembles import SearchWishes
 
     return evaluate_captioners(place, runs, SearchWishes(**given), **manners)
 
 
 def _retrieve(place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any) -> Record:
-    from bench.captioning.inference.evaluation import evaluate_retrieval
+    from bench.captioning.evaluation import evaluate_retrieval
 
     assert not given
     return evaluate_retrieval(place, runs, **manners)

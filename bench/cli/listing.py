@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Sequence
 from pathlib import Path
 
 from bench.captioning.data.specification import CaptionsSpec
+from bench.core.aligned import aligned
 from bench.core.cards import Card
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.data.sources import status
 from bench.frames.data.specification import MovingDigitsSpec
 from bench.models import MODELS
-from bench.speech.data.folders import candidate_folders
-from bench.speech.data.specification import SpeechSpec
+from bench.speech.data.specification import SpeechSpec, candidate_folders
 from bench.text.data.specification import TextSpec
 from bench.training.baselines import BASELINES
 from bench.translation.data.specification import ParallelSpec
@@ -78,13 +77,3 @@ def _headline(target: str) -> str:
         return "(not installed)"
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return text.partition("\n")[0].rstrip(".")
-
-
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns of text, two blanks apart."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [header, *rows]
-    ]
-    return "\n".join(lines)

@@ -138,8 +138,7 @@ def _manners(*, quiet: bool, again: bool, **given: Any) -> Manners:
 
 
 def _carry_out(resolved: Resolved, place: Suite, manners: Manners) -> None:
-    from bench.runs.dividing import rank_of
-    from bench.runs.following import follow_run
+    from bench.runs.run import follow_run, rank_of
     from bench.runs.run import run as carry_out
     from bench.table.summary import summary
 
@@ -177,8 +176,8 @@ def _start(resolved: Resolved) -> None:
 
 
 def _print_needs(resolved: Resolved, place: Suite) -> None:
-    from bench.runs.dividing import rank_of
     from bench.runs.dry_run import dry_run
+    from bench.runs.run import rank_of
 
     rank = rank_of(resolved)  # which refuses what cannot be divided
     if rank is None or rank.is_first:

@@ -76,9 +76,8 @@ def speed(
     from bench.domains import as_text, load_corpus
     from bench.runs.resolve import resolve
     from bench.speed.machine import device_of
-    from bench.text.speed.cell import cell_report
-    from bench.text.speed.output_layers import output_report
-    from bench.text.speed.report import step_report
+    from bench.speed.parts import cell_report, output_report
+    from bench.text.contestants import step_report
 
     place = Suite.at(suite)
     card = place.card(task)
@@ -119,12 +118,12 @@ def _on(device: str, model: str, trainer: TrainerSettings) -> TrainerSettings:
 
 def _whole_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
     """What is timed of a task that is not text."""
+    from bench.captioning.contestants import captioning_report
     from bench.captioning.data.corpus import CaptionCorpus
-    from bench.captioning.speed.captioning import captioning_report
-    from bench.captioning.speed.nearest import nearest_report
-    from bench.frames.speed.frames import frames_report
-    from bench.speech.speed.speech import speech_report
-    from bench.translation.speed.translation import translation_report
+    from bench.captioning.nearest_contestants import nearest_report
+    from bench.frames.contestants import frames_report
+    from bench.speech.contestants import speech_report
+    from bench.translation.contestants import translation_report
 
     if isinstance(corpus, CaptionCorpus) and resolved.config.model["name"] == "nearest":
         return nearest_report(resolved, corpus, num_rounds=num_rounds)

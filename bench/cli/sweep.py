@@ -167,9 +167,8 @@ def _run(
     again: Literal["keep", "forget"],
     style: Literal["live", "plain", "quiet"],
 ) -> None:
-    from bench.sweep.preparation import check_corpora
     from bench.sweep.study import forget, open_studies
-    from bench.sweep.supervision import supervise
+    from bench.sweep.supervision import check_corpora, supervise
 
     check_corpora(plan, place, style=style)
     if again == "forget":

@@ -147,6 +147,6 @@ def _set_against(place: Suite, table: Table, name: str) -> Table:
 
 
 def _write_bibliography(place: Suite, table: Table, path: Path) -> None:
-    from bench.table.bibliography import bibliography
+    from bench.table.embed import bibliography
 
     put(bibliography(place, table), path, option="--bib")

@@ -12,10 +12,9 @@ from bench.compare.over_seeds import POWER
 from bench.compare.over_units import Difference, bootstrap_units, smallest_p, usual_test
 from bench.compare.pairs import Resampling, all_pairs
 from bench.compare.reading import Missing, Reading, read_units
-from bench.compare.result import Comparison, Interval, Measurement, Pair, Significance
+from bench.compare.result import Comparison, Interval, Measurement, Pair, Significance, verdict
 from bench.compare.subjects import Subject, find_subjects
 from bench.compare.units import TokenBlocks, Units, token_blocks
-from bench.compare.verdicts import verdict
 from bench.core.errors import BenchError
 from bench.core.statistics import CONFIDENCE, LEVEL, measure
 from bench.core.suite import Suite

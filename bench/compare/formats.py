@@ -2,21 +2,83 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import textwrap
-from typing import Literal, get_args
+from collections.abc import Iterator
+from typing import Any, Literal, get_args
 
 import msgspec
 
 from bench.compare.over_seeds import smallest_p
-from bench.compare.result import Comparison, Interval, Measurement, Pair, Significance
-from bench.compare.spreadsheet import as_csv
-from bench.compare.verdicts import decimals, shown_alone, shown_interval, shown_p
+from bench.compare.result import (
+    Comparison,
+    Interval,
+    Measurement,
+    Pair,
+    Significance,
+    decimals,
+    shown_alone,
+    shown_interval,
+    shown_p,
+)
 from bench.core.errors import BenchError, nearest
 from bench.table import Format
 from bench.table.column import Column, num_decimals
-from bench.table.html import as_html
+from bench.table.formats import as_html
 from bench.table.markup import Section, as_latex, as_markdown, as_text, escape_markdown
+
+# Comparisons as one flat table for other programs.
+
+
+COLUMNS = (
+    "first", "second", "test", "over", "estimate", "std", "n", "n_second", "low", "high", "p",
+    "p_holm", "effect_size", "resolvable", "outcome", "detail",
+)  # fmt: skip
+
+
+def as_csv(comparison: Comparison) -> str:
+    """A line for each interval of a mean, then one for each test of a difference."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([*_means(comparison), *_differences(comparison)])
+    return file.getvalue()
+
+
+def _means(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    for m in comparison.measurements:
+        mean = {"first": m.name, "test": "mean", "estimate": m.measured.mean}
+        mean |= {"std": m.measured.std, "n": m.measured.n}
+        yield {**mean, "over": "seeds", **_ends(m.over_seeds)}
+        if m.over_units is not None:
+            yield {**mean, "over": "units", **_ends(m.over_units)}
+
+
+def _differences(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    numbers = {m.name: m.measured.n for m in comparison.measurements}
+    for pair in comparison.pairs:
+        of_pair = {
+            "first": pair.first,
+            "second": pair.second,
+            "n": numbers[pair.first],
+            "n_second": numbers[pair.second],
+            "estimate": pair.difference,
+            "p_holm": pair.p,
+            "effect_size": pair.effect_size,
+            "resolvable": pair.resolvable,
+            "outcome": pair.outcome,
+        }
+        if not pair.tests:
+            yield {**of_pair, "test": "none"}
+        for test in pair.tests:
+            of_test = {"test": test.name, "over": test.over, "p": test.p, "detail": test.detail}
+            yield {**of_pair, **of_test, **_ends(test.interval)}
+
+
+def _ends(interval: Interval | None) -> dict[str, float]:
+    return {} if interval is None else {"low": interval.low, "high": interval.high}
 
 
 def render(comparison: Comparison, format: Format = "text", *, width: int | None = None) -> str:

@@ -6,17 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.captioning.kept_captions import kept_captions
+from bench.captioning.outputs import kept_captions
 from bench.compare.subjects import Subject
 from bench.compare.units import Units, token_blocks
 from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.frames.kept_frames import kept_frames
-from bench.speech.kept_recognitions import kept_recognitions
-from bench.text.kept_log_probs import kept_log_probs
-from bench.text.outputs import Floats
-from bench.translation.kept_translations import kept_translations
+from bench.frames.outputs import kept_frames
+from bench.speech.outputs import kept_recognitions
+from bench.text.outputs import Floats, kept_log_probs
+from bench.translation.outputs import kept_translations
 
 Missing = Literal["make", "leave"]
 
@@ -67,9 +66,7 @@ def _made_again(suite: Suite, record: Record, reading: Reading) -> Floats:
             f"making the per-token log-probabilities of {record.id} again (the run took "
             f"{record.cost.seconds:,.0f} s; --missing leave goes without)"
         )
-    from bench.text.token_log_probs import (
-        token_log_probs,  # torch is loaded only where it is needed
-    )
+    from bench.text.token_log_probs import token_log_probs
 
     return token_log_probs(suite, record, reading.split)
 

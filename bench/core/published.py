@@ -26,10 +26,10 @@ import msgspec
 
 from bench.core.config import RunConfig, Scalar
 from bench.core.errors import BenchError, nearest
+from bench.core.splits import SPLITS
 from bench.core.structs import Frozen, to_struct
 from bench.core.suite import Suite
 from bench.core.yaml import read_yaml
-from bench.text.data.specification import SPLITS
 
 Verified = Literal["paper", "lecture", "secondary", "memory"]
 """Read in the paper itself, in a lecture, in another source that quotes it, or only remembered."""

@@ -20,9 +20,8 @@ from filelock import FileLock
 
 from bench import __version__
 from bench.core.errors import BenchError
-from bench.data.files import FileSpec, InFiles, Mirror
-from bench.data.sources import Progress
-from bench.data.verification import mismatch
+from bench.data.files import FileSpec, InFiles, Mirror, mismatch
+from bench.data.sources import DownloadProgress
 
 CHUNK_BYTES = 1 << 18
 TIMEOUT_SEC = 30
@@ -32,7 +31,9 @@ class _MirrorError(Exception):
     """Why one mirror did not serve; the next one is tried."""
 
 
-def fetch(spec: InFiles, folder: Path, *, task: str, progress: Progress | None = None) -> None:
+def fetch(
+    spec: InFiles, folder: Path, *, task: str, progress: DownloadProgress | None = None
+) -> None:
     """Fetch the files that `folder` lacks; two processes do not do it at the same time.
 
     Raises BenchError that names each mirror and why it did not serve.
@@ -60,7 +61,7 @@ def _lacking(spec: InFiles, folder: Path) -> list[str]:
     return [name for name, file in spec.files.items() if not (folder / file.path).is_file()]
 
 
-def _fetch_missing(spec: InFiles, folder: Path, progress: Progress | None) -> list[str]:
+def _fetch_missing(spec: InFiles, folder: Path, progress: DownloadProgress | None) -> list[str]:
     reasons = []
     for mirror in spec.mirrors:
         wanted = [name for name in _lacking(spec, folder) if name in mirror.members]
@@ -80,7 +81,7 @@ def _fetch_from(
     spec: InFiles,
     folder: Path,
     scratch: Path,
-    progress: Progress | None,
+    progress: DownloadProgress | None,
 ) -> None:
     archive = scratch / "archive"
     if mirror.unpack == "zip":
@@ -98,7 +99,7 @@ def _fetch_from(
         os.replace(checked, target)
 
 
-def _retrieve(url: str, target: Path, facts: FileSpec, progress: Progress | None) -> None:
+def _retrieve(url: str, target: Path, facts: FileSpec, progress: DownloadProgress | None) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": f"sequence-bench/{__version__}"})
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_SEC) as response:
@@ -124,7 +125,7 @@ def _copy(
     target: Path,
     limit_bytes: int | None,
     url: str,
-    progress: Progress | None,
+    progress: DownloadProgress | None,
     total: int | None,
 ) -> None:
     """Write a stream to `target`, and stop as soon as it is longer than it may be."""

@@ -5,8 +5,10 @@ Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, Protocol
 
 from bench.core.structs import Frozen
@@ -93,3 +95,42 @@ def check_relative(path: str) -> None:
     parts = path.replace("\\", "/").split("/")
     if path.startswith(("/", "\\")) or ":" in parts[0] or ".." in parts or not parts[-1]:
         raise ValueError(f"{path!r} must be a file's path relative to the corpus folder")
+
+
+# Whether a file is the one that the card means: its size and checksum.
+
+
+def num_lines(path: Path) -> int:
+    """How many lines a file has; one that ends without a newline counts."""
+    content = path.read_bytes()
+    return content.count(b"\n") + (not content.endswith(b"\n") and bool(content))
+
+
+def digest_of(path: Path, algorithm: str) -> str:
+    """The hexadecimal checksum of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def mismatch(path: Path, spec: FileSpec | None) -> str | None:
+    """In words, how a file differs from the card's facts; None where it does not.
+
+    Without facts (`spec` None, or a card without size and checksum) nothing can differ.
+    """
+    if spec is None:
+        return None
+    size_bytes = path.stat().st_size
+    if spec.size_bytes is not None and size_bytes != spec.size_bytes:
+        kind = "truncated" if size_bytes < spec.size_bytes else "altered"
+        return (
+            f"{path}: {kind}: {size_bytes:,} bytes where the card says {spec.size_bytes:,}"
+            f" (it ends in line {num_lines(path):,})"
+        )
+    expected = spec.digest()
+    if expected is None:
+        return None
+    algorithm, digits = expected
+    found = digest_of(path, algorithm)
+    if found == digits:
+        return None
+    return f"{path}: altered: {algorithm} {found} where the card says {digits}"

@@ -1,7 +1,7 @@
-"""Where a corpus of text lies: a named folder, or $BENCH_DATA, then the cache; fetched when asked.
+r"""Where a corpus of text lies: a named folder, or $BENCH_DATA, then the cache; fetched when asked.
 
 locate -> folder -> load_text, which checks every byte that it reads
-   \\-> download, only with `download: missing`
+   \-> download, only with `download: missing`
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from bench.core.errors import BenchError
-from bench.data.files import FileSpec, InFiles
-from bench.data.verification import mismatch
-from bench.text.data.specification import SPLITS, TextSpec
+from bench.core.splits import SPLITS
+from bench.data.files import FileSpec, InFiles, mismatch
 
 SPLIT_WORDS = {
     "train": ("train", "training"),
@@ -24,7 +23,7 @@ SPLIT_WORDS = {
     "test": ("test",),
 }
 Download = Literal["never", "missing"]
-Progress = Callable[[str, int, int | None], None]  # (address, bytes so far, bytes in all)
+DownloadProgress = Callable[[str, int, int | None], None]  # (address, bytes so far, bytes in all)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ def locate(
     twin: str | None = None,
     path: Path | None = None,
     download: Download = "never",
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
     needed: Collection[str] | None = None,
     obtain: str | None = None,
 ) -> Path:
@@ -93,7 +92,7 @@ def locate(
     raise BenchError(_missing(spec, files, folders, task=task, twin=twin, obtain=obtain))
 
 
-def corpus_files(spec: TextSpec, folder: Path) -> dict[str, Path]:
+def corpus_files(spec: InFiles, folder: Path) -> dict[str, Path]:
     """The card's file names and where they lie in `folder`; without a list, one file a split.
 
     Raises BenchError for a split that has no file, or more than one that could be meant.

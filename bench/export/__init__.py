@@ -9,8 +9,7 @@ from typing import Literal, get_args
 from bench.core.errors import BenchError
 from bench.core.record import Shelf, write_atomically
 from bench.core.suite import Suite
-from bench.export.schema import Entry, all_fields
-from bench.export.writing import NAME, schema_text, write_csv, write_parquet
+from bench.export.schema import NAME, Entry, all_fields, schema_text, write_csv, write_parquet
 
 Format = Literal["both", "parquet", "csv"]
 

@@ -14,12 +14,18 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.core.aligned import aligned
 from bench.core.errors import BenchError
-from bench.core.record import write_atomically
+from bench.core.record import Record, write_atomically
+from bench.core.statistics import CONFIDENCE
+from bench.core.suite import Suite
+from bench.runs.error_curves import Curve, Group, interval
+from bench.runs.kept import read_or_make
 
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
@@ -129,3 +135,87 @@ def _row(frames: list[Pixels], scale: int) -> Pixels:
     larger = [frame.repeat(scale, axis=0).repeat(scale, axis=1) for frame in frames]
     edges = ((0, MARGIN), (0, MARGIN))
     return np.concatenate([np.pad(x, edges, constant_values=BACKGROUND) for x in larger], axis=1)
+
+
+# What models predicted of the sequences of a split: read where it was kept, made again elsewhere.
+#
+# Whatever made it, its cross-entropy must be the value in the record.
+
+
+TOLERANCE = 1e-4
+"""Relative: what another machine's rounding makes of ten frames that follow from each other."""
+
+
+def kept_frames(
+    suite: Suite, record: Record, split: str, *, missing: Literal["make", "leave"] = "make"
+) -> PredictedFrames:
+    """The predictions of a finished run.
+
+    Raises BenchError where they are gone and cannot, or with `leave` may not, be made again, and
+    where their cross-entropy is not the record's.
+    """
+    what = "predicted frames"
+    found = read_or_make(suite, record, split, what=what, read=read_frames, missing=missing)
+    value, expected = found.metrics()["cross-entropy"], record.metrics[split]
+    if not abs(value - expected) <= TOLERANCE * expected:
+        path = frames_path(suite.artifacts(record.task, record.id), split)
+        raise BenchError(
+            f"{path}: cross-entropy {value:.3f} where the record {record.id} says {expected:.3f}; "
+            "delete it, or run again with --again"
+        )
+    return found
+
+
+# How predictions of frames get worse the further ahead they are.
+#
+# Shapes: N sequences, K predicted frames.
+
+
+NATS, SQUARED = "predicted frame (cross-entropy, nats)", "predicted frame (squared error)"
+
+
+def curves(made: PredictedFrames) -> dict[str, Curve]:
+    """Both losses frame by frame, with intervals over sequences."""
+    return {NATS: _by_frame(made.cross_entropy), SQUARED: _by_frame(made.squared_error)}
+
+
+def _by_frame(loss_NK: Floats) -> Curve:
+    ones_N = np.ones(len(loss_NK))
+    found = []
+    for number, loss_N in enumerate(loss_NK.T, start=1):
+        sums_N2 = np.stack([loss_N, ones_N], axis=1)
+        low, high = interval(sums_N2, _mean)
+        total = sums_N2.sum(0)
+        found.append(
+            Group(
+                label=str(number),
+                size=len(loss_N),
+                value=float(_mean(total)),
+                low=low,
+                high=high,
+                total=total,
+            )
+        )
+    return found
+
+
+def _mean(sums_X2: Floats) -> Floats:
+    return np.asarray(sums_X2[..., 0] / sums_X2[..., 1])
+
+
+def as_tables(
+    run: str, split: str, signature: str, made: PredictedFrames, found: dict[str, Curve]
+) -> str:
+    """Both losses in all and by predicted frame."""
+    shown = ", ".join(f"{name} {value:.2f}" for name, value in made.metrics().items())
+    interval_of = f"{CONFIDENCE:.0%} interval"
+    columns = ("frame", "cross-entropy", interval_of, "mse", interval_of)
+    rows = [
+        (nats.label, *_figures(nats), *_figures(squared))
+        for nats, squared in zip(found[NATS], found[SQUARED], strict=True)
+    ]
+    return f"{run} on {split}, {made.noun}\n{signature}\n{shown}\n\n{aligned(columns, rows)}"
+
+
+def _figures(group: Group) -> tuple[str, str]:
+    return f"{group.value:.2f}", f"{group.low:.2f} to {group.high:.2f}"

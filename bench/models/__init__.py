@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from bench.core.errors import BenchError, nearest
-from bench.core.options import options_struct
-from bench.core.structs import Frozen, to_struct
+from bench.core.structs import Frozen, options_struct, to_struct
 from bench.models.options import Probability, Size
 
 if TYPE_CHECKING:

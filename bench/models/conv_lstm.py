@@ -29,9 +29,8 @@ from torch.nn import functional as F
 from bench.core.errors import BenchError
 from bench.models.fast.lstm_scan import LSTMLoop
 from bench.models.fast.recurrent_product import Convolution
-from bench.models.initialisation import Init, initialise_
 from bench.models.options import Scale, Size
-from bench.models.recurrence import Recurrence, State, last_state
+from bench.models.recurrence import Init, Recurrence, State, initialise_, last_state
 
 Peephole = Literal["none", "map"]
 

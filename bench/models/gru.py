@@ -23,9 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.models.fast.gru_scan import GRULoop, native_scan
-from bench.models.initialisation import Init, initialise_
 from bench.models.options import Scale, Size
-from bench.models.recurrence import Recurrence, State, last_state
+from bench.models.recurrence import Init, Recurrence, State, initialise_, last_state
 
 
 class GRU(Recurrence):

@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.models.fast.jordan_scan import JordanLoop
-from bench.models.initialisation import Init, initialise_
 from bench.models.options import Scale, Size
-from bench.models.recurrence import Recurrence, State, last_state
+from bench.models.recurrence import Init, Recurrence, State, initialise_, last_state
 
 
 class Jordan(Recurrence):

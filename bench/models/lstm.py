@@ -28,9 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.models.fast.lstm_scan import LSTMLoop, kernel_serves, native_scan
-from bench.models.initialisation import Init, initialise_
 from bench.models.options import Scale, Size
-from bench.models.recurrence import Recurrence, State, last_state, valid_steps
+from bench.models.recurrence import Init, Recurrence, State, initialise_, last_state, valid_steps
 
 Peephole = Literal["none", "diagonal", "full"]
 Gates = Literal["separate", "coupled"]

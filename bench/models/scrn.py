@@ -24,13 +24,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.models.direct_input import Input, add_input_matrices
 from bench.models.fast.decay import decayed_sum
 from bench.models.fast.elman_scan import Nonlinearity, elman_scan
-from bench.models.initialisation import Init, initialise_
 from bench.models.options import Fraction, Scale, Size
-from bench.models.recurrence import Recurrence, State, last_state
-from bench.models.srn import activate
+from bench.models.recurrence import Init, Recurrence, State, initialise_, last_state
+from bench.models.srn import Input, activate, add_input_matrices
 
 
 class SCRN(Recurrence):

@@ -16,12 +16,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.models.causal_window import extend, latest
 from bench.models.fast.elman_scan import Nonlinearity
-from bench.models.initialisation import Init, initialise_
 from bench.models.options import Scale, Size
-from bench.models.recurrence import Recurrence, State
+from bench.models.recurrence import Init, Recurrence, State, initialise_
 from bench.models.srn import activate
+
+# The past inputs that a network of finite memory keeps as its state.
+#
+# Shapes: B batch, T time, N inputs kept, D input.
+
+
+def extend(past_BND: Tensor, x_BTD: Tensor) -> Tensor:
+    """The inputs with those kept from before in front, [B, N + T, D]."""
+    return torch.cat([past_BND.to(x_BTD), x_BTD], dim=1)
+
+
+def latest(joined_BSD: Tensor, num_kept: int, lengths_B: Tensor | None) -> Tensor:
+    """The last `num_kept` inputs of each row, of S = N + T in `extend`'s order, N = `num_kept`.
+
+    With lengths a row ends after its own: it keeps positions length .. length + N - 1.
+    """
+    if lengths_B is None:
+        return joined_BSD[:, joined_BSD.shape[1] - num_kept :]
+    offsets_N = torch.arange(num_kept, device=joined_BSD.device)
+    rows_B1 = torch.arange(len(lengths_B), device=joined_BSD.device).unsqueeze(1)
+    return joined_BSD[rows_B1, lengths_B.unsqueeze(1) + offsets_N]
 
 
 class TDNN(Recurrence):

@@ -19,10 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.models.causal_window import extend, latest
-from bench.models.initialisation import Init, initialise_
 from bench.models.options import Scale, Size
-from bench.models.recurrence import Recurrence, State
+from bench.models.recurrence import Init, Recurrence, State, initialise_
+from bench.models.tdnn import extend, latest
 
 
 class WaveNet(Recurrence):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bench.report.content import TaskContent
+from bench.report.content import TaskContent, plural, short, split_label
 from bench.report.figures import (
     Figure,
     Spec,
@@ -16,7 +16,6 @@ from bench.report.figures import (
     spec_of,
     tooltip,
 )
-from bench.report.numbers import plural, short, split_label
 from bench.report.tables import verdict_of
 from bench.table import Row
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.core.record import Record
-from bench.report.content import TaskContent
+from bench.report.content import TaskContent, plural, split_label
 from bench.report.figures import (
     Control,
     Figure,
@@ -20,7 +20,6 @@ from bench.report.figures import (
     spec_of,
     tooltip,
 )
-from bench.report.numbers import plural, split_label
 
 MOST_SHOWN = 6
 """Configurations that are drawn before anybody has chosen."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.content import TaskContent
+from bench.report.content import TaskContent, short
 from bench.report.figures import Figure, Values, axis, color_of, rounded, spec_of, tooltip
-from bench.report.numbers import short
 from bench.text.diagnoses import Diagnosis
 
 

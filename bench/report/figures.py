@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.core.errors import BenchError
 from bench.models import MODELS
-from bench.report.numbers import short
+from bench.report.content import short
 from bench.training.baselines import BASELINES
 
 Spec = dict[str, Any]

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.core.record import Record
-from bench.report.content import TaskContent
-from bench.report.numbers import cut, split_label
+from bench.report.content import TaskContent, cut, split_label
 from bench.report.tables import COMPARED, tally, verdict_of
 from bench.table import Row
 from bench.table.column import mean_std

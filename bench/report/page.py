@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
@@ -14,20 +15,40 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench import __version__
+from bench.core.record import write_atomically
 from bench.core.suite import Suite
-from bench.report import numbers
+from bench.data.sources import cache_folder
+from bench.report import content as numbers
 from bench.report.comparisons import beside_figure, cost_figures
 from bench.report.content import TaskContent, gather
 from bench.report.curves import curve_figures
 from bench.report.diagnoses import diagnosis_figures
-from bench.report.figures import CONFIG, Figure, color_of, is_network
+from bench.report.figures import CONFIG, Figure, color_of, converter, is_network
 from bench.report.overview import overview
 from bench.report.pictures import Pictures, pictures_of
 from bench.report.runs import RunPage, run_pages
 from bench.report.samples import Samples, samples_of
-from bench.report.script import library
 from bench.report.sweeps import SweepPart, sweep_part
 from bench.report.tables import Tables, tables_of
+
+# The library that makes figures answer: Vega, Vega-Lite and Vega-Embed as one script.
+#
+# vl-convert carries it and takes seconds to put it together, so it is kept in the cache.
+
+
+@functools.lru_cache(maxsize=1)
+def library() -> str:
+    """The script, safe inside a page; the same for each version of vl-convert."""
+    tool = converter()
+    name = f"vega-{tool.get_vega_version()}-embed-{tool.get_vega_embed_version()}.js"
+    path = cache_folder() / "report" / name
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    script: str = tool.javascript_bundle().replace("</script", r"<\/script")
+    with contextlib.suppress(OSError):  # a full disk costs the seconds again, nothing else
+        write_atomically(path, script.encode())
+    return script
+
 
 Live = Literal["still", "served"]
 _STYLES = ("base.css", "table.css", "parts.css")

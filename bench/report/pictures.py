@@ -14,7 +14,7 @@ from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.report.content import TaskContent
-from bench.report.kept import SPLIT, Kept, kept_of, spread
+from bench.report.samples import SPLIT, Kept, kept_of, spread
 
 if TYPE_CHECKING:
     from bench.captioning.data.images import Images
@@ -71,9 +71,8 @@ def pictures_of(suite: Suite, content: TaskContent) -> Pictures | None:
     """Twelve images of a captioning task; None for other tasks."""
     if content.card.kind != "captions" or not content.records:
         return None
-    from bench.captioning.data.at_hand import images_at_hand
-    from bench.captioning.kept_captions import kept_captions
-    from bench.captioning.outputs import captions_path
+    from bench.captioning.data.scenes import images_at_hand
+    from bench.captioning.outputs import captions_path, kept_captions
 
     def read(record: Record) -> Captions:
         return kept_captions(suite, record, SPLIT, missing="leave")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.report.content import plural
 from bench.report.figures import (
     Control,
     Figure,
@@ -16,12 +17,10 @@ from bench.report.figures import (
     spec_of,
     tooltip,
 )
-from bench.report.numbers import plural
 from bench.sweep.dimension import Choice, Dimension
-from bench.sweep.importance import METHODS
+from bench.sweep.importance import METHODS, written
 from bench.sweep.outcome import SweepResult
 from bench.sweep.report import legend, sections
-from bench.sweep.slices import written
 from bench.sweep.space import space_of
 from bench.table.markup import Section
 

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.report.content import TaskContent
-from bench.report.numbers import split_label
+from bench.report.content import TaskContent, split_label
 from bench.table import Row
 from bench.table.cells import source
 from bench.table.column import Column, Notes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import fnmatch
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,24 +12,62 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from bench.core.cards import Card
 from bench.core.config import dotted
 from bench.core.errors import BenchError
-from bench.core.published import load_published
+from bench.core.published import PublishedRow, load_published
 from bench.core.suite import Suite
 from bench.launch.launcher import LauncherName, bench_command, make_launcher, shared_threads
-from bench.reproduce.carry_out import carry_out_here, carry_out_with, check_data
-from bench.reproduce.estimate import estimate_all
+from bench.reproduce.carry_out import Task, carry_out_here, carry_out_with, check_data, work
+from bench.reproduce.estimate import begun_line, estimate_all, plan_text
 from bench.reproduce.plan import Plan, make_plan
-from bench.reproduce.selection import select_rows
-from bench.reproduce.session import Outcome, Session, open_session
-from bench.reproduce.show import begun_line, plan_text
-from bench.reproduce.state import Standing
+from bench.reproduce.session import Outcome, Session, Standing, open_session
 from bench.reproduce.steps import Step
-from bench.reproduce.work import Task, work
 from bench.runs.run import Manners
 from bench.table import Table, task_table
 from bench.tracking.options import DEFAULTS, Kind, TrackOptions
 from bench.training.progress import Style
+
+# Which published rows are meant: patterns over labels, models and recipes.
+
+
+def select_rows(
+    card: Card, rows: Sequence[PublishedRow], patterns: Sequence[str]
+) -> list[PublishedRow]:
+    """The rows that fit any pattern, in their order; all of them without a pattern.
+
+    A pattern such as `scrn*` is compared with a row's label, its model and its recipe, upper and
+    lower case alike. Raises BenchError for one that fits nothing, with the nearest names.
+    """
+    names = [names_of(card, row) for row in rows]
+    for pattern in patterns:
+        if not any(_fits(pattern, name) for found in names for name in found):
+            raise BenchError(
+                f"--rows {pattern!r} fits no published row of {card.task}{_nearest(pattern, names)}"
+            )
+    return [
+        row
+        for row, found in zip(rows, names, strict=True)
+        if not patterns or any(_fits(pattern, name) for pattern in patterns for name in found)
+    ]
+
+
+def names_of(card: Card, row: PublishedRow) -> list[str]:
+    """What a row may be called: its label, its model and the recipe that trains it."""
+    model = str(row.match["model.name"]) if row.match else None
+    recipe = row.recipe or (model if model in card.recipes else None)
+    return list(dict.fromkeys(name for name in (row.label, model, recipe) if name))
+
+
+def _fits(pattern: str, name: str) -> bool:
+    return fnmatch.fnmatchcase(name.lower(), pattern.lower())
+
+
+def _nearest(pattern: str, names: Sequence[Sequence[str]]) -> str:
+    known = {name.lower(): name for found in names for name in found}
+    close = difflib.get_close_matches(pattern.lower().strip("*?"), known, n=3, cutoff=0.4)
+    hint = " or ".join(repr(known[name]) for name in close)
+    return f", did you mean {hint}?" if hint else ": its labels are those of `bench table`"
 
 
 @dataclass(frozen=True, kw_only=True)

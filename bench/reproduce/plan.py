@@ -28,11 +28,10 @@ from bench.reproduce.steps import (
     mixture_of,
 )
 from bench.runs.finished import FinishedRun
+from bench.runs.lineage import stages_before
 from bench.runs.resolve import resolve
-from bench.runs.stages import stages_before
 from bench.table.groups import group_records, matches
-from bench.text.mixing import CACHE
-from bench.text.mixture import Decay
+from bench.text.mixture import CACHE, Decay
 from bench.training.baselines import BASELINES
 
 RANKS = (Learn, Evaluate, Mix)

@@ -13,10 +13,8 @@ from bench.core.suite import Suite
 from bench.runs.finished import FinishedRun, bring_back
 from bench.runs.resolve import Resolved
 from bench.runs.run import Manners, run
-from bench.text.evaluation import evaluate_run, make_grid, resolve_evaluation
-from bench.text.mixing import SPLITS
-from bench.text.mixture import Decay, mix_runs, resolve_mixture
-from bench.text.objectives.evaluation_modes import Mode
+from bench.text.evaluation import Mode, evaluate_run, make_grid, resolve_evaluation
+from bench.text.mixture import SPLITS, Decay, mix_runs, resolve_mixture
 from bench.text.outputs import log_probs_path
 from bench.training.baselines import BASELINES
 from bench.training.checkpoint import WEIGHTS

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.runs.finished import FinishedRun, read_again
+from bench.runs.fitting import count
 from bench.runs.run import corpus_of
-from bench.text.baselines.fitting import count
 from bench.tracking.tracker import NoTracker
 from bench.training.baselines import BASELINES
 

@@ -6,32 +6,94 @@ import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import torch
 
 from bench.core.config import TrainerConfig, num_processes
+from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
 from bench.core.provenance import forget_peak_memory, provenance
-from bench.core.ranks import ALONE
-from bench.core.record import Record, Shelf, read_record, write_record
+from bench.core.ranks import ALONE, Rank, find_rank
+from bench.core.record import Provenance, Record, Shelf, read_record, write_record
 from bench.core.suite import Suite
 from bench.domains import Corpus, load_corpus
-from bench.runs.dividing import check_one_process, rank_of
-from bench.runs.recording import record_of
+from bench.runs.fitting import count
 from bench.runs.resolve import Resolved
 from bench.runs.run_folder import check_writable, empty, first_started, held
-from bench.text.baselines.fitting import count
 from bench.tracking.making import make_tracker, tracked_run
 from bench.tracking.options import DEFAULTS, Kind, TrackOptions
 from bench.tracking.tracker import Tracker
 from bench.training.baselines import BASELINES
+from bench.training.callbacks import PrunedError, Report
 from bench.training.crew import Crew
 from bench.training.precision import set_float32
 from bench.training.progress import Style
-from bench.training.report import PrunedError, Report
-from bench.training.train import Flops, train
+from bench.training.train import Flops, follow, train
+
+# Which of a run's processes this one is, and what has only one.
+
+
+ONE_DEVICE = "leave out --trainer.devices and --trainer.num-nodes"
+
+
+def rank_of(resolved: Resolved) -> Rank | None:
+    """This process's rank in the run; None where its processes are yet to be started.
+
+    Raises BenchError for processes that were started in another number than the run asks for.
+    """
+    trainer = resolved.config.trainer
+    return find_rank(os.environ, devices=trainer.devices, num_nodes=trainer.num_nodes)
+
+
+def check_one_process(resolved: Resolved, *, why: str) -> None:
+    """Raise BenchError, saying `why`, for a run of several processes."""
+    if num_processes(resolved.config.trainer) > 1:
+        raise BenchError(f"{why}: {ONE_DEVICE}")
+
+
+# From the numbers of a run to its record.
+
+
+def record_of(
+    resolved: Resolved,
+    outcome: Outcome,
+    corpus: Corpus,
+    *,
+    made_by: Provenance,
+    started: str,
+    shelf: Shelf,
+) -> Record:
+    """The record of what was started then and is finished now."""
+    config, card = resolved.config, resolved.card
+    hardware = {**made_by.hardware, **outcome.hardware}
+    return Record(
+        id=resolved.run_id,
+        task=card.task,
+        card_version=card.version,
+        seed=config.seed,
+        metric=outcome.metric,
+        bound=outcome.bound if shelf == "runs" else None,
+        config=msgspec.to_builtins(config),
+        digest=resolved.digest,
+        set_by_caller=resolved.set_by_caller,
+        recipe=resolved.recipe,
+        data=dict(corpus.checksums),
+        provenance=msgspec.structs.replace(made_by, products=outcome.products, hardware=hardware),
+        started=started,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        status="diverged" if outcome.divergence else "pruned" if outcome.pruned else "finished",
+        signature=outcome.signature,
+        metrics=outcome.metrics,
+        curve=outcome.curve,
+        divergence=outcome.divergence,
+        cost=outcome.cost,
+        extra=outcome.extra,
+        beside=outcome.beside,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,3 +300,19 @@ def _carry_out(
         raise
     record = record_of(resolved, outcome, corpus, made_by=made_by, started=started, shelf=shelf)
     return record, tracker
+
+
+# The processes of a run that are not its first: they train along and record nothing.
+
+
+def follow_run(resolved: Resolved, suite: Suite, rank: Rank) -> None:
+    """Train along as the first process says, which holds the run's folder; over when training is.
+
+    All processes see the suite's folder, where the checkpoint lies, under the same path.
+    """
+    crew = Crew(rank)
+    if not crew.is_called():
+        return
+    set_machine(resolved.config.trainer)
+    corpus = corpus_of(resolved)  # which the first process has prepared
+    follow(resolved, corpus, suite.artifacts(resolved.card.task, resolved.run_id), crew)

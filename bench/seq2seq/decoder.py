@@ -17,15 +17,76 @@ A context, R readout.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+import math
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from bench.core.errors import BenchError
 from bench.models.deep import Deep
 from bench.models.recurrence import Recurrence, State
 from bench.seq2seq.attention import Attention, Mean, Memory
-from bench.seq2seq.readout import Readout
+from bench.seq2seq.options import Handover
+
+# What the softmax reads: of the decoder's output s, the context c and the word before, y.
+#
+#     linear  [s; c]
+#     tanh    tanh(W [s; c])                                   M.-T. Luong et al., 2015, equation 5
+#     maxout  max of pairs of U_o s + V_o E y + C_o c + b      D. Bahdanau et al., 2015, A.2.2
+#     multimodal  1.7159 tanh(2/3 (V_r s + V_I c + V_w E y))   J. Mao et al., 2015, equation 2
+#
+# Shapes: B sentences, T steps, H output, A context (0 where there is none), E embedding, R readout.
+
+
+Kind = Literal["linear", "tanh", "maxout", "multimodal"]
+
+
+class Readout(nn.Module):
+    """One of the four; `size` is what it puts out."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        output_size: int,
+        context_size: int,
+        embedding_size: int,
+        *,
+        size: int,
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.size = size
+        both = output_size + context_size
+        if kind == "linear" and size != both:
+            raise BenchError(
+                f"a linear readout has the {both} entries of output and context, not {size}: "
+                "leave out --objective.readout-size, or choose --objective.readout tanh"
+            )
+        self.affine: nn.Linear | None = None
+        if kind == "tanh":
+            self.affine = nn.Linear(both, size, bias=False)
+        elif kind == "maxout":
+            self.affine = nn.Linear(both + embedding_size, 2 * size)
+        elif kind == "multimodal":
+            self.affine = nn.Linear(both + embedding_size, size, bias=False)
+
+    def forward(self, s_BTH: Tensor, c_BTA: Tensor | None, word_BTE: Tensor) -> Tensor:
+        """r_BTR of any leading dimensions."""
+        parts = [s_BTH] if c_BTA is None else [s_BTH, c_BTA]
+        if self.affine is None:
+            return torch.cat(parts, dim=-1)
+        if self.kind == "tanh":
+            return torch.tanh(self.affine(torch.cat(parts, dim=-1)))
+        if self.kind == "multimodal":
+            all_BTR = self.affine(torch.cat([*parts, word_BTE], dim=-1))
+            return 1.7159 * torch.tanh(all_BTR * (2 / 3))
+        pairs = self.affine(torch.cat([*parts, word_BTE], dim=-1))
+        return torch.as_tensor(pairs.unflatten(-1, (self.size, 2)).amax(-1))
+
+    def flops_per_step(self) -> int:
+        """Matrix products only."""
+        return 0 if self.affine is None else 2 * self.affine.weight.numel()
 
 
 class Carried(NamedTuple):
@@ -169,3 +230,116 @@ def first_output(recurrence: Recurrence, state: State, like: Tensor) -> Tensor:
 def top_state(recurrence: Recurrence, state: State) -> State:
     """The part of the state that belongs to the top layer."""
     return recurrence.split(state)[-1] if isinstance(recurrence, Deep) else state
+
+
+# How the decoder begins, from what the encoder found.
+#
+#     state     the encoder's last state itself where the decoder's has the same shapes
+#               (I. Sutskever, O. Vinyals and Q. Le, 2014), else tanh(W [state] + b)
+#     backward  tanh(W h_1 + b), h_1 the backward reading's output at the first word
+#               (D. Bahdanau, K. Cho and Y. Bengio, 2015, appendix A.2.2)
+#     mean      tanh(W mean_k h_k + b)
+#     zero      zeros
+#
+# Shapes: B sentences, S source words, A annotation, F entries of what is mapped.
+
+
+class Reader(Protocol):
+    """What makes annotations."""
+
+    annotation_size: int
+
+    @property
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of its last state; none where it has no state."""
+        ...
+
+    @property
+    def backward_size(self) -> int:
+        """Entries of an annotation, its last ones, that a backward reading wrote; 0: none."""
+        ...
+
+
+class Bridge(nn.Module):
+    """From the encoder's last state and annotations to the decoder's first state."""
+
+    def __init__(self, handover: Handover, encoder: Reader, decoder: Recurrence) -> None:
+        super().__init__()
+        self.handover: Handover = handover
+        self.shapes = decoder.state_shapes()
+        self.backward_size = encoder.backward_size
+        self.affine: nn.Linear | None = None
+        if handover == "state" and not encoder.state_shapes:
+            raise BenchError(
+                "an encoder of words alone has no state to hand over: set --objective.handover to "
+                "mean or zero"
+            )
+        if handover == "backward" and not self.backward_size:
+            raise BenchError(
+                "--objective.handover backward needs an encoder that reads both ways: add "
+                "--model.direction bidirectional"
+            )
+        sizes = {
+            "state": sum(map(math.prod, encoder.state_shapes)),
+            "backward": self.backward_size,
+            "mean": encoder.annotation_size,
+        }
+        is_identity = handover == "state" and encoder.state_shapes == self.shapes
+        if handover != "zero" and not is_identity:
+            self.affine = nn.Linear(sizes[handover], sum(map(math.prod, self.shapes)))
+
+    def forward(self, h_BSA: Tensor, state: State, lengths_B: Tensor) -> State:
+        """The decoder's first state; `h_BSA` is zero at padding."""
+        if self.handover == "zero":
+            return tuple(h_BSA.new_zeros(len(h_BSA), *shape) for shape in self.shapes)
+        if self.affine is None:
+            return state
+        if self.handover == "state":
+            found_BF = torch.cat([part.flatten(1) for part in state], dim=1)
+        elif self.handover == "backward":
+            found_BF = h_BSA[:, 0, -self.backward_size :]
+        else:
+            found_BF = h_BSA.sum(1) / lengths_B[:, None].to(h_BSA)
+        sizes = [math.prod(shape) for shape in self.shapes]
+        parts = torch.split(torch.tanh(self.affine(found_BF)), sizes, dim=1)
+        return tuple(
+            part.reshape(-1, *shape) for part, shape in zip(parts, self.shapes, strict=True)
+        )
+
+
+# How the weights of a translation network begin.
+#
+# `uniform` is I. Sutskever, O. Vinyals and Q. Le, 2014, section 3.4; `bahdanau` is D. Bahdanau, K.
+# Cho and Y. Bengio, 2015, appendix B.1, where recurrences follow their own option: for the paper's
+# `--model.init orthogonal --model.init-scale 0.01`.
+
+
+def initialise_(
+    network: nn.Module, *, init: Literal["parts", "uniform", "bahdanau"], init_range: float
+) -> None:
+    """Draw the word vectors or, unless `init` is parts, every weight but the recurrences' anew.
+
+    `uniform` draws these, too. The softmax's bias stays what it is but in `uniform`.
+    """
+    if init == "uniform":
+        for parameter in network.parameters():
+            nn.init.uniform_(parameter, -init_range, init_range)
+        return
+    if init == "parts":
+        for module in network.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.uniform_(module.weight, -init_range, init_range)
+        return
+    in_recurrences = {
+        id(parameter)
+        for module in network.modules()
+        if isinstance(module, Recurrence)
+        for parameter in module.parameters()
+    }
+    for name, parameter in network.named_parameters():
+        if id(parameter) in in_recurrences or name == "output.bias":
+            continue
+        if parameter.dim() == 1:
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.normal_(parameter, 0.0, 0.001 if ".attention." in name else 0.01)

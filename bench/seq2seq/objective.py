@@ -10,11 +10,10 @@ from torch import Tensor
 
 from bench.core.config import RunConfig
 from bench.domains import Corpus
-from bench.layers.output.products import float32_products_as, products_in_effect, training_products
-from bench.seq2seq.length_penalty import LengthPenalty
+from bench.layers.products import float32_products_as, products_in_effect, training_products
+from bench.seq2seq.beam import LengthPenalty
 from bench.seq2seq.options import WriterOptions
-from bench.seq2seq.scheduled_sampling import teacher_forcing
-from bench.seq2seq.writer import Writer
+from bench.seq2seq.writer import Writer, teacher_forcing
 from bench.training.objective import Objective
 
 

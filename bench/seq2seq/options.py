@@ -44,7 +44,7 @@ class WriterOptions(Frozen, frozen=True, kw_only=True):
     teacher_forcing: Decay = "always"
     """How the share of words that the decoder reads as written falls over the steps of training."""
     teacher_forcing_steps: Count = 10_000
-    """How slowly it falls; see `bench.seq2seq.scheduled_sampling`."""
+    """How slowly it falls; see `bench.seq2seq.writer`."""
     teacher_forcing_floor: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     """Below which it does not fall."""
     beam_size: Count = 5

@@ -5,18 +5,58 @@ Shapes: B sentences, S source words, T target words.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 import torch
 from torch import Tensor
 
 from bench.data.segmentation import END, START
-from bench.seq2seq.beam import Found, beam_search
-from bench.seq2seq.ensemble import Ensemble
-from bench.seq2seq.length_penalty import LengthPenalty
+from bench.seq2seq.beam import Found, LengthPenalty, StateT, StepNetwork, beam_search
+from bench.seq2seq.next_words import Continuations, LogProbs
 from bench.seq2seq.writer import Sources, Writer
-from bench.translation.network.network import Pairs, TranslationNetwork
+from bench.translation.network import Pairs, TranslationNetwork
+
+# Several networks as one: the mean of their probabilities at every step.
+#
+# Shapes: B sentences, K beams, N rows, V vocabulary.
+
+
+class Ensemble(Generic[StateT]):
+    """p = (p_1 + ... + p_n) / n, of networks with the same vocabulary that read the same."""
+
+    def __init__(self, networks: Sequence[StepNetwork[StateT]]) -> None:
+        self.networks = networks
+
+    def begin(self) -> tuple[StateT, ...]:
+        """The states of all."""
+        return tuple(network.begin() for network in self.networks)
+
+    def step(
+        self, token_N: Tensor, state: tuple[StateT, ...]
+    ) -> tuple[Continuations, tuple[StateT, ...]]:
+        """What follows by the mean probability, and the states of all."""
+        pairs = zip(self.networks, state, strict=True)
+        following, after = zip(*(network.step(token_N, own) for network, own in pairs), strict=True)
+        if len(following) == 1:
+            return following[0], after
+        return LogProbs(mean_log_prob([each.log_probs() for each in following])), after
+
+    def reorder(self, state: tuple[StateT, ...], row_BK: Tensor) -> tuple[StateT, ...]:
+        """The rows named, of all."""
+        pairs = zip(self.networks, state, strict=True)
+        return tuple(network.reorder(own, row_BK) for network, own in pairs)
+
+
+def mean_log_prob(log_probs: Sequence[Tensor]) -> Tensor:
+    """The log of the mean of some probabilities."""
+    total = log_probs[0]
+    for log_p in log_probs[1:]:
+        total = torch.logaddexp(total, log_p)
+    return total - math.log(len(log_probs)) if len(log_probs) > 1 else total
+
 
 ADDED_LENGTH = 10
 """Words that a translation may be longer than its factor says."""

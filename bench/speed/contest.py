@@ -5,6 +5,7 @@ Each batch is timed for itself: the rate is all units over the sum of the batche
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from bench.cli.listing import aligned
-from bench.speed.machine import moved
-from bench.speed.timing import CPU, take_turns
+from bench.core.aligned import aligned
+from bench.speed.machine import CPU, moved, take_turns, wait_for
 
 NUM_BATCHES = 6
 Batch = Any
@@ -99,3 +99,42 @@ def batches_at_random(
     order = np.random.default_rng(seed).permutation(num_examples)
     starts = [number * size % num_examples for number in range(num_batches)]
     return [make(order[start : start + size]) for start in starts]
+
+
+# Searches over many sources at once beside searches over one at a time.
+
+
+NUM_ALONE = 40
+"""Sources that are searched one by one; all of a split would take minutes."""
+
+
+def decoding_table(
+    beam_size: int,
+    many: Sequence[Any],
+    alone: Sequence[Any],
+    *,
+    decode: Callable[[Any], object],
+    size_of: Callable[[Any], int],
+    source: str,
+    num_all: int,
+    device: torch.device = CPU,
+) -> str:
+    """Time each way once; `size_of` a batch is its number of sources, `num_all` that of the split.
+
+    `source` is what a source is called.
+    """
+    rows, each_sec = [], list[float]()
+    for name, batches in (("in batches", many), ("one by one", alone)):
+        num_sources = sum(map(size_of, batches))
+        there = moved(list(batches), device)
+        wait_for(device)
+        begun = time.perf_counter()
+        for batch in there:
+            decode(batch)
+        wait_for(device)
+        each_sec.append((time.perf_counter() - begun) / num_sources)
+        times = f"{each_sec[-1] / each_sec[0]:.1f}"
+        whole = f"{each_sec[-1] * num_all:.1f}"
+        rows.append((f"{name} ({num_sources:,})", f"{1e3 * each_sec[-1]:.1f}", whole, times))
+    columns = (f"beam {beam_size}", f"ms a {source}", f"s for {num_all:,}", "x batches")
+    return aligned(columns, rows)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from bench.sweep.definition import Sweep
 from bench.sweep.sampling import grid_size
-from bench.sweep.trial import SPENT, TrialResult
+from bench.sweep.study import SPENT, TrialResult
 
 LIVE = frozenset(("waiting", "running", "lost"))
 """Statuses of trials that are not over."""

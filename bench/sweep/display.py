@@ -6,13 +6,13 @@ import time
 from collections import Counter
 from statistics import fmean, stdev
 
-from bench.cli.listing import aligned
+from bench.core.aligned import aligned
 from bench.core.record import read_record
 from bench.core.suite import Suite
 from bench.sweep.budget import fresh_seeds, share_spent
 from bench.sweep.report import number, settings
 from bench.sweep.status import Seen, State
-from bench.sweep.trial import SPENT, Status, TrialResult
+from bench.sweep.study import SPENT, Status, TrialResult
 
 ORDER: tuple[Status, ...] = (
     "finished",

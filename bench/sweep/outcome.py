@@ -15,7 +15,7 @@ from bench.core.record import write_atomically
 from bench.core.suite import Suite
 from bench.sweep.definition import Sweep
 from bench.sweep.importance import Importance, importance_of
-from bench.sweep.trial import TrialResult, of_model, spent
+from bench.sweep.study import TrialResult, of_model, spent
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):

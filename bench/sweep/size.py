@@ -20,7 +20,7 @@ from bench.domains import Corpus
 from bench.models import build_recurrence
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of
-from bench.text.data.text import TextCorpus
+from bench.text.data.corpus import TextCorpus
 from bench.training.objectives import objective_class
 
 Size = dict[str, Scalar]

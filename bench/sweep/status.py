@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -11,11 +14,51 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bench.sweep.budget import LIVE, is_over, missing_seed
 from bench.sweep.outcome import Best, best_of
-from bench.sweep.process import identity, is_gone
 from bench.sweep.space import clean
 from bench.sweep.storage import Storage
-from bench.sweep.study import Studies
-from bench.sweep.trial import Status, TrialResult
+from bench.sweep.study import Status, Studies, TrialResult
+
+# Whether a process of this machine still lives, without a mistake about its number.
+
+
+def worker_name() -> str:
+    """`host:pid` of this process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def identity() -> str | None:
+    """This process among all that ever ran: boot, namespace, number, start; None off Linux."""
+    world, started = _world(), _start_time(os.getpid())
+    return None if world is None or started is None else f"{world}/{os.getpid()}/{started}"
+
+
+def is_gone(process: str | None) -> bool | None:
+    """Whether the process `identity` named has ended; None where it cannot be seen from here."""
+    world = _world()
+    if process is None or world is None or not process.startswith(f"{world}/"):
+        return None
+    number, _, started = process.removeprefix(f"{world}/").partition("/")
+    return _start_time(int(number)) != started
+
+
+def _world() -> str | None:
+    """The boot of the kernel and the namespace in which process numbers mean something."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return None
+
+
+def _start_time(number: int) -> str | None:
+    """Clock ticks from boot to the start of a process that has not ended."""
+    try:
+        content = Path(f"/proc/{number}/stat").read_text()
+    except OSError:
+        return None
+    fields = content.rpartition(")")[2].split()  # from the third on; a name may hold blanks
+    state, started = fields[0], fields[19]
+    return None if state in "ZX" else started
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 import optuna
 from optuna.pruners import NopPruner
 from optuna.samplers import RandomSampler
 
 from bench.core.cards import Card
+from bench.core.config import Scalar
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.sweep.definition import Sweep, definition_digest
@@ -86,7 +88,7 @@ def _open(
         study = optuna.load_study(
             study_name=name,
             storage=storage.studies,
-            sampler=RandomSampler(seed=0),  # bench.sweep.sampling draws, bench.sweep.pruning prunes
+            sampler=RandomSampler(seed=0),  # bench.sweep.sampling draws and prunes
             pruner=NopPruner(),
         )
         if study.user_attrs.get("definition", digest) != digest and study.get_trials():
@@ -108,3 +110,53 @@ def _open(
     if study.user_attrs.get("definition") != digest:
         study.set_user_attr("definition", digest)
     return study
+
+
+# What is known of one trial of a sweep, wherever the study is stored.
+
+
+Status = Literal["waiting", "running", "finished", "pruned", "diverged", "failed", "lost"]
+SPENT: frozenset[Status] = frozenset(("finished", "pruned", "diverged"))
+"""Statuses of trials that are over and count towards the budget."""
+
+
+class TrialResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One trial: what was chosen, what came of it, what it took."""
+
+    number: int
+    """Optuna's number of the trial in the study of its model."""
+    model: str
+    chosen: dict[str, Scalar]
+    """Dotted key -> value, for the keys of the space whose conditions held."""
+    status: Status
+    value: float | None = None
+    """Validation metric, the mean over the sweep's seeds; only of a finished trial."""
+    intermediate: dict[int, float] = {}
+    """Step of the report (epoch, over all seeds) -> validation metric."""
+    num_parameters: int | None = None
+    """Weights of the network."""
+    seconds: float = 0.0
+    """Training and validation, all sittings and seeds."""
+    flops: float = 0.0
+    """Training, matrix products only, by formula; all seeds."""
+    run_ids: list[str] = []
+    """Names of the records, one a seed."""
+    worker: str | None = None
+    """`host:pid` of who carries it out, or did."""
+    retry_of: int | None = None
+    """Number of the lost trial that this one goes on with."""
+    reason: str | None = None
+    """Why it failed or was lost."""
+    order: float | None = None
+    """When it ended, in seconds since the sweep's first start; orders curves across workers."""
+
+
+def of_model(trials: Iterable[TrialResult], model: str) -> list[TrialResult]:
+    """The trials of one model, by number."""
+    return sorted((t for t in trials if t.model == model), key=lambda trial: trial.number)
+
+
+def spent(trials: Iterable[TrialResult]) -> list[TrialResult]:
+    """The trials that are over and count towards the budget, in the order of their end."""
+    over = [trial for trial in trials if trial.status in SPENT]
+    return sorted(over, key=lambda t: (t.number if t.order is None else t.order, t.number))

@@ -18,12 +18,15 @@ from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.launch.launcher import Launcher
 from bench.launch.watch import BAD_INPUT, Ended, watch
+from bench.runs.resolve import resolve
+from bench.runs.run import corpus_of
+from bench.sweep.definition import Sweep
 from bench.sweep.display import ended as ended_line
 from bench.sweep.display import progress
 from bench.sweep.outcome import export, read_result
+from bench.sweep.space import tree_of
 from bench.sweep.status import State, read_state
-from bench.sweep.study import Studies
-from bench.sweep.trial import SPENT
+from bench.sweep.study import SPENT, Studies
 
 LOOK_SEC = 1.0
 MAX_RESTARTS = 50
@@ -83,7 +86,7 @@ def write_outcome(state: State, suite: Suite) -> list[Path]:
     path = export(suite, sweep, trials, repeats={m: runs for m, runs in repeats.items() if runs})
     paths = [path, path.with_suffix(".md")]
     try:
-        from bench.sweep.pictures import draw_sweep
+        from bench.sweep.report import draw_sweep
 
         paths += draw_sweep(read_result(path), path.parent)
     except BenchError as error:
@@ -154,3 +157,15 @@ class View:
             if self._told is not None and key not in self._told:
                 self.say(ended_line(result))
         self._told = set(over)
+
+
+# What is checked before the first worker starts.
+
+
+def check_corpora(sweep: Sweep, suite: Suite, *, style: Style) -> None:
+    """Find, verify and prepare the corpus of a sweep once, fetching it where that is asked for.
+
+    Raises BenchError where files are missing or altered: before any trial fails for it.
+    """
+    overrides = tree_of(sweep.fixed)
+    corpus_of(resolve(suite, sweep.task, model=sweep.models[0], overrides=overrides), style=style)

@@ -17,13 +17,12 @@ from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.resolve import Resolved
 from bench.runs.run import Manners, run, run_trial
-from bench.sweep.claim import Claim, Claims, Told
-from bench.sweep.heartbeat import beating, stoppable, undisturbed
-from bench.sweep.pruning import make_pruner, should_prune
+from bench.sweep.claim import Claim, Claims, Told, beating, stoppable, undisturbed
+from bench.sweep.sampling import make_pruner, should_prune
 from bench.sweep.space import resolve_trial
 from bench.sweep.storage import patiently
 from bench.sweep.study import Studies
-from bench.training.report import PrunedError, Report
+from bench.training.callbacks import PrunedError, Report
 
 MAX_FAILURES = 3
 """After so many failed trials in a row something is wrong with more than a setting."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from bench.core.statistics import CONFIDENCE, LEVEL
-from bench.table.build import Table
+from bench.table.build import Table, is_ranked, num_better_unranked
 from bench.table.column import APART, UNVERIFIED, Notes
-from bench.table.ranking import is_ranked, num_better_unranked
 from bench.table.rows import Row
 
 

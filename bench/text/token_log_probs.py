@@ -10,8 +10,7 @@ from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.finished import FinishedRun, bring_back, is_evaluation
 from bench.runs.made_again import make_again
-from bench.text.kept_log_probs import kept_log_probs
-from bench.text.outputs import Floats, log_probs_path
+from bench.text.outputs import Floats, kept_log_probs, log_probs_path
 
 
 def token_log_probs(suite: Suite, record: Record, split: str) -> Floats:

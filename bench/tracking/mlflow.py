@@ -12,8 +12,7 @@ import numpy as np
 from bench.core.record import Record
 from bench.tracking.journal import Row, Told
 from bench.tracking.options import PROJECT
-from bench.tracking.outputs import files_to_send, texts_to_send
-from bench.tracking.samples import sample_table
+from bench.tracking.samples import files_to_send, sample_table, texts_to_send
 from bench.tracking.tracker import Gradients, Numbers, Tracked, final_numbers, fingerprint
 
 FOLDER = "mlruns"

@@ -25,12 +25,10 @@ from bench.core.suite import Suite
 from bench.tracking.guard import one_line, silent_logging
 from bench.tracking.journal import rows_of
 from bench.tracking.options import TrackOptions
-from bench.tracking.start_file import Start, read_start
 from bench.tracking.tracker import Tracked
-from bench.tracking.wandb_file import num_history_rows, offline_files
+from bench.tracking.wandb_file import Start, num_history_rows, offline_files, read_start
 from bench.tracking.wandb_run import WandbRun
-from bench.tracking.wandb_server import WandbServer
-from bench.tracking.wandb_session import REPORTING, entity_of, project_of
+from bench.tracking.wandb_server import REPORTING, WandbServer, entity_of, project_of
 
 Told = Literal["there", "sent", "not confirmed", "to send"]
 

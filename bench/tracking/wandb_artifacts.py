@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bench.captioning.data.at_hand import images_at_hand
+from bench.captioning.data.scenes import images_at_hand
 from bench.core.record import Record
 from bench.runs.lineage import runs_used
 from bench.tracking.options import Sendable
-from bench.tracking.outputs import files_to_send, texts_to_send
-from bench.tracking.samples import sample_table
+from bench.tracking.samples import files_to_send, sample_table, texts_to_send
 from bench.tracking.tracker import Tracked
 
 SAMPLES = "samples/test"

@@ -18,7 +18,7 @@ from bench.core.errors import BenchError
 from bench.core.record import write_atomically
 from bench.core.suite import Suite
 from bench.tracking.guard import one_line, silent_logging
-from bench.tracking.wandb_session import NoKeyError, open_wandb
+from bench.tracking.wandb_server import NoKeyError, open_wandb
 
 TITLE = "Recurrent architectures: published beside measured"
 MEMORY = "wandb-reports.json"

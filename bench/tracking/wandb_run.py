@@ -19,12 +19,17 @@ from bench.core.record import Record
 from bench.tracking.guard import one_line, within
 from bench.tracking.journal import Row
 from bench.tracking.options import Mode
-from bench.tracking.start_file import write_start
 from bench.tracking.tracker import Gradients, Numbers, Tracked, final_numbers, fingerprint
 from bench.tracking.wandb_artifacts import log_artifacts, log_samples
-from bench.tracking.wandb_file import becomes_whole, mark_superseded
-from bench.tracking.wandb_server import RECORD, WandbServer
-from bench.tracking.wandb_session import entity_of, mode_of, open_wandb, project_of
+from bench.tracking.wandb_file import becomes_whole, mark_superseded, write_start
+from bench.tracking.wandb_server import (
+    RECORD,
+    WandbServer,
+    entity_of,
+    mode_of,
+    open_wandb,
+    project_of,
+)
 
 FLUSH_SEC = 1.0
 

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from bench.core.errors import BenchError, nearest
-from bench.core.options import options_struct
-from bench.core.structs import Frozen, to_struct
+from bench.core.structs import Frozen, options_struct, to_struct
 
 if TYPE_CHECKING:
-    from bench.captioning.baselines.baseline import CaptionBaseline
-    from bench.frames.baselines.baseline import FrameBaseline
-    from bench.text.baselines.baseline import Baseline
+    from bench.captioning.baselines.base import CaptionBaseline
+    from bench.frames.baselines import FrameBaseline
+    from bench.text.baselines.base import Baseline
 
 # Name -> "module:class": importing this package must stay cheap, so nothing is imported here.
 BASELINES: dict[str, str] = {
@@ -22,10 +21,10 @@ BASELINES: dict[str, str] = {
     "maxent": "bench.text.baselines.maxent:MaxEnt",
     "forest": "bench.text.baselines.forest:Forest",
     "nearest": "bench.captioning.baselines.nearest:Nearest",
-    "random-caption": "bench.captioning.baselines.random_caption:RandomCaption",
-    "human": "bench.captioning.baselines.human:Human",
-    "persistence": "bench.frames.baselines.persistence:Persistence",
-    "mean-frame": "bench.frames.baselines.mean_frame:MeanFrame",
+    "random-caption": "bench.captioning.baselines.reference_captions:RandomCaption",
+    "human": "bench.captioning.baselines.reference_captions:Human",
+    "persistence": "bench.frames.baselines:Persistence",
+    "mean-frame": "bench.frames.baselines:MeanFrame",
 }
 
 

@@ -18,9 +18,9 @@ from pytorch_lightning.strategies import DDPStrategy
 from bench.core.config import TrainerConfig
 from bench.core.errors import BenchError
 from bench.core.ranks import ALONE, Rank
-from bench.data.parts import Parts
+from bench.data.batching import Parts
+from bench.training.callbacks import Clock
 from bench.training.checkpoint import LAST, ExactCheckpoint, check_readable
-from bench.training.clock import Clock
 from bench.training.crew import Crew, SuddenEnd
 from bench.training.objective import Objective
 from bench.training.precision import precision_plugins, set_float32

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.core.config import RunConfig
 from bench.core.errors import BenchError
-from bench.data.share import BatchShare
+from bench.data.batching import BatchShare
 from bench.domains import Corpus
 from bench.models.recurrence import Recurrence
 from bench.training.accumulation import Accumulation, moved
@@ -22,13 +22,19 @@ from bench.training.collective import (
     num_ranks,
     of_each,
     own_rank,
+    random_state,
+    restore_random_state,
     summed,
 )
 from bench.training.contract import Contract, mean_loss
-from bench.training.optimiser import build_optimizer, clip_gradients, exceeds_value, sparse_tables
-from bench.training.random_streams import random_state, restore_random_state
-from bench.training.schedule import Schedule
-from bench.training.weight_noise import WeightNoise
+from bench.training.optimiser import (
+    Schedule,
+    WeightNoise,
+    build_optimizer,
+    clip_gradients,
+    exceeds_value,
+    sparse_tables,
+)
 
 
 class DivergedError(Exception):

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 OBJECTIVES = {
     "captioning": "bench.captioning.objectives.captioning:CaptioningObjective",
     "ctc": "bench.speech.objectives.ctc:CTC",
-    "frame-prediction": "bench.frames.objectives.frame_prediction:FramePrediction",
-    "language-model": "bench.text.objectives.language_model:LanguageModel",
-    "next-label": "bench.speech.objectives.next_label:NextLabel",
+    "frame-prediction": "bench.frames.objective:FramePrediction",
+    "language-model": "bench.text.objective:LanguageModel",
+    "next-label": "bench.speech.objectives.transducer:NextLabel",
     "ranking": "bench.captioning.objectives.ranking:RankingObjective",
     "transducer": "bench.speech.objectives.transducer:Transducer",
-    "translation": "bench.translation.objectives.translation:TranslationObjective",
+    "translation": "bench.translation.objective:TranslationObjective",
 }
 
 

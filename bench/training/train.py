@@ -16,24 +16,20 @@ from bench.core.outcome import Outcome
 from bench.core.provenance import peak_memory_bytes
 from bench.core.record import Cost, Divergence, Point
 from bench.domains import Corpus
-from bench.layers.output.products import Products
+from bench.layers.products import Products
+from bench.runs.lineage import runs_before
 from bench.runs.resolve import Resolved
-from bench.runs.stages import runs_before
 from bench.tracking.callback import TrackCallback
 from bench.tracking.tracker import NoTracker, Tracker
-from bench.training.arithmetic import counted_flops_per_unit
-from bench.training.checkpoint import LAST, WEIGHTS, save_weights
-from bench.training.clock import Clock
+from bench.training.arithmetic import counted_flops_per_unit, product_rate
+from bench.training.callbacks import Clock, EnergyCallback, PrunedError, Report, ReportCallback
+from bench.training.checkpoint import LAST, WEIGHTS, save_weights, warm_start
 from bench.training.crew import Crew
-from bench.training.energy import EnergyCallback
 from bench.training.fit import evaluate, fit
-from bench.training.limit import product_rate
 from bench.training.objective import DivergedError, Objective
 from bench.training.objectives import objective_class
 from bench.training.precision import precision_in_effect, uses_cuda
 from bench.training.progress import ProgressCallback, Style
-from bench.training.report import PrunedError, Report, ReportCallback
-from bench.training.warm_start import warm_start
 
 Flops = Literal["formula", "counted"]
 """Whether the arithmetic of training is counted on a few batches as well."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.captioning.baselines.search import Images
+from bench.captioning.baselines.neighbours import Images
 from bench.captioning.data.corpus import CaptionCorpus, CaptionSplit
 from bench.captioning.data.store import FeatureStore
 from bench.captioning.data.words import CaptionVocabulary, Tokens, learn_vocabulary

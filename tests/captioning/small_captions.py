@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.captioning.data.corpus import CaptionCorpus, CaptionSplit
 from bench.captioning.data.store import FeatureStore
 from bench.captioning.data.words import CaptionVocabulary, learn_vocabulary
-from bench.captioning.network.network import CaptionNetwork
+from bench.captioning.network.captioner import CaptionNetwork
 from bench.captioning.network.options import CaptioningOptions
 from bench.core.config import RunConfig, Scalar
 from bench.data.rows import Rows

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from few_images import images
 
-from bench.captioning.baselines.approximate import approximate
-from bench.captioning.baselines.search import Distance, nearest
+from bench.captioning.baselines.nearest import approximate
+from bench.captioning.baselines.neighbours import Distance, nearest
 
 RANDOM = np.random.default_rng(2)
 ROWS = RANDOM.standard_normal((12, 8))[RANDOM.integers(12, size=2020)]

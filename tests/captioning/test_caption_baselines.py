@@ -10,14 +10,13 @@ import pytest
 from few_images import make_corpus
 from tiny_captioning import TASK, make_suite
 
-from bench.captioning.baselines.baseline import CaptionBaseline
-from bench.captioning.baselines.human import Human
+from bench.captioning.baselines.base import CaptionBaseline
 from bench.captioning.baselines.nearest import Nearest
-from bench.captioning.baselines.plain import plain_consensus, plain_nearest, plain_similarity
-from bench.captioning.baselines.random_caption import RandomCaption
-from bench.captioning.caption_scoring import CaptionScoring
+from bench.captioning.baselines.reference_captions import Human, RandomCaption
 from bench.captioning.data.corpus import CaptionCorpus
+from bench.captioning.nearest_contestants import plain_consensus, plain_nearest, plain_similarity
 from bench.captioning.outputs import captions_path, read_captions
+from bench.captioning.scoring import CaptionScoring
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.runs.resolve import resolve
@@ -143,7 +142,7 @@ def test_a_trial_leaves_test_alone(tiny: Suite) -> None:
 
 
 def test_captions_that_are_gone_are_made_again(tiny: Suite) -> None:
-    from bench.captioning.kept_captions import kept_captions
+    from bench.captioning.outputs import kept_captions
 
     record = run(resolve(tiny, TASK, model="random-caption"), tiny)
     path = captions_path(tiny.artifacts(TASK, record.id), "test")

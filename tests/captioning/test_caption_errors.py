@@ -11,10 +11,9 @@ import pytest
 from command_line import CommandLine
 from made_captions import TASK, add_run, images, make_suite, people, scored
 
-from bench.captioning.diagnosis.captioning import AGREEMENT, agreement, curves
-from bench.captioning.kept_captions import kept_captions
+from bench.captioning.errors import AGREEMENT, agreement, curves
 from bench.captioning.metrics import METRICS
-from bench.captioning.outputs import captions_path, read_captions
+from bench.captioning.outputs import captions_path, kept_captions, read_captions
 from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite

@@ -10,7 +10,7 @@ import torch
 from command_line import CommandLine
 from tiny_captioning import TASK, make_suite
 
-from bench.captioning.inference.runs import find_captioners, make_captioner
+from bench.captioning.evaluation import find_captioners, make_captioner
 from bench.captioning.outputs import read_captions
 from bench.core.record import Record
 from bench.core.suite import Suite

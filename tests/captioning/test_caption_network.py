@@ -15,13 +15,13 @@ from small_captions import (
 )
 from torch import Tensor
 
-from bench.captioning.network.network import CaptionNetwork
+from bench.captioning.network.captioner import CaptionNetwork
 from bench.captioning.network.options import CaptioningOptions
 from bench.captioning.network.search import CaptionSearch, quick_search
 from bench.core.errors import BenchError
 from bench.data.segmentation import END, START, UNKNOWN
 from bench.models import MODELS
-from bench.seq2seq.length_penalty import LengthPenalty
+from bench.seq2seq.beam import LengthPenalty
 from bench.seq2seq.writer import shifted
 
 ALL_KINDS = pytest.mark.parametrize("kind", KINDS)

@@ -18,7 +18,7 @@ from bench.captioning.metrics import (
     pool,
     score_captions,
 )
-from bench.captioning.metrics.protocol import CaptionProtocol
+from bench.captioning.metrics.scores import CaptionProtocol
 from bench.compare.over_units import multiplicities
 from bench.core.errors import BenchError
 

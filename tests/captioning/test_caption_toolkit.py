@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.captioning.metrics import toolkit
-from bench.captioning.metrics.toolkit import available, toolkit_scores, toolkit_version
+from bench.captioning import scoring as toolkit
+from bench.captioning.scoring import available, toolkit_scores, toolkit_version
 
 SCORER = """\
 class {name}:

@@ -14,7 +14,7 @@ from small_captions import make_config, make_corpus
 
 from bench.captioning.data.batches import CaptionBatches
 from bench.captioning.data.corpus import CaptionCorpus
-from bench.captioning.network.alignment import WordRegions, alignments_path
+from bench.captioning.network.captioner import WordRegions, alignments_path
 from bench.captioning.network.options import CaptioningOptions
 from bench.captioning.objectives.captioning import CaptioningObjective
 from bench.captioning.outputs import read_captions

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bench.captioning.data.classical import (
+from bench.captioning.data.extraction import (
     CLASSICAL,
     MARGIN,
     SIDE,

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from few_images import random_captions
 
-from bench.captioning.baselines import consensus as module
-from bench.captioning.baselines.consensus import consensus, shared_consensus
-from bench.captioning.baselines.plain import (
+from bench.captioning.baselines import nearest as module
+from bench.captioning.baselines.nearest import consensus, shared_consensus
+from bench.captioning.baselines.neighbours import SIMILARITIES, Likeness, Similarity
+from bench.captioning.metrics.ngrams import Ints
+from bench.captioning.nearest_contestants import (
     plain_bleu,
     plain_consensus,
     plain_overlap,
     plain_similarity,
 )
-from bench.captioning.baselines.similarity import SIMILARITIES, Likeness, Similarity
-from bench.captioning.metrics.ngrams import Ints
 
 KINDS = get_args(Likeness)
 MS = (0, 1, 3, 7, 100)

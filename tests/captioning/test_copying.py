@@ -13,8 +13,7 @@ import plain_captions as plain
 import pytest
 
 from bench.captioning.data.words import caption_tokens
-from bench.captioning.metrics.copying import TrainingCaptions, mean_copying
-from bench.captioning.metrics.likeness import most_alike
+from bench.captioning.metrics.copying import TrainingCaptions, mean_copying, most_alike
 from bench.captioning.metrics.ngrams import NGramTable
 from bench.core.errors import BenchError
 

@@ -23,8 +23,8 @@ from caption_trees import (
 )
 
 from bench.captioning.data import extraction
-from bench.captioning.data.classical import CLASSICAL
-from bench.captioning.data.pretrained import WEIGHTS
+from bench.captioning.data.extraction import CLASSICAL
+from bench.captioning.data.prepared import WEIGHTS
 from bench.captioning.data.specification import COMPUTED
 from bench.captioning.data.store import open_store
 from bench.core.errors import BenchError

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.captioning.data.classical import CLASSICAL
 from bench.captioning.data.corpus import CaptionCorpus
+from bench.captioning.data.extraction import CLASSICAL
 from bench.captioning.data.specification import CaptionsSpec
 from bench.core.suite import Suite, shipped_folder
 from bench.domains import load_corpus

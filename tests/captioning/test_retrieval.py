@@ -21,12 +21,10 @@ from small_captions import (
     model_config,
 )
 
-from bench.captioning.network.alignment import WordRegions, alignments_path
-from bench.captioning.network.likelihood import log_likelihoods
+from bench.captioning.network.captioner import WordRegions, alignments_path
 from bench.captioning.network.options import RankingOptions
-from bench.captioning.network.ranking import RankingNetwork, ranking_loss
-from bench.captioning.network.retrieval import Ranks, normalised, ranks
-from bench.captioning.network.trie import num_nodes, prefix_tree
+from bench.captioning.network.ranking import RankingNetwork, Ranks, normalised, ranking_loss, ranks
+from bench.captioning.network.search import log_likelihoods, num_nodes, prefix_tree
 from bench.captioning.objectives.ranking import RankingObjective
 from bench.core.errors import BenchError
 from bench.data.segmentation import END
@@ -58,7 +56,7 @@ def test_a_tree_of_prefixes_holds_every_sentence_once() -> None:
 def test_likelihoods_are_those_of_each_pair(
     kind: str, max_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.captioning.network.likelihood.MAX_ROWS", max_rows)
+    monkeypatch.setattr("bench.captioning.network.search.MAX_ROWS", max_rows)
     network = make(KINDS[kind], name="scrn")
     images = images_for(network, 3)
     told: list[tuple[int, int]] = []

@@ -10,9 +10,10 @@ from few_images import images
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.captioning.baselines import approximate, search
-from bench.captioning.baselines.plain import plain_nearest
-from bench.captioning.baselines.search import Distance, nearest
+from bench.captioning.baselines import nearest as approximate
+from bench.captioning.baselines import neighbours as search
+from bench.captioning.baselines.neighbours import Distance, nearest
+from bench.captioning.nearest_contestants import plain_nearest
 from bench.core.errors import BenchError
 
 DISTANCES = get_args(Distance)

@@ -10,8 +10,8 @@ import torch
 from command_line import CommandLine
 from tiny_captioning import TASK, make_objective, make_suite
 
+from bench.captioning.contestants import PlainCaptioner
 from bench.captioning.data.batches import CaptionBatches
-from bench.captioning.speed.plain_captioning import PlainCaptioner
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_steps_and_searches_are_set_side_by_side(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("bench.speed.decoding.NUM_ALONE", 3)
+    monkeypatch.setattr("bench.speed.contest.NUM_ALONE", 3)
     bench, suite = CommandLine(monkeypatch, capsys), make_suite(tmp_path)
     said = bench(*f"speed --task {TASK} --model gru --rounds 1 --suite {suite.folder}".split())
     assert said.status == 0, said

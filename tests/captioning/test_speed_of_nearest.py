@@ -38,7 +38,7 @@ def test_a_plain_loop_that_disagrees_is_a_fault(
     bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "bench.captioning.speed.nearest.plain_consensus", lambda pool, *_: len(pool) - 1
+        "bench.captioning.nearest_contestants.plain_consensus", lambda pool, *_: len(pool) - 1
     )
     suite = make_suite(tmp_path)
     said = bench(*SPEED, "nearest", "--model.k", "5", "--suite", str(suite.folder))

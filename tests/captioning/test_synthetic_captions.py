@@ -13,17 +13,24 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench.captioning.data.ceiling import cider_ceiling
 from bench.captioning.data.corpus import CaptionCorpus
-from bench.captioning.data.grammar import COLOURS, Scene, caption, commonest, probabilities
 from bench.captioning.data.prepared import prepare_captions
-from bench.captioning.data.rendering import features
-from bench.captioning.data.scenes import Scenes, draw_scenes
+from bench.captioning.data.scenes import (
+    COLOURS,
+    Scene,
+    Scenes,
+    caption,
+    commonest,
+    draw_scenes,
+    features,
+    probabilities,
+)
 from bench.captioning.data.specification import SyntheticCaptionsSpec
+from bench.captioning.data.synthetic import cider_ceiling
 from bench.captioning.data.words import Tokens, caption_tokens
 from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
-from bench.translation.data.grammar import draws
+from bench.data.grammar import draws
 
 SMALL = SyntheticCaptionsSpec(num_train=60, num_valid=20, num_test=30, rarer_share=0.25)
 SCENES = Scenes(SMALL)

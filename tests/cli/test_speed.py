@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from command_line import CommandLine
 
-from bench.layers.output import OUTPUT_LAYERS
+from bench.layers import OUTPUT_LAYERS
 
 SMALL = (
     "speed --task synthetic-text --model srn --model.hidden-size 16 --rounds 1 "

@@ -13,14 +13,12 @@ from torch import nn
 
 from bench.core.config import OptimConfig
 from bench.frames.data.batches import FrameBatch
-from bench.layers.output.products import Products
+from bench.layers.products import Products
 from bench.models import build_recurrence
 from bench.models.fast.cuda_graphs import SIGHTINGS
-from bench.speed.lines import Line, table
-from bench.speed.machine import bandwidth_call, moved, product_calls
-from bench.speed.timing import take_turns
-from bench.speed.traffic import cell_bytes, num_moments, step_bytes
-from bench.text.speed.plain import LibraryLanguageModel
+from bench.speed.lines import Line, cell_bytes, num_moments, step_bytes, table
+from bench.speed.machine import bandwidth_call, moved, product_calls, take_turns
+from bench.text.contestants import LibraryLanguageModel
 
 SMALL = "speed --task synthetic-text --model srn --model.hidden-size 16 --rounds 1"
 META = torch.device("meta")

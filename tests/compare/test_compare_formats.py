@@ -15,7 +15,7 @@ from compared_runs import add_run, compared, make_suite
 
 from bench.cli import main
 from bench.compare import Comparison, Reading, render
-from bench.compare.spreadsheet import COLUMNS
+from bench.compare.formats import COLUMNS
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.table import Format

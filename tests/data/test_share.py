@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from bench.data.resumable import ResumableBatches, State
-from bench.data.share import BatchShare
+from bench.data.batching import BatchShare, ResumableBatches, State
 
 
 class Numbers(ResumableBatches[int]):

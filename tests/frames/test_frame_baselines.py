@@ -9,10 +9,7 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.frames.baselines.baseline import FrameBaseline
-from bench.frames.baselines.mean_frame import MeanFrame
-from bench.frames.baselines.measuring import scored
-from bench.frames.baselines.persistence import HALF_LEVEL, Persistence
+from bench.frames.baselines import HALF_LEVEL, FrameBaseline, MeanFrame, Persistence, scored
 from bench.frames.data.corpus import FrameCorpus
 from bench.frames.data.prepared import prepare_frames
 from bench.frames.data.specification import SyntheticFramesSpec

@@ -11,10 +11,10 @@ from tiny_frames import TASK, make_objective, make_suite
 
 from bench.core.record import Record
 from bench.core.suite import Suite
+from bench.frames.contestants import PlainConvolutional, PlainDense, PlainLoop
 from bench.frames.data.batches import FrameBatch
-from bench.frames.objectives.frame_prediction import FramePrediction
+from bench.frames.objective import FramePrediction
 from bench.frames.outputs import frames_path
-from bench.frames.speed.plain_frames import PlainConvolutional, PlainDense, PlainLoop
 
 
 @pytest.fixture(scope="module")

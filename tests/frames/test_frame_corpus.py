@@ -14,9 +14,9 @@ from tiny_frames import write_idx
 from bench.core.errors import BenchError
 from bench.data.files import FileSpec
 from bench.frames.data.corpus import FrameCorpus, FrameSplit
+from bench.frames.data.motion import read_idx, shapes
 from bench.frames.data.prepared import prepare_frames
 from bench.frames.data.specification import MovingDigitsSpec, SyntheticFramesSpec
-from bench.frames.data.sprites import read_idx, shapes
 
 SIZES: dict[str, Any] = {"num_train": 6, "num_valid": 3, "num_test": 4}
 

@@ -10,9 +10,7 @@ from msgspec import to_builtins
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.frames.network.network import FrameNetwork
-from bench.frames.network.options import FramePredictionOptions
-from bench.frames.network.patches import to_patches
+from bench.frames.network import FrameNetwork, FramePredictionOptions, to_patches
 from bench.models import resolve_options
 
 GIVEN, PREDICTED = 4, 3

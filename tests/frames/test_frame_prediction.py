@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from bench.core.suite import Suite
 from bench.frames.data.batches import FrameBatch
-from bench.frames.network.patches import to_patches
-from bench.frames.objectives.frame_prediction import FramePrediction
+from bench.frames.network import to_patches
+from bench.frames.objective import FramePrediction
 from bench.frames.outputs import read_frames
 from bench.runs.run import run
 from bench.training.arithmetic import counted_flops_per_unit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.frames.network.patches import from_patches, to_patches, with_surround
+from bench.frames.network import from_patches, to_patches, with_surround
 
 
 def frames(*shape: int) -> torch.Tensor:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
-from bench.layers.output import OUTPUT_LAYERS, OutputLayer, build_output_layer
-from bench.layers.output import full as full_module
-from bench.layers.output.classes import class_bounds
-from bench.layers.output.products import Products
+from bench.layers import OUTPUT_LAYERS, OutputLayer, build_output_layer
+from bench.layers import full as full_module
+from bench.layers.classes import class_bounds
+from bench.layers.products import Products
 from bench.text.data.streams import IGNORE
 
 KINDS = sorted(OUTPUT_LAYERS)

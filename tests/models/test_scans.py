@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.layers.output.products import products_as
+from bench.layers.products import products_as
 from bench.models.fast.decay import BLOCK_LENGTH, decayed_sum
 from bench.models.fast.elman_scan import ElmanLoop, Nonlinearity, elman_scan, native_scan
 from bench.models.fast.gru_scan import GRULoop

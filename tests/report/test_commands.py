@@ -14,7 +14,7 @@ from bench.cli import app
 from bench.cli.settings import tree
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.report.commands import command_of
+from bench.report.runs import command_of
 from bench.runs.resolve import resolve
 
 SUITE = Suite(folder=Path(__file__).parent.parent.parent)

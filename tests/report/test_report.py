@@ -12,9 +12,9 @@ from reported import NUM_RUNS, TASK, Rows, make_suite, markdown_tables
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.report import build_report, figures, page, script
-from bench.report.content import gather
-from bench.report.numbers import short, split_label
+from bench.report import build_report, figures, page
+from bench.report import page as script
+from bench.report.content import gather, short, split_label
 from bench.report.tables import verdict_of
 from bench.table import Row, render, task_table
 

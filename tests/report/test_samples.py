@@ -11,14 +11,14 @@ from made_captions import TASK, add_run, images, make_suite, scored
 from PIL.Image import Image, new
 from PIL.Image import open as open_image
 
-from bench.captioning.data import at_hand
+from bench.captioning.data import scenes as at_hand
 from bench.captioning.outputs import captions_path
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.report import pictures
 from bench.report.content import TaskContent, gather
-from bench.report.kept import spread
 from bench.report.pictures import NUM_IMAGES, SIDE_PIXELS, pictures_of, thumbnail
+from bench.report.samples import spread
 
 
 class Squares:

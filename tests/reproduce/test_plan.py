@@ -15,14 +15,12 @@ from bench.core.provenance import forget_peak_memory, peak_memory_bytes
 from bench.core.published import load_published
 from bench.core.record import Cost, Point
 from bench.core.suite import Suite, shipped_folder
-from bench.reproduce.estimate import estimate_all, wall_seconds
+from bench.reproduce.call import select_rows
+from bench.reproduce.carry_out import Task, work
+from bench.reproduce.estimate import duration, estimate_all, plan_text, seeds_text, wall_seconds
 from bench.reproduce.plan import ONE_SEED, Plan, make_plan
-from bench.reproduce.selection import select_rows
-from bench.reproduce.session import MAX_STARTS, Outcome, Session, open_session
-from bench.reproduce.show import duration, plan_text, seeds_text
-from bench.reproduce.state import Standing
+from bench.reproduce.session import MAX_STARTS, Outcome, Session, Standing, open_session
 from bench.reproduce.steps import Step, expected_record
-from bench.reproduce.work import Task, work
 from bench.runs.finished import bring_back
 from bench.runs.run import Manners
 

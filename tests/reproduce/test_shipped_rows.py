@@ -9,7 +9,7 @@ from bench.core.record import Record
 from bench.core.suite import Suite, shipped_folder
 from bench.reproduce.plan import Plan, make_plan
 from bench.reproduce.steps import Learn, Mix, expected_record
-from bench.table.assignment import assign
+from bench.table.build import assign
 from bench.table.groups import group_records
 
 SUITE = Suite(folder=shipped_folder())

@@ -11,7 +11,7 @@ from tiny_task import make_suite, settings
 from bench.core.suite import Suite
 from bench.runs.resolve import resolve
 from bench.runs.run import run
-from bench.text.objectives.language_model import LanguageModel
+from bench.text.objective import LanguageModel
 
 
 def test_an_interrupted_run_is_one_and_goes_on(

@@ -13,9 +13,7 @@ from torch import nn
 
 from bench.core.config import OptimConfig, RunConfig, TrainerConfig
 from bench.core.suite import Suite
-from bench.runs.memory.estimate import estimate
-from bench.runs.memory.needs import Needs, needs, optimiser_copies
-from bench.runs.memory.wording import in_one_unit, memory_table
+from bench.runs.dry_run import Needs, estimate, in_one_unit, memory_table, needs, optimiser_copies
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of, run
 from bench.training.checkpoint import LAST

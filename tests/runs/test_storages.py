@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.runs.memory.storages import StorageTracker
+from bench.runs.memory import StorageTracker
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.runs.memory.estimate import estimate, training_step
-from bench.runs.memory.tracing import (
+from bench.runs.dry_run import estimate, training_step
+from bench.runs.memory import (
     PART_BYTES,
     evaluation_bytes,
     num_rows_in,

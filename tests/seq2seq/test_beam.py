@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from tiny_writer import END, START, Writer, every_sequence
 
 from bench.core.errors import BenchError
-from bench.seq2seq.beam import Found, StateT, StepNetwork, beam_search
-from bench.seq2seq.continuations import LogProbs
-from bench.seq2seq.ensemble import Ensemble, mean_log_prob
-from bench.seq2seq.length_penalty import Kind, LengthPenalty
-from bench.seq2seq.top import top_entries
+from bench.seq2seq.beam import Found, Kind, LengthPenalty, StateT, StepNetwork, beam_search
+from bench.seq2seq.next_words import LogProbs, top_entries
+from bench.seq2seq.search import Ensemble, mean_log_prob
 
 PENALTIES = [
     LengthPenalty(),

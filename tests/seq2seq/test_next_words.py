@@ -7,9 +7,8 @@ import math
 import pytest
 import torch
 
-from bench.layers.output.full import FullSoftmax, chunk_rows
-from bench.seq2seq.continuations import Best, LogProbs
-from bench.seq2seq.next_words import NextWords
+from bench.layers.full import FullSoftmax, chunk_rows
+from bench.seq2seq.next_words import Best, LogProbs, NextWords
 
 END = 2
 

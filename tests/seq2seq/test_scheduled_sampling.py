@@ -10,8 +10,8 @@ from small_networks import make, sentences
 
 from bench.data.segmentation import START
 from bench.seq2seq.options import Decay
-from bench.seq2seq.scheduled_sampling import mixed_inputs, teacher_forcing
-from bench.translation.network.network import shifted
+from bench.seq2seq.writer import mixed_inputs, teacher_forcing
+from bench.translation.network import shifted
 
 PAIRS = sentences([5, 2, 4], [4, 6, 2])
 

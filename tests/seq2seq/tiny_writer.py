@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from bench.seq2seq.continuations import LogProbs
+from bench.seq2seq.next_words import LogProbs
 
 START, END = 1, 2
 State = tuple[Tensor, Tensor]

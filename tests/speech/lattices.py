@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.speech.transducer.reference import plain_log_likelihood
+from bench.speech.transducer_loss import plain_log_likelihood
 
 ATOL = 1e-10
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from bench.seq2seq.hypothesis import Labels
+from bench.seq2seq.beam import Labels
 from bench.speech.decoding.ctc import collapsed
 
 

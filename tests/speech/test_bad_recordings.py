@@ -12,8 +12,8 @@ import soundfile
 from speech_trees import TINY, Samples, phn, prepare, smooth_noise, sphere, tiny_timit, variant
 
 from bench.core.errors import BenchError
-from bench.speech.data.audio import read_audio
-from bench.speech.data.problems import UnusableError
+from bench.speech.data.corpus import UnusableError
+from bench.speech.data.features import read_audio
 
 GOOD = smooth_noise(99)
 CLIPPED = np.where(np.arange(8000) % 50 == 0, 32767, GOOD).astype(np.int16)

@@ -13,11 +13,16 @@ from posteriors import all_sequences, enumerated, posteriors
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.seq2seq.hypothesis import Floats, Hypothesis, Ints, Labels
-from bench.speech.decoding.ctc import best_path, collapsed, ctc_log_probs
-from bench.speech.decoding.fusion import Fusion
-from bench.speech.decoding.ngram import NGramLabels
-from bench.speech.decoding.prefix_beam import _Search, prefix_beam_search
+from bench.seq2seq.beam import Floats, Hypothesis, Ints, Labels
+from bench.speech.decoding.ctc import (
+    Fusion,
+    NGramLabels,
+    _Search,
+    best_path,
+    collapsed,
+    ctc_log_probs,
+    prefix_beam_search,
+)
 from bench.text.baselines.ngram import NGram
 
 PATHS: list[tuple[list[int], Labels]] = [

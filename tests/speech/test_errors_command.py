@@ -10,9 +10,8 @@ import pytest
 from command_line import CommandLine
 from tiny_speech import make_suite
 
-from bench.speech.diagnosis.recognition import interval
-from bench.speech.metrics.folding import Folding
-from bench.speech.metrics.phone_error_rate import phone_errors
+from bench.speech.metrics import Folding, phone_errors
+from bench.speech.outputs import interval
 
 RUN = ("run", "--task", "tiny-speech", "--model", "lstm", "--track", "none", "--quiet")
 

@@ -14,7 +14,7 @@ import pytest
 from speech_trees import TINY, phn, prepare, sphere, tiny_timit, variant
 
 from bench.core.errors import BenchError
-from bench.speech.data import extraction
+from bench.speech.data import features as extraction
 from bench.speech.data.prepared import SpeechData, prepare_speech
 from bench.speech.data.specification import FeatureRecipe, SyntheticSpeechSpec
 from bench.speech.data.store import FEATURES, INDEX

@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 from torchmetrics.functional.text import word_error_rate
 
 from bench.core.errors import BenchError
-from bench.speech.metrics.confusion import NOTHING
-from bench.speech.metrics.edits import Edits, align, count_edits
-from bench.speech.metrics.folding import Folding
-from bench.speech.metrics.phone_error_rate import PhoneErrors, phone_error_signature, phone_errors
+from bench.speech.metrics import (
+    NOTHING,
+    Edits,
+    Folding,
+    PhoneErrors,
+    align,
+    count_edits,
+    phone_error_signature,
+    phone_errors,
+)
 
 BY_HAND = [
     # reference, hypothesis, substitutions, deletions, insertions

@@ -10,7 +10,7 @@ from speech_trees import TINY, tiny_timit
 
 from bench.cli.data import data
 from bench.core.errors import BenchError
-from bench.data.progress import shown
+from bench.data.problems import shown
 
 CARD = {
     "task": "tiny",

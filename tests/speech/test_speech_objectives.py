@@ -20,10 +20,8 @@ from bench.speech.data.prepared import SpeechData
 from bench.speech.decoding.ctc import ctc_log_probs
 from bench.speech.decoding.transducer import transducer_log_probs
 from bench.speech.objectives.ctc import CTC
-from bench.speech.objectives.next_label import NextLabel
-from bench.speech.objectives.speech import SpeechObjective
-from bench.speech.objectives.stacking import num_stacks, stack
-from bench.speech.objectives.transducer import Transducer, _Network
+from bench.speech.objectives.speech import SpeechObjective, num_stacks, stack
+from bench.speech.objectives.transducer import NextLabel, Transducer, _Network
 from bench.training.fit import evaluate
 from bench.training.objective import Objective
 from bench.training.objectives import objective_class

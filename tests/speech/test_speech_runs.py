@@ -14,8 +14,7 @@ from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import run, run_trial
-from bench.speech.kept_recognitions import kept_recognitions
-from bench.speech.outputs import recognitions_path
+from bench.speech.outputs import kept_recognitions, recognitions_path
 from bench.training.checkpoint import load_weights
 
 TASK = "tiny-speech"

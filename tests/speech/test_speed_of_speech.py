@@ -12,11 +12,14 @@ from tiny_speech import make_suite, random_speech
 
 from bench.core.suite import Suite
 from bench.runs.resolve import resolve
+from bench.speech.contestants import (
+    batches_at_random,
+    library_program,
+    loop_program,
+    plain_transducer_loss,
+)
 from bench.speech.data.batches import SpeechBatches
-from bench.speech.speed.plain_speech import batches_at_random, library_program
-from bench.speech.speed.speech import loop_program
-from bench.speech.speed.transducer_loss import plain_transducer_loss
-from bench.speech.transducer.loss import transducer_loss
+from bench.speech.transducer_loss import transducer_loss
 from bench.training.objectives import objective_class
 
 
@@ -29,7 +32,7 @@ def test_steps_and_losses_are_set_side_by_side(
     bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("bench.speech.speed.transducer_loss.LATTICE", (2, 5, 3, 7))
+    monkeypatch.setattr("bench.speech.contestants.LATTICE", (2, 5, 3, 7))
     options = "--model lstm --model.direction bidirectional --rounds 1 --trainer.threads 1"
     words = f"speed --task tiny-speech {options} --suite {make_suite(tmp_path)}"
     said = bench(*words.split())

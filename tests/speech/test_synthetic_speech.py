@@ -15,9 +15,8 @@ import pytest
 from bench.core.cards import read_card
 from bench.speech.data.corpus import SpeechCorpus, Utterance
 from bench.speech.data.features import filter_bank
-from bench.speech.data.sounds import ALIKE, NEXT_CLASS, SOUNDS
 from bench.speech.data.specification import SyntheticSpeechSpec
-from bench.speech.data.synthesis import speaker_traits
+from bench.speech.data.synthesis import ALIKE, NEXT_CLASS, SOUNDS, speaker_traits
 from bench.speech.data.synthetic import LABELS, NAMES, SOUND_OF, Grammar, draw, make_grammar
 
 CARD = Path(__file__).parents[2] / "tasks" / "synthetic-speech.yaml"

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.core.errors import BenchError
-from bench.speech.transducer import joint as joint_module
-from bench.speech.transducer.joint import Joint, joint_loss
-from bench.speech.transducer.loss import transducer_loss
+from bench.speech import joint as joint_module
+from bench.speech.joint import Joint, joint_loss
+from bench.speech.transducer_loss import transducer_loss
 
 E, P, J, V = 6, 4, 7, 5
 LENGTHS = [(5, 3), (1, 2), (4, 0), (2, 3)]

@@ -10,10 +10,15 @@ from lattices import ATOL, Batch, batch_of, enumerated, plain_losses
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.speech.transducer import loss as loss_module
-from bench.speech.transducer.lattice import occupancies
-from bench.speech.transducer.loss import Gradient, lattice_loss, log_moves, transducer_loss
-from bench.speech.transducer.reference import plain_log_likelihood
+from bench.speech import transducer_loss as loss_module
+from bench.speech.transducer_loss import (
+    Gradient,
+    lattice_loss,
+    log_moves,
+    occupancies,
+    plain_log_likelihood,
+    transducer_loss,
+)
 
 TINY = [(1, 0), (1, 1), (1, 4), (5, 0), (4, 1), (3, 3), (2, 5), (5, 4)]
 """(frames, labels) with one frame, no label, and more labels than frames among them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.speech.transducer.joint import Joint
+from bench.speech.joint import Joint
 
 State = tuple[Tensor, ...]
 

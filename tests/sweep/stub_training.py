@@ -15,8 +15,8 @@ from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
 from bench.core.record import Cost, Divergence, Point, write_atomically
 from bench.runs.resolve import Resolved
-from bench.text.data.text import TextCorpus
-from bench.training.report import PrunedError, Report
+from bench.text.data.corpus import TextCorpus
+from bench.training.callbacks import PrunedError, Report
 
 EPOCH_SEC = 0.02
 FLOPS_PER_EPOCH = 1000

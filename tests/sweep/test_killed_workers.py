@@ -19,7 +19,7 @@ from bench.core.record import read_record
 from bench.core.suite import Suite
 from bench.sweep.status import State, read_state
 from bench.sweep.storage import default_url
-from bench.sweep.trial import TrialResult
+from bench.sweep.study import TrialResult
 
 NUM_TRIALS = 40
 MANY = {

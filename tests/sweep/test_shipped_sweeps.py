@@ -69,7 +69,7 @@ def test_the_recipe_lies_within_a_shipped_space(name: str) -> None:
 
 
 def test_every_size_that_the_nearest_sweep_may_choose_is_worked_out_at_once() -> None:
-    from bench.captioning.baselines.consensus import SHARED_K, SHARED_M
+    from bench.captioning.baselines.nearest import SHARED_K, SHARED_M
 
     sweep = load_sweep(SUITE, "flickr8k-nearest")
     for key, shared in (("model.k", SHARED_K), ("model.m", SHARED_M)):

@@ -15,7 +15,7 @@ from tiny_sweep import write_sweep
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.sweep.process import identity, is_gone
+from bench.sweep.status import identity, is_gone
 from bench.sweep.storage import default_url, open_storage, patiently
 
 REFUSED = {
@@ -107,7 +107,7 @@ def test_one_at_a_time_across_processes(tmp_path: Path) -> None:
 
 
 def test_a_process_is_known_to_be_gone_even_before_it_is_waited_for() -> None:
-    code = "import os, sys; from bench.sweep.process import identity; print(identity(), flush=True)"
+    code = "import os, sys; from bench.sweep.status import identity; print(identity(), flush=True)"
     root = Path(__file__).resolve().parents[2]
     child = subprocess.Popen(
         [sys.executable, "-c", f"{code}; sys.stdin.read()"],

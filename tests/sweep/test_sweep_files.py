@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.sweep import quantity
+from bench.sweep import specification as quantity
 from bench.sweep.dimension import Choice, Conditions, FloatRange, IntRange
 from bench.sweep.specification import Sweep, definition_digest, load_sweep, read_sweep
 

@@ -16,12 +16,10 @@ from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.sweep.definition import Budget, Sweep
 from bench.sweep.dimension import Choice, Dimension, FloatRange, IntRange
-from bench.sweep.importance import Method, importance_of
+from bench.sweep.importance import Method, importance_of, parts, slices, written
 from bench.sweep.outcome import best_of, best_so_far, export, read_result, summarise
-from bench.sweep.pictures import draw_sweep
-from bench.sweep.report import number, report
-from bench.sweep.slices import parts, slices, written
-from bench.sweep.trial import Status, TrialResult
+from bench.sweep.report import draw_sweep, number, report
+from bench.sweep.study import Status, TrialResult
 
 SPACE: dict[str, Dimension] = {
     "optim.lr": FloatRange(low=0.001, high=0.1, log=True),
@@ -308,7 +306,7 @@ def test_pictures_show_what_there_is(suite: Suite, tmp_path: Path) -> None:
 
 
 def test_a_line_stands_where_its_points_are(suite: Suite) -> None:
-    from bench.sweep.pictures import best_so_far_picture
+    from bench.sweep.report import best_so_far_picture
 
     result = result_of(suite)
     panel = best_so_far_picture(result).axes[1]

@@ -18,8 +18,8 @@ from bench.models import MODELS
 from bench.runs.resolve import Resolved, resolve
 from bench.sweep import size
 from bench.sweep.size import count_parameters, nearest_size, solve_size, with_size
-from bench.text.data.text import TextCorpus, Vocabulary
-from bench.text.objectives.language_model import LanguageModel
+from bench.text.data.corpus import TextCorpus, Vocabulary
+from bench.text.objective import LanguageModel
 
 NUM_WORDS = 120
 COUNTS = np.maximum(1, 5000 // np.arange(1, NUM_WORDS + 1)).astype(np.int64)

@@ -16,8 +16,8 @@ from bench.core.suite import Suite
 from bench.domains import as_text, load_corpus
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import Manners, run, run_trial
-from bench.text.objectives.language_model import LanguageModel
-from bench.training.report import PrunedError
+from bench.text.objective import LanguageModel
+from bench.training.callbacks import PrunedError
 
 MODELS: dict[str, dict[str, Any]] = {
     "srn": settings(model={"hidden_size": 8}, trainer={"max_epochs": 3}),

@@ -25,7 +25,7 @@ from bench.sweep.status import State, read_state
 from bench.sweep.storage import default_url, open_storage
 from bench.sweep.study import forget, open_studies
 from bench.sweep.worker import Worker
-from bench.training.report import PrunedError
+from bench.training.callbacks import PrunedError
 
 
 @pytest.fixture(autouse=True)

@@ -28,12 +28,11 @@ import torch
 
 import bench.models.srn
 import bench.runs.run
-import bench.sweep.process
 import bench.sweep.status
 
 # Imported before the forks, so that workers begin at once.
 import bench.text.baselines.ngram
-import bench.text.objectives.language_model
+import bench.text.objective
 from bench.core.suite import Suite
 from bench.runs.run import Manners
 from bench.sweep.specification import load_sweep

@@ -17,7 +17,7 @@ from bench.core.errors import BenchError
 from bench.core.published import read_citation_keys
 from bench.core.suite import Suite, shipped_folder
 from bench.table import Layout, Table, build_table, render, task_table
-from bench.table.bibliography import bibliography, entries
+from bench.table.embed import bibliography, entries
 from bench.table.rows import Contrast
 
 REFERENCES = shipped_folder() / "results" / "references.bib"

@@ -8,7 +8,7 @@ import pytest
 from synthetic_records import SIGNATURE, make_card, make_published, make_record, make_records
 
 from bench.table import build_table
-from bench.table.ranking import num_better_unranked
+from bench.table.build import num_better_unranked
 
 NAMES = ("gru", "lstm", "scrn", "srn")
 

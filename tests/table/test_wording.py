@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.table.wording import spoken
+from bench.table.groups import spoken
 
 TRANSLATED = {"objective.evaluation": "translate"}
 

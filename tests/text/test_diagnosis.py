@@ -19,11 +19,18 @@ from bench.core.suite import Suite
 from bench.models import MODELS, build_recurrence
 from bench.runs.finished import find_run, load_objective
 from bench.runs.run import corpus_of
-from bench.text.diagnosis.context import positions, truncated_losses
-from bench.text.diagnosis.diagnose import Effort, diagnose
-from bench.text.diagnosis.gradients import gradient_norms, spaced, text_of
-from bench.text.diagnosis.jacobians import jacobians, recurrent_matrices
-from bench.text.objectives.language_model import LanguageModel
+from bench.text.diagnosis import (
+    Effort,
+    diagnose,
+    gradient_norms,
+    jacobians,
+    positions,
+    recurrent_matrices,
+    spaced,
+    text_of,
+    truncated_losses,
+)
+from bench.text.objective import LanguageModel
 
 NETWORKS = ["srn", "lstm", "scrn"]
 LITTLE = Effort(max_distance=8, num_gradients=6, num_jacobians=3, num_positions=30)

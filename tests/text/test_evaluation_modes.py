@@ -15,11 +15,14 @@ from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.finished import find_run, load_objective
 from bench.runs.run import corpus_of
-from bench.text.evaluation import evaluate_run, make_grid
-from bench.text.objectives.dynamic import dynamic_log_probs
-from bench.text.objectives.evaluation_modes import choose
-from bench.text.objectives.language_model import LanguageModel
-from bench.text.objectives.neural_cache import neural_cache_log_probs
+from bench.text.evaluation import (
+    choose,
+    dynamic_log_probs,
+    evaluate_run,
+    make_grid,
+    neural_cache_log_probs,
+)
+from bench.text.objective import LanguageModel
 from bench.text.outputs import Floats
 from bench.text.token_log_probs import token_log_probs
 
@@ -138,7 +141,7 @@ def test_the_cache_is_a_distribution_over_the_next_word(
 def test_options_are_chosen_on_validation_and_test_is_read_once(
     suite: Suite, runs: dict[str, Record], mode: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import bench.text.objectives.evaluation_modes as modes
+    import bench.text.evaluation as modes
 
     seen: list[str] = []
     for name in ("dynamic_log_probs", "neural_cache_log_probs"):

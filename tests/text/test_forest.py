@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from bench.core.errors import BenchError
 from bench.text.baselines.counts import find, narrow, rank
-from bench.text.baselines.exchange import Exchange
 from bench.text.baselines.forest import Forest, training_events
-from bench.text.baselines.leaves import DISCOUNTS, Events, Leaves
 from bench.text.baselines.mix import perplexity
-from bench.text.baselines.tree import grow_tree
+from bench.text.baselines.tree import DISCOUNTS, Events, Exchange, Leaves, grow_tree
 
 V, END = 12, 0
 

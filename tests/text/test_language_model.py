@@ -23,9 +23,9 @@ from bench.domains import as_text, load_corpus
 from bench.models.recurrence import Recurrence
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import run
+from bench.text.data.corpus import TextCorpus
 from bench.text.data.streams import IGNORE, Streams
-from bench.text.data.text import TextCorpus
-from bench.text.objectives.language_model import LanguageModel
+from bench.text.objective import LanguageModel
 from bench.training.fit import evaluate, fit
 from bench.training.objective import DivergedError
 

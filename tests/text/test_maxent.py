@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from bench.core.errors import BenchError
 from bench.text.baselines.counts import Trie
-from bench.text.baselines.exponential import Exponential
-from bench.text.baselines.maxent import MaxEnt
-from bench.text.baselines.quasi_newton import minimise, pseudo_gradient
+from bench.text.baselines.maxent import Exponential, MaxEnt, minimise, pseudo_gradient
 
 Contexts = Literal["within-sentences", "across-sentences"]
 V, END = 6, 0

@@ -20,8 +20,7 @@ from bench.models import MODELS
 from bench.runs.finished import find_run
 from bench.table import build_table
 from bench.text.baselines.cache import cache_experts
-from bench.text.mixing import CACHE
-from bench.text.mixture import check_components, mix_runs
+from bench.text.mixture import CACHE, check_components, mix_runs
 from bench.text.token_log_probs import token_log_probs
 from bench.training.baselines import BASELINES
 

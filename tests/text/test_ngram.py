@@ -13,9 +13,8 @@ from nltk.lm.models import KneserNeyInterpolated  # type: ignore[import-untyped]
 from nltk.lm.preprocessing import everygrams  # type: ignore[import-untyped]
 
 from bench.core.errors import BenchError
-from bench.text.baselines import smoothing
-from bench.text.baselines.katz import discount_ratios
-from bench.text.baselines.ngram import NGram, Smoothing
+from bench.text.baselines import ngram as smoothing
+from bench.text.baselines.ngram import NGram, Smoothing, discount_ratios
 
 Contexts = Literal["within-sentences", "across-sentences"]
 A, B, C, END = range(4)

@@ -10,16 +10,10 @@ import numpy as np
 import pytest
 
 from bench.core.cards import read_card
-from bench.text.data.language import Language, uniform
+from bench.data.language import Language, uniform
+from bench.text.data.corpus import TextCorpus
 from bench.text.data.specification import SyntheticTextSpec
-from bench.text.data.synthetic_text import (
-    GRAMMAR,
-    NUM_WORDS,
-    generate,
-    make_language,
-    standard_error,
-)
-from bench.text.data.text import TextCorpus
+from bench.text.data.synthetic import GRAMMAR, NUM_WORDS, generate, make_language, standard_error
 
 CARD = Path(__file__).parents[2] / "tasks" / "synthetic-text.yaml"
 

@@ -12,9 +12,9 @@ import pytest
 from bench.core.cards import read_card
 from bench.core.errors import BenchError
 from bench.data.files import FileSpec
-from bench.text.data import reading
+from bench.text.data import corpus as reading
+from bench.text.data.corpus import TextCorpus, load_text
 from bench.text.data.specification import Counts, RangeSpec, TextSpec, VocabularySpec
-from bench.text.data.text import TextCorpus, load_text
 
 TASKS = Path(__file__).parents[2] / "tasks"
 SPEC = TextSpec(

@@ -21,7 +21,7 @@ from bench.runs.lineage import runs_used
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of
 from bench.speech.outputs import Header, Recognition, recognitions_path
-from bench.text.objectives.text_sampling import draw_texts
+from bench.text.objective import draw_texts
 from bench.tracking.guard import GuardedTracker, within
 from bench.tracking.journal import Journal, rows_of
 from bench.tracking.options import split_place

@@ -73,7 +73,7 @@ def test_a_run_that_was_stopped_leaves_the_next_one_alone(
 
     first, second = (resolved(suite, optim={"lr": lr}) for lr in (0.01, 0.02))
     with monkeypatch.context() as context:
-        context.setattr("bench.text.objectives.language_model.LanguageModel.validation_step", stop)
+        context.setattr("bench.text.objective.LanguageModel.validation_step", stop)
         with pytest.raises(KeyboardInterrupt):
             run(first, suite, MANNERS)
     record = run(second, suite, MANNERS)

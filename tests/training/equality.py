@@ -22,9 +22,8 @@ from forked import in_processes
 
 from bench.core.ranks import Rank
 from bench.core.suite import Suite
-from bench.runs.following import follow_run
 from bench.runs.resolve import Resolved, resolve
-from bench.runs.run import corpus_of, run
+from bench.runs.run import corpus_of, follow_run, run
 from bench.training.crew import Crew
 from bench.training.fit import fit
 from bench.training.objectives import objective_class

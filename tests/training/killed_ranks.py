@@ -23,7 +23,7 @@ from bench.core.errors import LostProcessError
 from bench.core.ranks import Rank
 from bench.core.suite import Suite
 from bench.launch.ranks import LOST
-from bench.runs.following import follow_run
+from bench.runs.run import follow_run
 
 VICTIMS = {
     0: ("training", "validation", "half a checkpoint", "before naming"),

@@ -10,7 +10,7 @@ from tiny_frames import make_suite, resolved_in
 
 import bench.training.objective
 from bench.core.errors import BenchError
-from bench.frames.objectives.frame_prediction import FramePrediction
+from bench.frames.objective import FramePrediction
 from bench.runs.run import corpus_of
 
 

@@ -17,9 +17,8 @@ from bench.core.suite import Suite
 from bench.models import MODELS
 from bench.runs.resolve import resolve
 from bench.runs.run import Manners, corpus_of, run
-from bench.training.arithmetic import counted_flops_per_unit
-from bench.training.clock import Clock
-from bench.training.limit import product_rate
+from bench.training.arithmetic import counted_flops_per_unit, product_rate
+from bench.training.callbacks import Clock
 from bench.training.objective import Objective
 from bench.training.objectives import objective_class
 

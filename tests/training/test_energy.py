@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.core.energy import Meter, RaplDomain, start_meter
-from bench.training.energy import EnergyCallback
+from bench.training.callbacks import EnergyCallback
 
 RANGE = 262_143_328_850
 
@@ -181,7 +181,7 @@ def sitting(
     """A sitting of a run that begins at `step` and takes `joules`."""
     counter = Counted()
     meter = Meter([] if joules is None else [counter])
-    monkeypatch.setattr("bench.training.energy.start_meter", lambda _: meter)
+    monkeypatch.setattr("bench.training.callbacks.start_meter", lambda _: meter)
     callback = EnergyCallback()
     if saved is not None:
         callback.load_state_dict(saved)

@@ -20,7 +20,7 @@ from bench.core.config import TrainerConfig
 from bench.core.errors import BenchError
 from bench.core.provenance import provenance
 from bench.core.suite import Suite
-from bench.layers.output.products import products_in_effect, training_products
+from bench.layers.products import products_in_effect, training_products
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of, run
 from bench.training.fit import fit

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.core.config import OptimConfig
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.data.parts import Parts
+from bench.data.batching import Parts
 from bench.models import build_recurrence
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of, run

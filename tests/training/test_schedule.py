@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.core.config import OptimConfig
-from bench.training.schedule import Schedule
+from bench.training.optimiser import Schedule
 
 
 def schedule(**settings: Any) -> Schedule:

@@ -11,7 +11,7 @@ from parallel_trees import OWN, PAIRS, write_own
 from bench.core.errors import BenchError
 from bench.data.lines import Lines, read_lines
 from bench.domains import load_corpus
-from bench.translation.data.pairs import read_pairs
+from bench.translation.data.corpus import read_pairs
 from bench.translation.data.prepared import prepare_parallel
 
 

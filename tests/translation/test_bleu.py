@@ -11,7 +11,7 @@ from sacrebleu.significance import PairedTest
 
 from bench.compare.over_units import bootstrap_units, multiplicities
 from bench.core.errors import BenchError
-from bench.translation.metrics.translation import (
+from bench.translation.metrics import (
     BleuProtocol,
     SentenceCounts,
     beside_bleu,

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from bench.core.errors import BenchError
-from bench.translation.inference.candidates import Candidate, read_candidates
+from bench.translation.rescoring import Candidate, read_candidates
 
 MOSES = (
     "3 ||| das kleine Haus ||| LexicalReordering0= -1.5 0 Distortion0= 0 LM0= -32.25 "

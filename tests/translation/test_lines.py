@@ -12,10 +12,17 @@ import numpy as np
 import pytest
 
 from bench.core.errors import BenchError
-from bench.translation.inference import lines as module
-from bench.translation.inference.attention import Alignment, as_json, draw_alignment
-from bench.translation.inference.candidates import read_candidates
-from bench.translation.inference.lines import Form, decoded, translated, written
+from bench.translation import translate as module
+from bench.translation.rescoring import read_candidates
+from bench.translation.translate import (
+    Alignment,
+    Form,
+    as_json,
+    decoded,
+    draw_alignment,
+    translated,
+    written,
+)
 
 
 @dataclass(frozen=True)

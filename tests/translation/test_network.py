@@ -12,9 +12,9 @@ from bench.core.errors import BenchError
 from bench.data.segmentation import START
 from bench.models import MODELS
 from bench.models.deep import Deep
-from bench.seq2seq.length_penalty import LengthPenalty
+from bench.seq2seq.beam import LengthPenalty
 from bench.seq2seq.search import Search, alignments
-from bench.translation.network.network import Pairs, TranslationNetwork, shifted
+from bench.translation.network import Pairs, TranslationNetwork, shifted
 
 PAIRS = sentences([5, 2, 4, 1], [4, 6, 1, 3])
 KINDS: dict[str, dict[str, object]] = {

@@ -12,7 +12,7 @@ import torch
 from small_networks import gradients, make, only, sentences
 from torch import Tensor
 
-from bench.translation.network.network import Pairs, TranslationNetwork
+from bench.translation.network import Pairs, TranslationNetwork
 
 Weights = Mapping[str, Tensor]
 Program = Callable[[Weights, list[int], list[int]], Tensor]

@@ -10,8 +10,7 @@ from parallel_trees import PAIRS, tiny_spec, write_own
 
 from bench.cli.data import data
 from bench.core.errors import BenchError
-from bench.data.files import FileSpec, Mirror
-from bench.data.verification import digest_of
+from bench.data.files import FileSpec, Mirror, digest_of
 from bench.translation.data.specification import ParallelSpec
 
 

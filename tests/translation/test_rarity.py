@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.translation.metrics.rarity import Frequencies, words
+from bench.translation.metrics import Frequencies, words
 
 TRAIN = ["The dog sees the cat.", "A dog!", "the cat sleeps."]
 # the 3, dog 2, cat 2, . 2, then sees, a, !, sleeps once each, as they come

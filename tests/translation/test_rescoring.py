@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from bench.core.errors import BenchError
-from bench.translation.inference.candidates import Candidate
-from bench.translation.inference.rescoring import EVEN, parse_weights, rescore
+from bench.translation.rescoring import EVEN, Candidate, parse_weights, rescore
 
 SOURCES = ["ein Haus", "zwei Hunde", "nichts"]
 MODEL = {"a house": -1.0, "one house": -4.0, "two dogs": -2.0, "two hounds": -2.0}

@@ -14,11 +14,10 @@ from parallel_trees import PAIRS, lines
 from bench.core.errors import BenchError
 from bench.data.lines import Lines
 from bench.data.rows import Rows
-from bench.data.segmentation import SPECIAL, Words, learn_words
-from bench.translation.data import store
+from bench.data.segmentation import SPECIAL, Tokeniser, Words, learn_words
+from bench.translation.data import subwords as store
 from bench.translation.data.specification import BpeSegments, TokenisationSpec
 from bench.translation.data.subwords import Subwords, learn_subwords
-from bench.translation.data.tokenisation import Tokeniser
 
 BLANKS = Tokeniser(TokenisationSpec(words="blanks"), "en")
 MOSES = (Tokeniser(TokenisationSpec(), "en"), Tokeniser(TokenisationSpec(), "fr"))

@@ -12,9 +12,9 @@ from tiny_translation import make_corpus, make_objective, make_suite
 
 from bench.core.errors import BenchError
 from bench.speed.contest import batches_at_random
+from bench.translation.contestants import PlainTranslation
 from bench.translation.data.batches import TranslationBatches
-from bench.translation.objectives.translation import TranslationObjective
-from bench.translation.speed.plain_translation import PlainTranslation
+from bench.translation.objective import TranslationObjective
 
 BEFORE = {"attention": "additive", "attend": "before"}
 
@@ -27,7 +27,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 def test_steps_and_searches_are_set_side_by_side(
     bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.speed.decoding.NUM_ALONE", 4)
+    monkeypatch.setattr("bench.speed.contest.NUM_ALONE", 4)
     suite = make_suite(tmp_path)
     words = f"speed --task tiny-translation --model gru --rounds 1 --suite {suite.folder}"
     said = bench(*words.split())

@@ -11,8 +11,7 @@ from source_parser import Parser
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
-from bench.translation.data.corpus import ParallelCorpus
-from bench.translation.data.grammar import (
+from bench.data.grammar import (
     DETERMINERS,
     ENDINGS,
     PREPOSITIONS,
@@ -22,9 +21,9 @@ from bench.translation.data.grammar import (
     Sentence,
     make_grammar,
 )
-from bench.translation.data.prepared import prepare_parallel
+from bench.translation.data.corpus import ParallelCorpus
+from bench.translation.data.prepared import draw_pairs, prepare_parallel
 from bench.translation.data.specification import BpeSegments, SyntheticTranslationSpec
-from bench.translation.data.synthetic import draw_pairs
 
 CARD = Suite(folder=shipped_folder()).card("synthetic-translation")
 SMALL = SyntheticTranslationSpec(num_train=2000, num_valid=200, num_test=300)

@@ -15,7 +15,7 @@ from tiny_translation import make_suite
 
 from bench.core.record import Record, read_record
 from bench.core.suite import Suite
-from bench.translation.kept_translations import kept_translations
+from bench.translation.outputs import kept_translations
 
 TASK = "tiny-translation"
 RUN = ("run", "--task", TASK, "--model", "gru", "--track", "none", "--quiet")

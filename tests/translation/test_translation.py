@@ -16,14 +16,14 @@ from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.data.segmentation import END, START
 from bench.runs.run import run
-from bench.seq2seq.length_penalty import LengthPenalty
+from bench.seq2seq.beam import LengthPenalty
 from bench.seq2seq.options import NetworkOptions
 from bench.training.fit import evaluate, fit
 from bench.training.objective import DivergedError
 from bench.translation.data.batches import TranslationBatches
 from bench.translation.data.corpus import ParallelCorpus
-from bench.translation.network.network import TranslationNetwork
-from bench.translation.objectives.translation import TranslationObjective, as_pairs
+from bench.translation.network import TranslationNetwork
+from bench.translation.objective import TranslationObjective, as_pairs
 from bench.translation.outputs import read_translations
 
 ADDITIVE = {"attention": "additive", "attend": "before", "readout": "maxout"}
@@ -118,7 +118,7 @@ def test_nothing_depends_on_how_sentences_are_batched(
     objective = make_objective(suite, corpus, settings, model="lstm")
     found, alone = [], torch.empty(0)
     for tokens in (1, 40, 10**6):
-        monkeypatch.setattr("bench.translation.objectives.translation.EVALUATION_TOKENS", tokens)
+        monkeypatch.setattr("bench.translation.objective.EVALUATION_TOKENS", tokens)
         bleu = evaluate(objective, "test")
         kept = sorted(objective.scoring.found.items())
         found.append((bleu, [(place, one[0].text) for place, one in kept]))

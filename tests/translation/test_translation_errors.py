@@ -14,9 +14,8 @@ from made_translations import TASK, add_run, make_suite, sentences, translations
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.error_curves import alike, powers
-from bench.translation.diagnosis.translation import FEWEST, LENGTH, RANK, curves
-from bench.translation.metrics.rarity import words
-from bench.translation.metrics.translation import count_sentences
+from bench.translation.metrics import count_sentences, words
+from bench.translation.outputs import FEWEST, LENGTH, RANK, curves
 
 
 @pytest.fixture(scope="module")

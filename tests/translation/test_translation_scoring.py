@@ -11,10 +11,9 @@ import sacrebleu
 from made_translations import PROTOCOL, Made, Sentences, add_run, make_suite, translations
 
 from bench.core.errors import BenchError
-from bench.translation.kept_translations import kept_translations
-from bench.translation.metrics.translation import BleuProtocol
-from bench.translation.objectives.translation_scoring import TranslationScoring
-from bench.translation.outputs import read_translations, translations_path
+from bench.translation.metrics import BleuProtocol
+from bench.translation.outputs import kept_translations, read_translations, translations_path
+from bench.translation.scoring import TranslationScoring
 
 SPLIT = Sentences(
     source_text=["Ein Hund .", "Ein großes Haus", "Der Hund sieht das Haus\u2028!"],

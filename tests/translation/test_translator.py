@@ -14,8 +14,8 @@ from bench.core.suite import Suite
 from bench.data.segmentation import UNKNOWN
 from bench.seq2seq.beam import Found
 from bench.translation.data.corpus import ParallelCorpus
-from bench.translation.network.translator import Translator, by_length
-from bench.translation.network.wording import word
+from bench.translation.objective import word
+from bench.translation.translator import Translator, by_length
 
 
 @pytest.fixture(scope="module")

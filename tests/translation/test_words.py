@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.data.segmentation import Tokeniser
 from bench.translation.data.specification import TokenisationSpec
-from bench.translation.data.tokenisation import Tokeniser
 
 MULTI30K = TokenisationSpec(case="lower", punctuation="normalised")
 ESCAPED = {"&": "&amp;", "|": "&#124;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;"}

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bench.captioning.data.problems import Problem
+from bench.captioning.data.listing import Image, Problem
 from bench.captioning.data.store import FeatureStore
-from bench.captioning.data.words import CaptionVocabulary, Tokens
+from bench.captioning.data.words import CaptionVocabulary, Tokens, learn_vocabulary
+from bench.core.errors import BenchError
 from bench.data.rows import Rows
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image as Picture
+
 
 Ids = npt.NDArray[np.int64]
 
@@ -92,4 +94,33 @@ class CaptionCorpus:
     problems: tuple[Problem, ...] = ()
     bound: Mapping[str, float] | None = None
     bound_nats: Mapping[str, float] | None = None
-    images: Callable[[str], Image] | None = None
+    images: Callable[[str], Picture] | None = None
+
+
+# Listed images become a corpus: words are numbered, features found.
+
+
+def assemble(
+    listed: Mapping[str, Sequence[Image]], store: FeatureStore, *, task: str, minimum_count: int
+) -> CaptionCorpus:
+    """Number the captions by the words of the training ones, and find each image's features."""
+    train = [tokens for image in listed["train"] for tokens in image.tokens]
+    vocabulary = learn_vocabulary(train, minimum_count)
+    splits = {}
+    for split, images_I in listed.items():
+        if not images_I:
+            raise BenchError(f"{task}: no usable image is left in the {split} split")
+        names = tuple(image.name for image in images_I)
+        splits[split] = CaptionSplit(
+            names=names,
+            feature_row=store.rows_of(names, split=split, task=task),
+            captions=tuple(image.tokens for image in images_I),
+            texts=tuple(image.texts for image in images_I),
+            rows=Rows.of(vocabulary.encode(t) for image in images_I for t in image.tokens),
+        )
+    return CaptionCorpus(
+        vocabulary=vocabulary,
+        splits=splits,
+        features=store,
+        checksums={f"features {store.name}": store.sha256, "vocabulary": vocabulary.sha256()},
+    )

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import BenchError
-from bench.data.verification import digest_of
+from bench.data.files import digest_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image

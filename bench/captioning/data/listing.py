@@ -14,14 +14,33 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from bench.captioning.data.problems import Problem
 from bench.captioning.data.specification import PARTS, CaptionsSpec
 from bench.captioning.data.words import Tokens, caption_tokens
 from bench.core.errors import BenchError
+from bench.core.structs import Frozen
 from bench.data.lines import UnreadableError, read_lines
+
+# What can be wrong with an image or a caption.
+
+
+Kind = Literal["no image", "no caption", "no words", "bad line"]
+THING = "caption or image"
+
+
+class Problem(Frozen, frozen=True, kw_only=True):
+    """One image or caption that cannot be used; `split` None for one that belongs to none."""
+
+    split: str | None = None
+    kind: Kind
+    image: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.image}: {self.detail}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,24 +5,165 @@ locate -> list_captions -> open_features -> CaptionCorpus      or draw, where no
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from bench.captioning.data.assembly import assemble
-from bench.captioning.data.corpus import CaptionCorpus
-from bench.captioning.data.extraction import Progress
-from bench.captioning.data.features import images_of, open_features
-from bench.captioning.data.listing import Listing, list_captions
-from bench.captioning.data.problems import THING, Problem
-from bench.captioning.data.specification import CaptionsSpec, SyntheticCaptionsSpec
-from bench.captioning.data.store import FeatureStore
+import numpy as np
+import numpy.typing as npt
+
+from bench.captioning.data.corpus import CaptionCorpus, assemble
+from bench.captioning.data.extraction import computed, folder_of, in_cache, kept
+from bench.captioning.data.images import Images, find_images
+from bench.captioning.data.listing import THING, Listing, Problem, list_captions
+from bench.captioning.data.specification import (
+    COMPUTED,
+    PRETRAINED,
+    CaptionsSpec,
+    SyntheticCaptionsSpec,
+)
+from bench.captioning.data.store import FeatureStore, open_store
 from bench.captioning.data.synthetic import draw
-from bench.core.errors import BenchError
-from bench.data.problems import OnBad, settle
-from bench.data.sources import Download, cache_folder, locate
-from bench.data.sources import Progress as Fetching
-from bench.data.verification import digest_of, mismatch
+from bench.core.errors import BenchError, nearest
+from bench.data.files import digest_of, mismatch
+from bench.data.problems import OnBad, Progress, settle
+from bench.data.segmentation import UNKNOWN
+from bench.data.sources import Download, DownloadProgress, cache_folder, locate
 from bench.translation.data.specification import NUM_SPECIAL
+
+# Features by torchvision's networks, where it is installed; weights only when asked for.
+#
+# vgg16-fc7     the second hidden layer of VGG-16's classifier, after its ReLU [4096]
+#               (Simonyan and Zisserman, 2015), which the papers of 2015 read
+# resnet50      the mean over the last feature map of ResNet-50 [2048] (He et al., 2016)
+
+
+WEIGHTS = {"vgg16-fc7": "VGG16_Weights.IMAGENET1K_V1", "resnet50": "ResNet50_Weights.IMAGENET1K_V2"}
+
+
+def pretrained(
+    name: str,
+    images: Images,
+    cache: Path,
+    *,
+    task: str,
+    weights: Download = "never",
+    progress: Progress | None = None,
+) -> FeatureStore:
+    """The store from the cache, or made by the network where its weights are there.
+
+    With `missing` the weights may be downloaded. Raises BenchError where torchvision, or without
+    `missing` its weights, are not there.
+    """
+    recipe = f"{name}, torchvision {WEIGHTS[name]}, its transforms; 1"
+    found = in_cache(name, folder_of(images, cache, recipe=recipe), recipe)
+    if found is not None:
+        return found
+    network, transform = _network(name, task, weights)
+
+    def extract(names: Sequence[str]) -> npt.NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.stack([transform(images(image)) for image in names])
+            return np.asarray(network(batch).flatten(1).numpy(), np.float32)
+
+    return kept(name, images, cache, recipe=recipe, extract=extract, progress=progress)
+
+
+def _network(name: str, task: str, weights: Download) -> tuple[Any, Any]:
+    """The network cut off behind the layer, and what it does to an image first."""
+    try:
+        models: Any = importlib.import_module("torchvision.models")
+    except (ImportError, RuntimeError) as error:
+        raise BenchError(
+            f"the features {name!r} need torchvision, which cannot be imported ({error}): pip "
+            f"install torchvision, then `bench data {task} --features {name} --fetch`"
+        ) from None
+    import torch
+
+    chosen = models.get_weight(WEIGHTS[name])
+    file = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
+    if weights == "never" and not file.is_file():
+        raise BenchError(
+            f"the weights of {name} are not in {file.parent}: fetch them with `bench data {task} "
+            f"--features {name} --fetch`"
+        )
+    if name == "vgg16-fc7":
+        network = models.vgg16(weights=chosen)
+        network.classifier = network.classifier[:5]
+    else:
+        network = models.resnet50(weights=chosen)
+        network.fc = torch.nn.Identity()
+    return network.eval(), chosen.transforms()
+
+
+# Features by name: given with the corpus, computed from its images, or the user's own.
+#
+# squeezenet                              in files of the card, each with its checksum
+# colour-histogram, hog, gist             computed here, kept in the cache
+# vgg16-fc7, resnet50                     by torchvision, kept in the cache once made
+# anything else                           NAME.npy and NAME.names.txt in the corpus's folder
+
+
+def open_features(
+    spec: CaptionsSpec,
+    name: str,
+    folder: Path,
+    *,
+    task: str,
+    images: Images | None,
+    cache: Path,
+    weights: Download = "never",
+    progress: Progress | None = None,
+) -> FeatureStore:
+    """The store of that name, checked; computed first where it is not in the cache.
+
+    `weights`: whether those of a network may be downloaded, never or missing. Raises BenchError
+    for features that are not there, and for rows, order or checksum that are not the card's.
+    """
+    if name in spec.given:
+        return _given(spec, name, folder)
+    if name in COMPUTED:
+        return computed(name, _needed(images, spec, name, task), cache, progress=progress)
+    if name in PRETRAINED:
+        source = _needed(images, spec, name, task)
+        return pretrained(name, source, cache, task=task, weights=weights, progress=progress)
+    array, names = folder / f"{name}.npy", folder / f"{name}.names.txt"
+    if not array.is_file() and not names.is_file():
+        known = [*spec.given, *COMPUTED, *PRETRAINED]
+        raise BenchError(
+            f"{task} has no features {name!r}, {nearest(name, known)} (your own are "
+            f"{array.name}, a row an image, and {names.name}, a name a line, in {folder})"
+        )
+    return open_store(name, array, names, what="the user's own")
+
+
+def images_of(spec: CaptionsSpec, folder: Path) -> Images | None:
+    """The images of a corpus, None where it lies there without them."""
+    return find_images(folder, spec.images)
+
+
+def _given(spec: CaptionsSpec, name: str, folder: Path) -> FeatureStore:
+    given = spec.given[name]
+    for file in (given.file, given.names):
+        path = folder / spec.files[file].path
+        reason = mismatch(path, spec.files[file]) if path.is_file() else None
+        if reason is not None:
+            raise BenchError(f"{reason}; put the original file in its place")
+    array, names = (folder / spec.files[file].path for file in (given.file, given.names))
+    return open_store(name, array, names, what=given.what)
+
+
+def _needed(images: Images | None, spec: CaptionsSpec, name: str, task: str) -> Images:
+    if images is None:
+        raise BenchError(
+            f"{task}: the features {name!r} are computed from the images, which are not there: put "
+            f"{' or '.join(spec.images) or 'them'} in the folder {spec.folder}, from {spec.obtain}"
+        )
+    return images
 
 
 def prepare_captions(
@@ -35,13 +176,13 @@ def prepare_captions(
     on_bad: OnBad = "refuse",
     download: Download = "never",
     weights: Download = "never",
-    fetching: Fetching | None = None,
+    fetching: DownloadProgress | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> CaptionCorpus:
     """Find, check, cut and number a card's corpus, and open the features of its images.
 
-    `features`: a name as in `bench.captioning.data.features`, the card's when not given. Raises
+    `features`: a name as in `bench.captioning.data.prepared`, the card's when not given. Raises
     BenchError for what is missing or not the card's, and, unless told to skip them, for bad
     captions, in one line that names and counts them.
     """
@@ -129,3 +270,32 @@ def _check_counts(spec: CaptionsSpec, listing: Listing, folder: Path) -> None:
 
 def _without_image(name: str) -> Problem:
     return Problem(kind="no image", image=name, detail="captioned, but not among the images")
+
+
+# What `bench data` says of captions: what is bad, splits, words, features.
+
+
+NUM_LISTED = 50
+
+
+def report(corpus: CaptionCorpus, *, task: str, checked: str) -> None:
+    """Print every problem, then what there is; BenchError, at the end, for bad captions."""
+    told = [*corpus.skipped, *corpus.problems]
+    for problem in told[:NUM_LISTED]:
+        print(problem)
+    if len(told) > NUM_LISTED:
+        print(f"and {len(told) - NUM_LISTED:,} more")
+    for name, split in corpus.splits.items():
+        counts_V = split.rows.counts(len(corpus.vocabulary))
+        unknown = 100 * counts_V[UNKNOWN] / counts_V.sum()
+        print(
+            f"{name}: {len(split):,} images, {split.num_captions:,} captions, "
+            f"{int(counts_V.sum()):,} words, {unknown:.2f}% unknown"
+        )
+    store = corpus.features
+    shape = " x ".join(str(size) for size in store.array.shape[1:])
+    print(f"features {store.name}: {len(store):,} images, {shape} numbers each: {store.what}")
+    for name, bound in (corpus.bound or {}).items():
+        print(f"{name}: no captioner has a CIDEr above {bound:.1f}%")
+    print(f"{task}: {checked}; {len(corpus.vocabulary) - NUM_SPECIAL:,} words")
+    settle(corpus.skipped, "refuse", task=task, thing=THING)

@@ -85,7 +85,7 @@ class SyntheticCaptionsSpec(
     Frozen, frozen=True, kw_only=True, tag_field="kind", tag="synthetic-captions"
 ):
     """Scenes of coloured shapes and what a known grammar says of them: see
-    `bench.captioning.data.grammar`, `.rendering` and `.scenes`."""
+    `bench.captioning.data.scenes`, `.rendering` and `.scenes`."""
 
     seed: int = 1
     num_train: Count

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import BenchError
-from bench.data.verification import digest_of
+from bench.data.files import digest_of
 
 Ids = npt.NDArray[np.int64]
 Features = npt.NDArray[np.float32]

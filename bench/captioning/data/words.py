@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from bench.data.segmentation import END, SPECIAL, START, UNKNOWN
-from bench.text.data.text import Vocabulary
+from bench.text.data.corpus import Vocabulary
 
 Tokens = tuple[str, ...]
 

@@ -2,7 +2,7 @@
 
 Training maximises log p(caption | image) over every caption of every image; validation writes
 greedily after each epoch, a finished run is measured by the configured beam search. The network is
-`bench.captioning.network.network`.
+`bench.captioning.network.captioner`.
 
 Shapes: B captions, I images, D features, T words, V vocabulary.
 """
@@ -18,17 +18,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.captioning.caption_scoring import CaptionScoring, ScoredCaptions, Written
 from bench.captioning.data.batches import CaptionBatch, CaptionBatches, ImageBatch, ImageBatches
 from bench.captioning.data.corpus import CaptionCorpus, CaptionSplit
-from bench.captioning.metrics.protocol import CaptionProtocol
-from bench.captioning.network.alignment import WordRegions, write_alignments
-from bench.captioning.network.network import CaptionNetwork
+from bench.captioning.metrics.scores import CaptionProtocol
+from bench.captioning.network.captioner import CaptionNetwork, WordRegions, write_alignments
 from bench.captioning.network.options import CaptioningOptions
 from bench.captioning.network.search import CaptionSearch, quick_search
+from bench.captioning.scoring import CaptionScoring, ScoredCaptions, Written
 from bench.core.config import RunConfig
 from bench.data.segmentation import END
-from bench.layers.output.products import training_products
+from bench.layers.products import training_products
 from bench.seq2seq.beam import Found
 from bench.seq2seq.objective import WritingObjective
 from bench.seq2seq.search import padded

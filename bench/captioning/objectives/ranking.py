@@ -19,13 +19,12 @@ from torch import Tensor
 
 from bench.captioning.data.batches import CaptionBatch, CaptionBatches
 from bench.captioning.data.corpus import CaptionCorpus, CaptionSplit
-from bench.captioning.network.alignment import WordRegions, write_alignments
+from bench.captioning.network.captioner import WordRegions, write_alignments
 from bench.captioning.network.options import RankingOptions
-from bench.captioning.network.ranking import RankingNetwork, ranking_loss
-from bench.captioning.network.retrieval import Floats, Ranks, ranks
+from bench.captioning.network.ranking import Floats, RankingNetwork, Ranks, ranking_loss, ranks
 from bench.core.config import RunConfig
+from bench.training.collective import Gathering
 from bench.training.contract import mean_loss, own_options
-from bench.training.gathering import Gathering
 from bench.training.objective import Objective
 
 EVALUATION_TOKENS = 8000

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.data.resumable import ResumableBatches, State
+from bench.data.batching import ResumableBatches, State
+from bench.data.language import uniform
 from bench.frames.data.corpus import FrameSplit
 from bench.frames.data.motion import Ints
-from bench.text.data.language import uniform
 
 
 class FrameBatch(NamedTuple):

@@ -16,8 +16,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from bench.frames.data.motion import Ints, Places
-from bench.frames.data.sprites import INK, Pixels
+from bench.frames.data.motion import INK, Ints, Pixels, Places
 
 WORDS = 1 << 16
 """Noise is decided by sixteen bits a pixel."""

@@ -11,15 +11,21 @@ from pathlib import Path
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.data.sources import Download, locate
-from bench.data.sources import Progress as Fetching
-from bench.data.verification import digest_of, mismatch
+from bench.core.splits import SPLITS
+from bench.data.files import digest_of, mismatch
+from bench.data.language import uniform
+from bench.data.sources import Download, DownloadProgress, locate
 from bench.frames.data.corpus import FrameCorpus, FrameSplit
-from bench.frames.data.motion import any_speed, choices, paths, whole_pixels
+from bench.frames.data.motion import (
+    Pixels,
+    any_speed,
+    choices,
+    paths,
+    read_idx,
+    shapes,
+    whole_pixels,
+)
 from bench.frames.data.specification import MovingDigitsSpec, MovingSpec, SyntheticFramesSpec
-from bench.frames.data.sprites import Pixels, read_idx, shapes
-from bench.text.data.language import uniform
-from bench.text.data.specification import SPLITS
 
 
 def prepare_frames(
@@ -29,7 +35,7 @@ def prepare_frames(
     twin: str | None = None,
     path: Path | None = None,
     download: Download = "never",
-    fetching: Fetching | None = None,
+    fetching: DownloadProgress | None = None,
 ) -> FrameCorpus:
     """The sequences of a card, the same wherever they are drawn.
 
@@ -110,3 +116,19 @@ def _split(
 
 def _size(spec: MovingSpec, split: str) -> int:
     return {"train": spec.num_train, "valid": spec.num_valid, "test": spec.num_test}[split]
+
+
+# What `bench data` says of frames: splits, sizes, and the least that a predictor can have.
+
+
+def report(corpus: FrameCorpus, *, task: str, checked: str) -> None:
+    """Print what there is."""
+    train = corpus.splits["train"]
+    size, things = f"{corpus.frame_size} x {corpus.frame_size}", train.thing.shape[1]
+    print(
+        f"frames of {size} pixels, {things} of {len(train.sprites):,} things in each; "
+        f"{corpus.num_given} are given, {corpus.num_predicted} predicted"
+    )
+    print(f"test: no predictor has a cross-entropy below {corpus.bound:.2f} nats a frame")
+    sizes = ", ".join(f"{name} {len(split):,}" for name, split in corpus.splits.items())
+    print(f"{task}: {checked}; sequences: {sizes}")

@@ -11,9 +11,70 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.models.fast import gru_steps
+from bench.models.fast import gru_scan as gru_steps
 from bench.models.fast.cuda_graphs import replayed
 from bench.models.fast.fusion import fuses
+
+# The GRU's equations (1-4) step after step by the library's operations, and their gradients.
+#
+# Numbered as in `gru.py`, reset before the product. Both loops are functions of tensors alone, so
+# that they can be recorded as graphs; `gru_triton` has the same two with fused kernels.
+#
+# Shapes: B batch, T time, H hidden, G = 3H stacked r, z, h~.
+
+
+def forward_steps(a_TBG: Tensor, U_GH: Tensor, h_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """gates_TBG, h_TBH and r . h from the input's share of the gates' arguments."""
+    H = h_BH.shape[1]
+    gates_TBG = torch.empty_like(a_TBG)
+    h_TBH, reset_TBH = a_TBG.new_empty(2, *a_TBG.shape[:2], H).unbind(0)
+    U_rz, U = U_GH[: 2 * H].t(), U_GH[2 * H :].t()
+    sequences = (*cut(a_TBG, H), *cut(gates_TBG, H), reset_TBH, h_TBH)
+    past = h_BH
+    for step in zip(*(sequence.unbind(0) for sequence in sequences), strict=True):
+        a_rz, a, rz, candidate, reset, h = step
+        torch.addmm(a_rz, past, U_rz, out=rz).sigmoid_()  # (1, 2)
+        r, z = rz.chunk(2, dim=1)
+        torch.addmm(a, torch.mul(r, past, out=reset), U, out=candidate).tanh_()  # (3)
+        past = torch.lerp(past, candidate, z, out=h)  # (4)
+    return gates_TBG, h_TBH, reset_TBH
+
+
+def backward_steps(
+    gates_TBG: Tensor, h_TBH: Tensor, reset_TBH: Tensor, U_GH: Tensor, h_BH: Tensor, grad: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of a_TBG, U_GH and h_BH."""
+    H = h_BH.shape[1]
+    r, z, candidate = gates_TBG.chunk(3, dim=2)
+    past_TBH = torch.cat([h_BH.unsqueeze(0), h_TBH[:-1]])
+    by_r = past_TBH * r * (1 - r)
+    by_z = (candidate - past_TBH) * z * (1 - z)
+    by_candidate = z * (1 - candidate * candidate)
+    da_TBG = torch.empty_like(gates_TBG)
+    da_rz, _ = cut(da_TBG, H)
+    U_rz, U = U_GH[: 2 * H], U_GH[2 * H :]
+    dh, d_reset = torch.zeros_like(h_BH), torch.empty_like(h_BH)
+    ins = (grad, by_r, by_z, by_candidate, r, 1 - z)
+    outs = (da_rz, *da_TBG.chunk(3, dim=2))
+    steps = zip(*(sequence.unbind(0) for sequence in ins + outs), strict=True)
+    for grad_t, r_slope, z_slope, slope, r_t, stay, d_rz, dr, dz, d in reversed([*steps]):
+        torch.mul(dh.add_(grad_t), z_slope, out=dz)
+        torch.mul(dh, slope, out=d)
+        torch.mul(torch.mm(d, U, out=d_reset), r_slope, out=dr)
+        dh.mul_(stay).addcmul_(d_reset, r_t).addmm_(d_rz, U_rz)
+    return da_TBG, weight_gradient(da_TBG, past_TBH, reset_TBH), dh
+
+
+def cut(gates_TBG: Tensor, H: int) -> tuple[Tensor, Tensor]:
+    """Views of r and z, [T, B, 2H], and of h~, [T, B, H]."""
+    return gates_TBG[:, :, : 2 * H], gates_TBG[:, :, 2 * H :]
+
+
+def weight_gradient(da_TBG: Tensor, past_TBH: Tensor, reset_TBH: Tensor) -> Tensor:
+    """The gradient of U_GH: r and z saw the past, h~ what was left of it."""
+    da_rz, da_candidate = cut(da_TBG, past_TBH.shape[2])
+    dU_rz = da_rz.flatten(0, 1).t() @ past_TBH.flatten(0, 1)
+    return torch.cat([dU_rz, da_candidate.flatten(0, 1).t() @ reset_TBH.flatten(0, 1)])
 
 
 def native_scan(x_BTD: Tensor, h_BH: Tensor, W_GD: Tensor, U_GH: Tensor, b_G: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from bench.models.fast.gru_steps import cut, weight_gradient
+from bench.models.fast.gru_scan import cut, weight_gradient
 from bench.models.fast.triton_functions import LAUNCH, num_blocks, read, tanh
 
 

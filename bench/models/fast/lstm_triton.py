@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from bench.models.fast.lstm_steps import peephole_gradient, product_with
+from bench.models.fast.lstm_scan import peephole_gradient, product_with
 from bench.models.fast.recurrent_product import Grid
 from bench.models.fast.triton_functions import LAUNCH, num_blocks, read, tanh
 

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import BenchError
-from bench.speech.data.corpus import Utterance
-from bench.speech.data.problems import Problem, UnusableError
+from bench.speech.data.corpus import Problem, UnusableError, Utterance
 from bench.speech.data.specification import SpeechSpec
 
 LISTS = ("train", "test")

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.data.resumable import ResumableBatches, State
+from bench.data.batching import ResumableBatches, State
+from bench.data.language import uniform
 from bench.speech.data.corpus import BLANK
 from bench.speech.data.prepared import FeatureSplit
-from bench.text.data.language import uniform
 
 Ids = npt.NDArray[np.int64]
 

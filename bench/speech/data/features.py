@@ -16,11 +16,27 @@ D = 3 C features.
 from __future__ import annotations
 
 import functools
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.speech.data.specification import FeatureRecipe
+from bench.data.problems import Progress
+from bench.speech.data.corpus import (
+    Problem,
+    SpeechCorpus,
+    UnusableError,
+    Utterance,
+    num_frames_needed,
+)
+from bench.speech.data.specification import FeatureRecipe, SpeechSpec
 
 Samples = npt.NDArray[np.int16]
 Floats = npt.NDArray[np.float32]
@@ -94,3 +110,229 @@ def _triangles(recipe: FeatureRecipe, num_points: int, sample_rate_hz: int) -> F
 def _mel(frequency_hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """The mel scale of HTK."""
     return np.asarray(1127 * np.log1p(np.asarray(frequency_hz) / 700))
+
+
+# One recording -> 16-bit samples, or why it cannot be used.
+#
+#     NIST SPHERE   "NIST_1A", the header's size, `name -type value` lines, `end_head`; then samples
+#     RIFF, FLAC    through soundfile
+#     raw           nothing but samples; the card says in which byte order
+#
+# The format is told from the first bytes, since TIMIT's `.wav` may be SPHERE or RIFF.
+
+
+LARGEST = 32767
+UNKNOWN_SIZE_BYTES = 0x7FFFF000  # what programs that write to a pipe put for a size, or more
+
+
+def read_audio(path: Path, spec: SpeechSpec) -> Samples:
+    """The samples [N] of a recording: one channel of 16-bit integers at the card's rate.
+
+    Raises UnusableError for an empty, silent, truncated, clipped, compressed or unreadable file,
+    for another rate or encoding and for more than one channel.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UnusableError("unreadable", str(error.strerror)) from None
+    if not content:
+        raise UnusableError("empty", "0 bytes; a conversion in place may have emptied it")
+    if content.startswith(b"NIST_1A"):
+        samples = _sphere(content, spec.sample_rate_hz)
+    elif content.startswith((b"RIFF", b"fLaC")):
+        samples = _soundfile(content, spec.sample_rate_hz)
+    elif path.suffix.lower() == ".raw":
+        samples = _raw(content, spec)
+    else:
+        raise UnusableError("encoding", "neither NIST SPHERE nor RIFF nor FLAC")
+    _check_samples(samples, spec.clipped_share_max)
+    return samples
+
+
+def _check_samples(samples: Samples, clipped_share_max: float) -> None:
+    if not len(samples):
+        raise UnusableError("empty", "0 samples")
+    if not samples.any():
+        raise UnusableError("silent", "every sample is 0")
+    clipped = float(np.mean((samples >= LARGEST) | (samples < -LARGEST)))
+    if clipped > clipped_share_max:
+        raise UnusableError("clipped", f"{100 * clipped:.1f} % of the samples at the limit")
+
+
+def _sphere(content: bytes, sample_rate_hz: int) -> Samples:
+    size = content[8:16].strip()
+    head, end, _ = content[: int(size) if size.isdigit() else 0].partition(b"end_head")
+    if not end:
+        raise UnusableError("unreadable", "its NIST SPHERE header has no end")
+    lines = head.decode("ascii", "replace")
+    fields = dict(re.findall(r"^(\w+) -[irs]\d* (.*?)\s*$", lines, re.M))
+    for name in ("sample_rate", "channel_count"):
+        if not fields.get(name, "").isdigit():
+            raise UnusableError("unreadable", f"its NIST SPHERE header names no {name}")
+    coding = fields.get("sample_coding", "pcm")
+    if "shorten" in coding:
+        raise UnusableError(
+            "compressed", f"{coding}: unpack it with NIST's w_decode or sph2pipe -p"
+        )
+    width = fields.get("sample_n_bytes", "2")
+    if coding != "pcm" or width != "2":
+        raise UnusableError("encoding", f"{coding}, {width} bytes a sample, and not 16-bit pcm")
+    _check_format(int(fields["sample_rate"]), int(fields["channel_count"]), sample_rate_hz)
+    order = ">i2" if fields.get("sample_byte_format") == "10" else "<i2"
+    data = content[int(size) :]
+    promised = int(fields.get("sample_count", len(data) // 2))
+    _check_length(len(data) // 2, promised)
+    return np.frombuffer(data[: 2 * promised], order).astype(np.int16)
+
+
+def _soundfile(content: bytes, sample_rate_hz: int) -> Samples:
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as opened:
+            if opened.subtype != "PCM_16":
+                raise UnusableError("encoding", f"{opened.subtype}, and not 16-bit PCM")
+            _check_format(opened.samplerate, opened.channels, sample_rate_hz)
+            promised = _riff_samples(content) or opened.frames
+            samples: Samples = opened.read(dtype="int16")
+    except soundfile.LibsndfileError as error:
+        raise UnusableError("unreadable", error.error_string) from None
+    _check_length(len(samples), promised)
+    return samples
+
+
+def _riff_samples(content: bytes) -> int | None:
+    """What a RIFF header promises; soundfile silently takes what is there."""
+    at = 12
+    while content.startswith(b"RIFF") and at + 8 <= len(content):
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        if content[at : at + 4] == b"data":
+            return size // 2 if size < UNKNOWN_SIZE_BYTES else None
+        at += 8 + size + size % 2
+    return None
+
+
+def _raw(content: bytes, spec: SpeechSpec) -> Samples:
+    if len(content) % 2:
+        raise UnusableError("truncated", f"{len(content):,} bytes are no whole number of samples")
+    samples = np.frombuffer(content, ">i2" if spec.raw_byte_order == "big" else "<i2")
+    # Speech is smooth at 16 kHz, and with its bytes swapped it is noise.
+    if 2 * _roughness(samples.byteswap()) < _roughness(samples):
+        raise UnusableError("byte order", f"the samples are not {spec.raw_byte_order}-endian")
+    return samples.astype(np.int16)
+
+
+def _roughness(samples: npt.NDArray[np.int16]) -> float:
+    return float(np.abs(np.diff(samples.astype(np.float64))).mean()) if len(samples) > 1 else 0.0
+
+
+def _check_format(rate_hz: int, num_channels: int, expected_hz: int) -> None:
+    if num_channels != 1:
+        raise UnusableError("not mono", f"{num_channels} channels")
+    if rate_hz != expected_hz:
+        raise UnusableError("wrong rate", f"{rate_hz:,} Hz where the card says {expected_hz:,}")
+
+
+def _check_length(num_samples: int, promised: int) -> None:
+    if num_samples < promised:
+        raise UnusableError(
+            "truncated", f"{num_samples:,} samples where its header says {promised:,}"
+        )
+
+
+# All recordings of a corpus -> one file of features, on every core, a block of them at a time.
+#
+# NumPy's transforms and the decoder let go of the interpreter's lock, so threads are enough: no
+# second interpreter is started and nothing is sent between processes.
+
+
+BLOCK = 64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Extracted:
+    """What one recording gave, or what is wrong with it."""
+
+    features: Floats
+    """[T, D], empty when there is a problem."""
+    num_frames: int = 0
+    num_samples: int = 0
+    sha256: str = ""
+    problem: Problem | None = None
+
+
+def extract(corpus: SpeechCorpus, split: str, utterance: Utterance) -> Extracted:
+    """Decode, check and transform one recording."""
+    try:
+        samples = corpus.recordings.samples(utterance)
+        rate = corpus.recordings.sample_rate_hz
+        found_TD = features(samples, corpus.recipe, sample_rate_hz=rate)
+        needed = num_frames_needed(corpus.numbers(utterance))
+        if len(found_TD) < needed:
+            raise UnusableError(
+                "too short", f"{len(found_TD)} frames where its phones need {needed}"
+            )
+    except UnusableError as bad:
+        problem = Problem(utterance=utterance.id, split=split, kind=bad.kind, detail=bad.detail)
+        nothing = np.zeros((0, corpus.recipe.num_features), np.float32)
+        return Extracted(features=nothing, problem=problem)
+    digest = hashlib.sha256(samples.astype("<i2").tobytes()).hexdigest()
+    return Extracted(
+        features=found_TD, num_frames=len(found_TD), num_samples=len(samples), sha256=digest
+    )
+
+
+def extract_all(
+    corpus: SpeechCorpus, *, num_workers: int, progress: Progress | None = None
+) -> Iterator[Extracted]:
+    """Every utterance of every split in order."""
+    every = [(split, u) for split, utterances in corpus.splits.items() for u in utterances]
+    with ThreadPoolExecutor(num_workers) as pool:
+        for first in range(0, len(every), BLOCK):
+            block = every[first : first + BLOCK]
+            for done, found in enumerate(pool.map(lambda pair: extract(corpus, *pair), block)):
+                if progress is not None:
+                    progress(first + done + 1, len(every))
+                yield found
+
+
+class Moments:
+    """Mean and deviation of every dimension, from sums in float64."""
+
+    def __init__(self, num_features: int) -> None:
+        self.count = 0
+        self._sum = np.zeros(num_features)
+        self._squares = np.zeros(num_features)
+
+    def add(self, x_TD: Floats) -> None:
+        """Count these frames in."""
+        wide_TD = x_TD.astype(np.float64)
+        self.count += len(x_TD)
+        self._sum += wide_TD.sum(axis=0)
+        self._squares += np.einsum("td,td->d", wide_TD, wide_TD)
+
+    def mean_and_deviation(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Of the frames so far; a dimension that never changes gets deviation one."""
+        count = max(self.count, 1)
+        mean = self._sum / count
+        deviation = np.sqrt(np.maximum(self._squares / count - mean**2, 0))
+        return mean, np.where(deviation > 1e-6, deviation, 1.0)
+
+
+def write_features(
+    corpus: SpeechCorpus, stream: BinaryIO, *, num_workers: int, progress: Progress | None = None
+) -> tuple[list[Extracted], Moments]:
+    """Append every utterance's features, float32, and sum up the training frames.
+
+    What is returned holds no features any more: a large corpus does not fit into memory.
+    """
+    moments = Moments(corpus.recipe.num_features)
+    num_train = len(corpus.splits.get("train", ()))
+    nothing = np.zeros((0, corpus.recipe.num_features), np.float32)
+    told = []
+    for place, found in enumerate(extract_all(corpus, num_workers=num_workers, progress=progress)):
+        stream.write(found.features.astype("<f4").tobytes())
+        if place < num_train:
+            moments.add(found.features)
+        told.append(replace(found, features=nothing))
+    return told, moments

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from bench.core.errors import BenchError
 from bench.speech.data.an4 import list_an4
-from bench.speech.data.audio import Samples, read_audio
 from bench.speech.data.corpus import SpeechCorpus, Utterance
-from bench.speech.data.folders import find_folder
-from bench.speech.data.specification import SpeechSpec
+from bench.speech.data.features import Samples, read_audio
+from bench.speech.data.specification import SpeechSpec, find_folder
 from bench.speech.data.timit import list_timit
 
 LAYOUTS = {"timit": list_timit, "an4": list_an4}

@@ -15,12 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import BenchError
-from bench.data.problems import OnBad
+from bench.data.problems import OnBad, Progress
 from bench.data.sources import cache_folder
-from bench.speech.data.corpus import Labels, SpeechCorpus, Utterance
-from bench.speech.data.extraction import Progress
+from bench.speech.data.corpus import Labels, Problem, SpeechCorpus, Utterance, settle
 from bench.speech.data.listing import list_speech
-from bench.speech.data.problems import Problem, settle
 from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec
 from bench.speech.data.store import Features, Index, open_features
 from bench.speech.data.synthetic import draw

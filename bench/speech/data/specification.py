@@ -5,13 +5,17 @@ Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from bench.core.errors import BenchError
 from bench.core.structs import Frozen
+from bench.data.sources import cache_folder
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -144,3 +148,32 @@ class SyntheticSpeechSpec(
             raise ValueError(f"num_speakers must name {', '.join(PARTS)}")
         if self.num_phones_min > self.num_phones_max or self.noise_db_min > self.noise_db_max:
             raise ValueError("a minimum is above its maximum")
+
+
+def candidate_folders(spec: SpeechSpec, path: Path | None = None) -> list[Path]:
+    """Where the corpus may lie, in the order in which it is looked for."""
+    if path is not None:
+        return [path]
+    data = os.environ.get("BENCH_DATA")
+    return [*([Path(data) / spec.folder] if data else []), cache_folder() / spec.folder]
+
+
+def find_folder(
+    spec: SpeechSpec, *, task: str, twin: str | None = None, path: Path | None = None
+) -> Path:
+    """The first of them that is there; what it holds is not looked at.
+
+    Raises one BenchError that says where to get the corpus, where to put it, and which `twin` task
+    needs no file.
+    """
+    folders = candidate_folders(spec, path)
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    places = " or ".join(str(folder) for folder in folders)
+    hints = [f"get it from {spec.obtain} and put it in {places}"]
+    if "BENCH_DATA" not in os.environ:
+        hints.append(f"set BENCH_DATA to the folder that holds {spec.folder}/")
+    if twin is not None:
+        hints.append(f"run `--task {twin}`, its twin that needs no file")
+    raise BenchError(f"{task}: the corpus is missing: " + "; or ".join(hints))

@@ -27,9 +27,9 @@ from filelock import FileLock
 
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
-from bench.speech.data.corpus import SpeechCorpus, digest_of_lines
-from bench.speech.data.extraction import Progress, write_features
-from bench.speech.data.problems import Problem
+from bench.data.problems import Progress
+from bench.speech.data.corpus import Problem, SpeechCorpus, digest_of_lines
+from bench.speech.data.features import write_features
 
 FORMAT = 1
 """Raised whenever the same recipe would give other numbers, so that old files are not read."""

@@ -21,11 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bench.data.language import uniform
 from bench.speech.data.corpus import SpeechCorpus, Utterance
-from bench.speech.data.sounds import ALIKE, NEXT_CLASS, SOUNDS
 from bench.speech.data.specification import PARTS, SyntheticSpeechSpec
-from bench.speech.data.synthesis import Synthesiser, speaker_traits
-from bench.text.data.language import uniform
+from bench.speech.data.synthesis import ALIKE, NEXT_CLASS, SOUNDS, Synthesiser, speaker_traits
 
 Floats = npt.NDArray[np.float64]
 NAMES = tuple(SOUNDS)

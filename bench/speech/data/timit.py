@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.core.errors import BenchError
-from bench.speech.data.corpus import Utterance
-from bench.speech.data.problems import Problem, UnusableError
+from bench.speech.data.corpus import Problem, UnusableError, Utterance
 from bench.speech.data.specification import SpeechSpec
 
 SENTENCE = re.compile(r"s[aix]\d+")

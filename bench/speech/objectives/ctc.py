@@ -26,12 +26,8 @@ from bench.core.errors import BenchError
 from bench.speech.data.batches import SpeechBatch
 from bench.speech.data.corpus import num_frames_needed
 from bench.speech.data.prepared import SpeechData
-from bench.speech.decoding.ctc import best_path
-from bench.speech.decoding.fusion import Fusion
-from bench.speech.decoding.ngram import NGramLabels
-from bench.speech.decoding.prefix_beam import prefix_beam_search
-from bench.speech.objectives.scoring import Decoded
-from bench.speech.objectives.speech import SpeechObjective, SpeechOptions
+from bench.speech.decoding.ctc import Fusion, NGramLabels, best_path, prefix_beam_search
+from bench.speech.objectives.speech import Decoded, SpeechObjective, SpeechOptions
 from bench.text.baselines.ngram import MAX_ORDER, NGram
 from bench.training.contract import own_options
 

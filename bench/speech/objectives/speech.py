@@ -13,22 +13,119 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from bench.core.config import Count, NonNegative, Positive, RunConfig
 from bench.core.structs import Frozen
 from bench.models import build_recurrence
+from bench.seq2seq.beam import Labels
 from bench.speech.data.batches import SpeechBatch, SpeechBatches
+from bench.speech.data.corpus import SpeechCorpus
 from bench.speech.data.prepared import FeatureSplit, SpeechData
-from bench.speech.objectives.scoring import Decoded, Scoring
-from bench.speech.objectives.stacking import num_stacks, stack
+from bench.speech.metrics import Edits, Folding, align, count_edits, phone_error_signature
+from bench.speech.outputs import Header, Recognition, Recognitions, write_recognitions
 from bench.training.contract import mean_loss, own_options
 from bench.training.dropout import drop_quickly
 from bench.training.objective import Objective
+
+# What was recognised in a split, utterance by utterance, and how wrong it is.
+
+
+class Decoded(NamedTuple):
+    """What a decoder found for an utterance."""
+
+    labels: Labels
+    nats: float | None = None
+    """-log p(labels | sound), where the decoder computes it."""
+
+
+class Scoring:
+    """Edits of the split that is being evaluated, and what was made of each utterance."""
+
+    def __init__(self, corpus: SpeechCorpus, *, num_skipped: int) -> None:
+        self.labels = corpus.labels
+        self.folding = Folding(name=corpus.folding_name, target=corpus.folding)
+        self.num_skipped = num_skipped
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the evaluation before."""
+        self.found: dict[int, Recognition] = {}
+        """Place in the split -> what was made of the utterance."""
+        self.edits_of: dict[int, Edits] = {}
+        """The same -> how wrong that is."""
+
+    @property
+    def edits(self) -> Edits:
+        """Of all utterances together."""
+        return sum(self.edits_of.values(), Edits())
+
+    def add(
+        self,
+        batch: SpeechBatch,
+        split: FeatureSplit,
+        nats: Sequence[float],
+        decoded: Sequence[Decoded],
+    ) -> None:
+        """Take in a batch; `nats` are -log p(reference | sound)."""
+        for place, loss, one in zip(batch.utterances.tolist(), nats, decoded, strict=True):
+            utterance = split.utterances[place]
+            hypothesis = [self.labels[label - 1] for label in one.labels]
+            pairs = align(self.folding.fold(utterance.phones), self.folding.fold(hypothesis))
+            self.edits_of[place] = count_edits(pairs)
+            self.found[place] = Recognition(
+                utterance=utterance.id,
+                speaker=utterance.speaker,
+                reference=" ".join(utterance.phones),
+                hypothesis=" ".join(hypothesis),
+                reference_nats=loss,
+                hypothesis_nats=one.nats,
+            )
+
+    def signature(self, decoder: str) -> str:
+        """What the error rate is, by `decoder`; utterances that were left out are counted."""
+        whole = phone_error_signature(
+            num_labels=len(self.labels), folding=self.folding, decoder=decoder
+        )
+        return f"{whole}|skipped:{self.num_skipped}" if self.num_skipped else whole
+
+    def keep(self, folder: Path, split: str, decoder: str) -> None:
+        """Write what was made of every utterance."""
+        header = Header(
+            signature=self.signature(decoder),
+            folding=self.folding.name,
+            target=dict(self.folding.target),
+        )
+        lines = [self.found[place] for place in sorted(self.found)]
+        write_recognitions(folder, split, Recognitions(header=header, lines=lines))
+
+
+# Neighbouring frames side by side, so that a recurrence has fewer steps to make.
+#
+# H. Sak, A. Senior, K. Rao and F. Beaufays, Interspeech 2015, section 2.2, with as many frames in a
+# stack as are skipped: nothing is read twice, nothing is left out.
+#
+# Shapes: B utterances, T frames, D features, n frames in a stack, M = ceil(T / n) stacks.
+
+
+def stack(x_BTD: Tensor, num_frames: int) -> Tensor:
+    """[B, M, n D]; what is missing from the last stack is zero."""
+    if num_frames == 1:
+        return x_BTD
+    batch_size, length, size = x_BTD.shape
+    missing = -length % num_frames
+    return F.pad(x_BTD, (0, 0, 0, missing)).reshape(batch_size, -1, num_frames * size)
+
+
+def num_stacks(lengths_B: Tensor, num_frames: int) -> Tensor:
+    """M of each utterance, [B]."""
+    return (lengths_B + num_frames - 1) // num_frames
+
 
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 EVALUATION_FRAMES = 16_000

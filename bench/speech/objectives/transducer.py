@@ -10,23 +10,92 @@ V outputs, of which 0 is the blank.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from bench.core.config import Count, RunConfig
+from bench.core.config import Count, NonNegative, Positive, RunConfig
+from bench.core.errors import BenchError
+from bench.core.structs import Frozen
+from bench.models import Arrangement, build_recurrence
 from bench.models.recurrence import State
-from bench.speech.data.batches import SpeechBatch
+from bench.speech.data.batches import SpeechBatch, SpeechBatches
 from bench.speech.data.prepared import SpeechData
-from bench.speech.decoding.transducer import greedy_search
-from bench.speech.decoding.transducer_beam import transducer_beam_search
-from bench.speech.objectives.prediction import Prediction, prediction_options
-from bench.speech.objectives.scoring import Decoded
-from bench.speech.objectives.speech import SpeechObjective, SpeechOptions
-from bench.speech.transducer.joint import Joint
+from bench.speech.decoding.transducer import greedy_search, transducer_beam_search
+from bench.speech.joint import Joint
+from bench.speech.objectives.speech import (
+    EVALUATION_FRAMES,
+    Decoded,
+    Share,
+    SpeechObjective,
+    SpeechOptions,
+)
 from bench.training.contract import own_options
+from bench.training.dropout import drop_quickly
+from bench.training.objective import Objective
+
+# The prediction network: a recurrence that reads labels and knows nothing of the sound.
+#
+# A. Graves, "Sequence transduction with recurrent neural networks", 2012, section 2.2. A label is a
+# vector with a single one, what stands before the first label a vector of zeros.
+#
+# Shapes: B sequences, U labels, S = U + 1 positions, K labels to choose from, P outputs, N rows.
+
+
+class Prediction(nn.Module):
+    """A causal recurrence over labels; they count from 1, 0 stands before the first."""
+
+    def __init__(self, model: str, options: Mapping[str, object], num_labels: int) -> None:
+        super().__init__()
+        self.num_labels = num_labels
+        self.recurrence = build_recurrence(model, num_labels, options)
+        if not self.recurrence.is_causal:
+            raise BenchError(
+                f"{model} with these options reads labels that are yet to come, a prediction "
+                "network may not: choose --model.direction forward"
+            )
+        self.output_size = self.recurrence.output_size
+
+    def forward(self, label_BU: Tensor) -> Tensor:
+        """Outputs p_BSP before the first label and after each; padding comes after a sequence."""
+        before_BS = F.pad(label_BU, (1, 0))
+        p_BSP, _ = self.recurrence(self._vectors(before_BS))
+        return torch.as_tensor(p_BSP)
+
+    def begin(self, num_rows: int) -> tuple[Tensor, State]:
+        """Outputs [N, P] and states before the first label."""
+        like = next(self.parameters())
+        none_N = torch.zeros(num_rows, dtype=torch.long, device=like.device)
+        return self.step(none_N, self.recurrence.initial_state(num_rows, like))
+
+    def step(self, label_N: Tensor, state: State) -> tuple[Tensor, State]:
+        """Outputs [N, P] and states after one more label each."""
+        p_N1P, state = self.recurrence(self._vectors(label_N[:, None]), state)
+        return p_N1P[:, 0], state
+
+    def _vectors(self, label_BU: Tensor) -> Tensor:
+        like = next(self.parameters())
+        return F.one_hot(label_BU, self.num_labels + 1)[..., 1:].to(like.dtype)
+
+
+def prediction_options(
+    model: Mapping[str, object], prediction_model: str, hidden_size: int
+) -> dict[str, object]:
+    """Options of a prediction network beside an encoder of the configuration `model`.
+
+    One of the encoder's own architecture shares its options but size and arrangement.
+    """
+    own: dict[str, object] = {}
+    if model["name"] == prediction_model:
+        left_out = {"name", *Arrangement.__struct_fields__}
+        own = {key: value for key, value in model.items() if key not in left_out}
+    return {**own, "hidden_size": hidden_size}
 
 
 class TransducerOptions(SpeechOptions, frozen=True, kw_only=True):
@@ -121,3 +190,101 @@ class _Network:
 
     def log_probs(self, frame_NJ: Tensor, prediction_NJ: Tensor) -> Tensor:
         return self.joint.log_probs(frame_NJ, prediction_NJ)
+
+
+# Predicting each label of an utterance from those before it, without the sound.
+#
+# What a transducer's prediction network can be pretrained by (A. Graves, A. Mohamed and G. Hinton,
+# ICASSP 2013, section 3.3), and a model of the task's phonotactics on its own. The end of an
+# utterance is not predicted.
+#
+# Shapes: B utterances, U labels, S = U + 1 positions, P output of the recurrence, K labels.
+
+
+class NextLabelOptions(Frozen, frozen=True, kw_only=True):
+    """Options of the `next-label` objective."""
+
+    batch_frames: Count = 8000
+    """Size of a batch by the sound of its utterances, as where the sound is read."""
+    loss_scale: Literal["label", "sum"] = "label"
+    """What is differentiated: the mean over the batch's labels or the sum."""
+    dropout_output: Share = 0.0
+    """Share of the recurrence's outputs that is dropped."""
+    weight_noise: NonNegative = 0.0
+    """Standard deviation of Gaussian noise on the weights, drawn for each batch."""
+    init_range: Positive | None = None
+    """Every weight begins as U(-init_range, init_range); by the parts' own rules when not given."""
+
+
+class NextLabel(Objective):
+    """A prediction network and a softmax over the labels."""
+
+    Options = NextLabelOptions
+    unit: ClassVar[Literal["token", "frame", "label"]] = "label"
+    corpus: SpeechData
+
+    def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
+        super().__init__(config, corpus)
+        self.options = own_options(config, NextLabelOptions)
+        self.weight_noise = self.options.weight_noise
+        num_labels = len(corpus.corpus.labels)
+        model = {key: value for key, value in config.model.items() if key != "name"}
+        self.prediction = Prediction(str(config.model["name"]), model, num_labels)
+        self.output = nn.Linear(self.prediction.output_size, num_labels)
+        self.loss_limit = 3.0 * math.log(num_labels)  # a uniform guess costs log K
+        if (limit := self.options.init_range) is not None:
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -limit, limit)
+
+    def batch_loss(self, batch: SpeechBatch) -> tuple[Tensor, Tensor]:
+        p_BUP = self.prediction(batch.labels)[:, :-1]
+        p_BUP = drop_quickly(p_BUP, self.options.dropout_output, self.training)
+        u_U = torch.arange(batch.labels.shape[1], device=batch.labels.device)
+        valid_BU = u_U < batch.num_labels[:, None]
+        scores_NK = self.output(p_BUP[valid_BU]).to(self.output.weight.dtype)
+        loss = F.cross_entropy(scores_NK, batch.labels[valid_BU] - 1, reduction="sum")
+        return loss, batch.num_labels.sum()
+
+    def update_loss(self, loss_sum: Tensor, count: Tensor, batch: SpeechBatch) -> Tensor:
+        return loss_sum if self.options.loss_scale == "sum" else loss_sum / count
+
+    def train_loader(self, *, rank: int = 0, world_size: int = 1) -> SpeechBatches:
+        return SpeechBatches(
+            self.corpus.splits["train"],
+            batch_frames=self.options.batch_frames,
+            seed=self.config.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def evaluation_loader(self, split: str) -> SpeechBatches:
+        part = self.corpus.splits[split]
+        return SpeechBatches(part, batch_frames=EVALUATION_FRAMES, order="sorted")
+
+    @property
+    def metric(self) -> str:
+        return "perplexity"
+
+    def metric_value(self, mean_nats: float) -> float:
+        return math.exp(min(mean_nats, 700.0))
+
+    @property
+    def signature(self) -> str:
+        skipped = len(self.corpus.skipped)
+        note = f"|skipped:{skipped}" if skipped else ""
+        return f"perplexity|unit:label|labels:{len(self.corpus.corpus.labels)}|end:none{note}"
+
+    @property
+    def bound(self) -> float | None:
+        nats = (self.corpus.corpus.bound_nats or {}).get("test")
+        return None if nats is None else self.metric_value(nats)
+
+    def flops_per_unit(self) -> int:
+        return self.prediction.recurrence.flops_per_step() + 2 * self.output.weight.numel()
+
+    @property
+    def num_train_units(self) -> int:
+        return sum(map(len, self.corpus.splits["train"].labels))
+
+    def units_in(self, batch: Any) -> int:
+        return int(batch.num_labels.sum())

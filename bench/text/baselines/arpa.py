@@ -17,7 +17,7 @@ from typing import TextIO
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.text.baselines.baseline import Floats
+from bench.text.baselines.base import Floats
 from bench.text.baselines.ngram import NGram
 
 START, END = "<s>", "</s>"

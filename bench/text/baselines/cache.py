@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.text.baselines.baseline import Baseline, Floats, Ints, Report
+from bench.text.baselines.base import Baseline, Floats, Ints, Report
 from bench.text.baselines.counts import Contexts
 from bench.text.baselines.mix import Mixture, fit_mixture, mix
 from bench.text.baselines.ngram import NGram, Smoothing

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.text.baselines.baseline import Floats, Ints
+from bench.text.baselines.base import Floats, Ints
 
 # Keys as they are kept: 32 bits where they suffice, 64 otherwise.
 Keys: TypeAlias = NDArray[np.uint32] | NDArray[np.int64]

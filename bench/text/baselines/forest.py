@@ -25,12 +25,11 @@ from __future__ import annotations
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.text.baselines.baseline import Baseline, Floats, Ints, Report, check_tokens
+from bench.text.baselines.base import Baseline, Floats, Ints, Report, check_tokens
 from bench.text.baselines.counts import Trie
-from bench.text.baselines.leaves import Events, Leaves
 from bench.text.baselines.mix import perplexity
-from bench.text.baselines.smoothing import BackOff, adjusted_counts, interpolate, kneser_ney
-from bench.text.baselines.tree import Nodes, grow_tree
+from bench.text.baselines.ngram import BackOff, adjusted_counts, interpolate, kneser_ney
+from bench.text.baselines.tree import Events, Leaves, Nodes, grow_tree
 
 _REPORT_EVERY = 10
 

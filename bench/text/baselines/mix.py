@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.text.baselines.baseline import Floats
+from bench.text.baselines.base import Floats
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,19 +5,18 @@ Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from bench.captioning.data.specification import CaptionsSpec, SyntheticCaptionsSpec
+from bench.core.splits import check_splits
 from bench.core.structs import Frozen
 from bench.data.files import FileSpec, Mirror
 from bench.frames.data.specification import MovingDigitsSpec, SyntheticFramesSpec
 from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec
 from bench.translation.data.specification import ParallelSpec, SyntheticTranslationSpec
 
-SPLITS = ("train", "valid", "test")
 Kind = Literal["text", "speech", "translation", "captions", "frames"]
 
 
@@ -93,7 +92,7 @@ class TextSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="text"):
 
 
 class SyntheticTextSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="synthetic-text"):
-    """Text drawn from a known distribution: symbols: `bench.text.data.synthetic_text`."""
+    """Text drawn from a known distribution: symbols: `bench.text.data.synthetic`."""
 
     unit: Literal["word"] = "word"
     end_of_sentence: str = "<eos>"
@@ -135,10 +134,3 @@ def kind_of(spec: CorpusSpec) -> Kind:
     if isinstance(spec, MovingDigitsSpec | SyntheticFramesSpec):
         return "frames"
     return "captions" if isinstance(spec, CaptionsSpec | SyntheticCaptionsSpec) else "translation"
-
-
-def check_splits(names: Iterable[str], where: str) -> None:
-    """Refuse names other than train, valid and test."""
-    for name in names:
-        if name not in SPLITS:
-            raise ValueError(f"{where}: {name!r} is not one of {', '.join(SPLITS)}")

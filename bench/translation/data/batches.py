@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.data.resumable import ResumableBatches, State
+from bench.data.batching import ResumableBatches, State
+from bench.data.language import uniform
 from bench.data.segmentation import END
-from bench.text.data.language import uniform
 from bench.translation.data.corpus import PairSplit
 
 Ids = npt.NDArray[np.int64]

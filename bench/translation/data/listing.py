@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from bench.core.errors import BenchError
-from bench.data.sources import SPLIT_WORDS, Download, Progress, locate
-from bench.data.verification import mismatch
-from bench.translation.data.pairs import ReadPairs, read_pairs
+from bench.data.files import mismatch
+from bench.data.sources import SPLIT_WORDS, Download, DownloadProgress, locate
+from bench.translation.data.corpus import ReadPairs, read_pairs
 from bench.translation.data.specification import PARTS, ParallelSpec
 
 FilePairs = Sequence[tuple[str, str]]
@@ -40,7 +40,7 @@ def find_files(
     path: Path | None = None,
     needed: Sequence[str] = PARTS,
     download: Download = "never",
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Found:
     """The first folder that holds every file of the `needed` splits, or the user's own text.
 

@@ -115,7 +115,7 @@ class SyntheticTranslationSpec(
     Frozen, frozen=True, kw_only=True, tag_field="kind", tag="synthetic-translation"
 ):
     """Sentences of a known grammar and their one right translation: see
-    `bench.translation.data.grammar`."""
+    `bench.data.grammar`."""
 
     seed: int = 1
     num_train: Count

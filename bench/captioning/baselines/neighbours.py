@@ -1,0 +1,358 @@
+"""How alike the captions of a pool are, each with each.
+
+    cider      cosines of n-grams weighted by rarity, mean over n = 1 to 4 (Vedantam et al., 2015)
+    bleu       BLEU-4 of one with the other as reference, orders above 1 with one match and one
+               n-gram added (Lin and Och, 2004)
+    overlap    METEOR's harmonic mean of precision and recall of words, recall nine times as heavy,
+               less its penalty for chunks (Banerjee and Lavie, 2005): no stems, no synonyms, and
+               the chunks are the matched words less the matched bigrams
+
+Each is made of products of sparse rows: an n-gram that one caption has c times and another d
+times, both have min(c, d) times, is c and d ones of which min(c, d) meet. Rows that do not share
+a column with another are left out of the products.
+
+Shapes: C captions, E entries of their rows, P captions of a pool, W columns that two of them share.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.captioning.data.store import FeatureStore
+from bench.captioning.metrics.cider import inverse_frequency, norms
+from bench.captioning.metrics.ngrams import MAX_ORDER, Ints, NGramCounts, NGramTable
+from bench.core.errors import BenchError
+
+Likeness = Literal["cider", "bleu", "overlap"]
+Array: TypeAlias = NDArray[Any]
+Float = type[np.float32] | type[np.float64]
+RECALL_WEIGHT, CHUNK_PENALTY = 9, 0.5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SparseRows:
+    """A row of weighted columns for each caption.
+
+    Row c has the entries from first[c] to first[c + 1].
+    """
+
+    first: Ints
+    column: Ints
+    weight: Array
+
+    @classmethod
+    def of(cls, row_E: Ints, column_E: Ints, weight_E: Array, num_rows: int) -> SparseRows:
+        """The same of entries sorted by row."""
+        first = np.searchsorted(row_E, np.arange(num_rows + 1))
+        return cls(first=first, column=column_E, weight=weight_E)
+
+    def products(self, pool_P: Ints) -> Array:
+        """Inner products of the rows of a pool [P, P]; the diagonal means nothing."""
+        length_P = self.first[pool_P + 1] - self.first[pool_P]
+        before_P = np.cumsum(length_P) - length_P
+        entry_E = np.repeat(self.first[pool_P] - before_P, length_P) + np.arange(length_P.sum())
+        _, column_E, rows_W = np.unique(
+            self.column[entry_E], return_inverse=True, return_counts=True
+        )
+        shared_E = rows_W[column_E] > 1
+        column_E = (np.cumsum(rows_W > 1) - 1)[column_E[shared_E]]
+        row_E = np.repeat(np.arange(len(pool_P)), length_P)[shared_E]
+        weight_E = self.weight[entry_E[shared_E]]
+        if not len(row_E):
+            return np.zeros((len(pool_P), len(pool_P)), self.weight.dtype)
+        dense_WP = np.zeros((int(column_E.max()) + 1, len(pool_P)), weight_E.dtype)
+        dense_WP[column_E, row_E] = weight_E
+        found = torch.nn.functional.embedding_bag(
+            torch.from_numpy(column_E),
+            torch.from_numpy(dense_WP),
+            torch.from_numpy(np.searchsorted(row_E, np.arange(len(pool_P)))),
+            mode="sum",
+            per_sample_weights=torch.from_numpy(weight_E),
+        )
+        return found.numpy()
+
+
+class Similarity(ABC):
+    """Of C captions, prepared once; `image_C` says which image each is of."""
+
+    @abstractmethod
+    def matrix(self, pool_P: Ints) -> Array:
+        """s[i, j]: how well caption i of the pool is confirmed by caption j [P, P].
+
+        The diagonal means nothing.
+        """
+
+
+class CiderSimilarity(Similarity):
+    """Symmetric; the frequencies are those of the images that the captions are of."""
+
+    def __init__(
+        self, captions: Sequence[Sequence[str]], image_C: Ints, *, dtype: Float = np.float32
+    ) -> None:
+        counts = _counted(captions)
+        num_images = int(image_C.max()) + 1
+        pair_E = np.sort(image_C[counts.sentence] * counts.num_known + counts.gram)
+        first_E = np.diff(pair_E, prepend=-1) > 0
+        images_with = np.bincount(pair_E[first_E] % counts.num_known, minlength=counts.num_known)
+        inverse = inverse_frequency(num_images, images_with)
+        norm_E = norms(counts, inverse, num_images)[counts.sentence, counts.order - 1]
+        weight_E = counts.count * inverse[counts.gram] / np.where(norm_E > 0, norm_E, 1.0)
+        scaled_E = (weight_E / np.sqrt(MAX_ORDER)).astype(dtype)
+        kept_E = scaled_E > 0
+        self._rows = SparseRows.of(
+            counts.sentence[kept_E], counts.gram[kept_E], scaled_E[kept_E], len(captions)
+        )
+
+    def matrix(self, pool_P: Ints) -> Array:
+        return self._rows.products(pool_P)
+
+
+class BleuSimilarity(Similarity):
+    """BLEU of caption i with caption j as its only reference."""
+
+    def __init__(
+        self, captions: Sequence[Sequence[str]], image_C: Ints, *, dtype: Float = np.float32
+    ) -> None:
+        self._matches = _matching(_counted(captions), MAX_ORDER, dtype)
+        self._length_C = np.array([len(caption) for caption in captions], dtype)
+
+    def matrix(self, pool_P: Ints) -> Array:
+        length_P = self._length_C[pool_P]
+        product_PP = np.ones((len(pool_P), len(pool_P)), length_P.dtype)
+        for order, rows in enumerate(self._matches):
+            added = 1 if order else 0
+            total_P = np.maximum(length_P - order, 0) + added
+            product_PP *= (rows.products(pool_P) + added) / np.maximum(total_P, 1)[:, None]
+        brevity_PP = np.minimum(1 - length_P / np.maximum(length_P, 1)[:, None], 0)
+        return np.asarray(np.sqrt(np.sqrt(product_PP)) * np.exp(brevity_PP))
+
+
+class OverlapSimilarity(Similarity):
+    """METEOR-like, of caption i with caption j as its only reference."""
+
+    def __init__(
+        self, captions: Sequence[Sequence[str]], image_C: Ints, *, dtype: Float = np.float32
+    ) -> None:
+        self._words, self._bigrams = _matching(_counted(captions), 2, dtype)
+        self._length_C = np.array([len(caption) for caption in captions], dtype)
+
+    def matrix(self, pool_P: Ints) -> Array:
+        length_P = self._length_C[pool_P]
+        matched_PP = self._words.products(pool_P)
+        chunks_PP = np.maximum(matched_PP - self._bigrams.products(pool_P), 1)
+        # 10 P R / (R + 9 P) with P = m / l_i and R = m / l_j
+        weighted_PP = np.add.outer(length_P, RECALL_WEIGHT * length_P)
+        mean_PP = (1 + RECALL_WEIGHT) * matched_PP / np.maximum(weighted_PP, 1)
+        share_PP = chunks_PP / np.maximum(matched_PP, 1)
+        return np.asarray(mean_PP * (1 - CHUNK_PENALTY * share_PP**3))
+
+
+SIMILARITIES: dict[
+    Likeness, type[CiderSimilarity] | type[BleuSimilarity] | type[OverlapSimilarity]
+] = {"cider": CiderSimilarity, "bleu": BleuSimilarity, "overlap": OverlapSimilarity}
+
+
+def _counted(captions: Sequence[Sequence[str]]) -> NGramCounts:
+    table = NGramTable(captions)
+    return table.counts(table.number(captions))
+
+
+def _matching(counts: NGramCounts, max_order: int, dtype: Float) -> list[SparseRows]:
+    """For each order rows whose products are numbers of n-grams that two captions share."""
+    found = []
+    for order in range(1, max_order + 1):
+        of_order = counts.order == order
+        count_E = counts.count[of_order]
+        sentence_E = np.repeat(counts.sentence[of_order], count_E)
+        gram_E = np.repeat(counts.gram[of_order], count_E)
+        time_E = np.arange(len(gram_E)) - np.repeat(np.cumsum(count_E) - count_E, count_E)
+        column_E = gram_E + counts.num_known * time_E
+        found.append(
+            SparseRows.of(sentence_E, column_E, np.ones(len(gram_E), dtype), counts.num_sentences)
+        )
+    return found
+
+
+# The nearest training images, exactly, in blocks that fit into memory.
+#
+#     cosine       d(x, y) = 1 - x.y / (|x| |y|), 1 where either is zero
+#     euclidean    d(x, y) = |x - y|
+#
+# Blocks of matrix products in float32 find a few more candidates than asked for; float64 orders
+# these by distance, ties by place. An image whose candidates float32 may have missed, by the bound
+# on the rounding of a product of D terms, is compared with all rows in float64. So what is found is
+# what comparing each with each and sorting finds.
+#
+# Shapes: N stored rows, Q queries, D features, k neighbours, C candidates.
+
+
+Distance = Literal["cosine", "euclidean"]
+
+Floats: TypeAlias = NDArray[np.float64]
+BLOCK_BYTES = 64 * 2**20
+"""Of one block of rows, of queries, or of what is computed of a block of each."""
+NUM_SPARE = 16
+"""Candidates beyond those asked for, so that rounding seldom decides."""
+_REFINED_BYTES = 2 * 2**20
+"""Of the candidates that float64 orders at a time; they should stay in the cache."""
+_ROUNDING = 2.0**-24
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Images:
+    """The rows of a store that belong to the images of a split; of a grid, the mean of its regions.
+
+    `row` is that of each image [I].
+    """
+
+    store: FeatureStore
+    row: Ints
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def rows(self, places: Ints | slice) -> NDArray[np.float32]:
+        """Features in float32 [B, D], by places among these images."""
+        found = self.store.rows(self.row[places])
+        return found.mean(1, dtype=np.float32) if found.ndim == 3 else found
+
+
+def nearest(
+    stored: Images,
+    queries: Images,
+    k: int,
+    *,
+    distance: Distance = "cosine",
+    candidates: Callable[[NDArray[np.float32], int], Ints] | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Ints:
+    """The `k` nearest stored images of each query [Q, k], nearest first, ties by place.
+
+    `candidates` finds places [B, C] for queries [B, D] in place of the search of all rows; what it
+    misses is missed. Raises BenchError where fewer than `k` are stored.
+    """
+    if not 1 <= k <= len(stored):
+        raise BenchError(
+            f"{k:,} neighbours of {len(stored):,} images: ask for 1 to {len(stored):,}"
+        )
+    step = max(1, min(block_bytes // (4 * stored.store.size), math.isqrt(block_bytes // 4)))
+    found = []
+    for first in range(0, len(queries), step):
+        query_BD = queries.rows(slice(first, first + step))
+        if candidates is None:
+            found.append(_exact(stored, query_BD, k, distance, step, block_bytes))
+        else:
+            place_BC = candidates(query_BD, min(k + NUM_SPARE, len(stored)))
+            found.append(_ordered(stored, query_BD, place_BC, distance, block_bytes)[:, :k])
+    return np.concatenate(found)
+
+
+def _exact(
+    stored: Images,
+    query_BD: NDArray[np.float32],
+    k: int,
+    distance: Distance,
+    step: int,
+    block_bytes: int,
+) -> Ints:
+    score_BC, place_BC, error_B = _candidates(
+        stored, query_BD, min(k + NUM_SPARE, len(stored)), distance, step
+    )
+    place_Bk = _ordered(stored, query_BD, place_BC, distance, block_bytes)[:, :k]
+    # What was left out scores at most as much as the last candidate, give or take the rounding.
+    left_out = score_BC[:, k - 1] - score_BC[:, -1] <= 2 * error_B
+    for row in np.flatnonzero(left_out & (score_BC.shape[1] < len(stored))):
+        place_Bk[row] = _by_sorting(stored, query_BD[row], k, distance, step)
+    return place_Bk
+
+
+def _candidates(
+    stored: Images, query_BD: NDArray[np.float32], num: int, distance: Distance, step: int
+) -> tuple[NDArray[np.float32], Ints, NDArray[np.float32]]:
+    """Scores and places of the best [B, C], best first, and a bound on the scores' rounding [B].
+
+    A score falls as the distance grows: the cosine, or 2 x.y - |y|^2.
+    """
+    query = torch.from_numpy(query_BD)
+    if distance == "cosine":
+        query = torch.nn.functional.normalize(query, dim=1, eps=torch.finfo().tiny)
+    best = query.new_empty(len(query), 0)
+    place = torch.empty(len(query), 0, dtype=torch.int64)
+    longest = 1.0
+    for first in range(0, len(stored), step):
+        row = torch.from_numpy(stored.rows(slice(first, first + step)))
+        if distance == "cosine":
+            row = torch.nn.functional.normalize(row, dim=1, eps=torch.finfo().tiny)
+            score = query @ row.t()
+        else:
+            square = row.square().sum(1)
+            longest = max(longest, float(square.max()))
+            score = torch.addmm(square, query, row.t(), alpha=2, beta=-1)
+        best, place = _merged(best, place, score, first, num)
+    error = 3 * (query.shape[1] + 4) * _ROUNDING * torch.ones(len(query))
+    if distance == "euclidean":
+        error = error * (longest + 2 * query.norm(dim=1) * longest**0.5)
+    return best.numpy(), place.numpy(), error.numpy()
+
+
+def _merged(
+    best: Tensor, place: Tensor, score: Tensor, first: int, num: int
+) -> tuple[Tensor, Tensor]:
+    """The best `num` of those so far and of a block of scores that begins at row `first`."""
+    block, column = score.topk(min(num, score.shape[1]), dim=1)
+    both = torch.cat([best, block], dim=1)
+    best, chosen = both.topk(min(num, both.shape[1]), dim=1)
+    return best, torch.cat([place, column + first], dim=1).gather(1, chosen)
+
+
+def _ordered(
+    stored: Images,
+    query_BD: NDArray[np.float32],
+    place_BC: Ints,
+    distance: Distance,
+    block_bytes: int,
+) -> Ints:
+    """Each query's candidates by distance in float64, ties by place [B, C]."""
+    ordered = np.empty_like(place_BC)
+    step = max(1, min(block_bytes, _REFINED_BYTES) // (8 * place_BC.shape[1] * query_BD.shape[1]))
+    for first in range(0, len(query_BD), step):
+        places = np.sort(place_BC[first : first + step], axis=1)
+        rows = stored.rows(places.reshape(-1)).reshape(*places.shape, -1)
+        away = distances(query_BD[first : first + step, None], rows, distance)
+        order = np.argsort(away, axis=1, kind="stable")
+        ordered[first : first + step] = np.take_along_axis(places, order, axis=1)
+    return ordered
+
+
+def _by_sorting(
+    stored: Images, query_D: NDArray[np.float32], k: int, distance: Distance, step: int
+) -> Ints:
+    """The neighbours of one query by its distance to every row."""
+    away = [
+        distances(query_D[None], stored.rows(slice(first, first + step)), distance)
+        for first in range(0, len(stored), step)
+    ]
+    return np.argsort(np.concatenate(away), kind="stable")[:k].astype(np.int64)
+
+
+def distances(query: NDArray[np.float32], rows: NDArray[np.float32], distance: Distance) -> Floats:
+    """Distances in float64 over the last axis; equal rows are equally far to the last bit."""
+    x, y = query.astype(np.float64), rows.astype(np.float64)
+    if distance == "euclidean":
+        away = x - y
+        return np.asarray(np.sqrt(_products(away, away)))
+    lengths = np.sqrt(_products(x, x) * _products(y, y))
+    return np.asarray(1 - _products(x, y) / np.where(lengths > 0, lengths, 1.0))
+
+
+def _products(x: Floats, y: Floats) -> Floats:
+    return np.asarray(np.einsum("...d,...d->...", x, y))

@@ -1,0 +1,81 @@
+"""People: each caption of an image held against the others of the same image.
+
+In each turn every image gives one of its captions, the first ones in the first turn, and has one
+reference less. There are as many turns as the image with the fewest captions has captions; those
+beyond are references in every turn. Scores are pooled over turns, so CIDEr and ROUGE-L are means
+over all captions and BLEU is that of the added counts. A model has all captions for references,
+which raises its scores a little: the signature says how many they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench.captioning.baselines.base import CaptionBaseline
+from bench.captioning.data.corpus import CaptionSplit
+from bench.captioning.data.words import Tokens
+from bench.captioning.scoring import Written
+from bench.core.errors import BenchError
+from bench.core.splits import SPLITS
+
+
+class Human(CaptionBaseline):
+    """The captions of the split itself, one left out at a time."""
+
+    def __init__(self) -> None:
+        pass
+
+    def describe(self, split: str) -> Sequence[Tokens]:
+        return [own[0] for own in self.corpus.splits[split].captions]
+
+    def turns(self, split: str) -> Sequence[Written]:
+        described = self.corpus.splits[split]
+        captions = described.captions
+        fewest = min(map(len, captions))
+        if fewest < 2:
+            name = described.names[[len(own) for own in captions].index(fewest)]
+            raise BenchError(
+                f"model human: {name} of {split} has one caption and nothing to hold it against"
+            )
+        return [
+            Written(
+                captions=[own[number] for own in captions],
+                references=_without(captions, number),
+            )
+            for number in range(fewest)
+        ]
+
+    def references(self, split: CaptionSplit) -> Sequence[Sequence[Tokens]]:
+        return _without(split.captions, 0)
+
+    @property
+    def num_parameters(self) -> int:
+        return 0
+
+
+def _without(captions: Sequence[Sequence[Tokens]], number: int) -> list[list[Tokens]]:
+    return [[*own[:number], *own[number + 1 :]] for own in captions]
+
+
+# A random training caption for each image: what captions score that say nothing of it.
+
+
+class RandomCaption(CaptionBaseline):
+    """Any training caption for any image, all being equally probable; the seed decides."""
+
+    def __init__(self) -> None:
+        pass
+
+    def describe(self, split: str) -> Sequence[Tokens]:
+        train = self.corpus.splits["train"]
+        stream = np.random.default_rng([self.seed, SPLITS.index(split)])
+        drawn = stream.integers(train.num_captions, size=len(self.corpus.splits[split]))
+        image = train.image_of[drawn]
+        places = zip(image.tolist(), (drawn - train.first[image]).tolist(), strict=True)
+        return [train.captions[place][number] for place, number in places]
+
+    @property
+    def num_parameters(self) -> int:
+        return int(self.corpus.splits["train"].rows.length_N.sum())

@@ -1,0 +1,161 @@
+"""Seconds spent, over all sittings of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import pytorch_lightning as pl
+import torch
+
+from bench.core.energy import Meter, start_meter
+from bench.training.objective import Objective
+
+
+class Clock(pl.Callback):
+    """Counts the seconds of training batches and of everything; its state is checkpointed."""
+
+    def __init__(self) -> None:
+        self._training_sec = 0.0
+        self._total_sec = 0.0
+        self._batches_since: float | None = None
+        self._since: float | None = None
+        self.seconds_by_point: list[float] = []
+        """Total seconds at each point of the learning curve."""
+
+    @property
+    def training_sec(self) -> float:
+        """Seconds inside training epochs, validation left out."""
+        return self._training_sec + _since(self._batches_since)
+
+    @property
+    def total_sec(self) -> float:
+        """Seconds from the start of fitting, validation and checkpoints included."""
+        return self._total_sec + _since(self._since)
+
+    def on_train_start(self, *_: Any) -> None:
+        self._since = self._batches_since = time.perf_counter()
+
+    def on_validation_start(self, *_: Any) -> None:
+        self._training_sec, self._batches_since = self.training_sec, None
+
+    def on_validation_end(self, *_: Any) -> None:
+        if self._since is not None:
+            self._batches_since = time.perf_counter()
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        # Once for each point, also where a run was killed between validation and checkpoint.
+        self.seconds_by_point.append(round(self.total_sec, 1))
+
+    def on_train_end(self, *_: Any) -> None:
+        self._stop()
+
+    def on_exception(self, *_: Any) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        self._training_sec, self._total_sec = self.training_sec, self.total_sec
+        self._batches_since = self._since = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "training_sec": self.training_sec,
+            "total_sec": self.total_sec,
+            "seconds_by_point": self.seconds_by_point,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._training_sec = state_dict["training_sec"]
+        self._total_sec = state_dict["total_sec"]
+        self.seconds_by_point = list(state_dict.get("seconds_by_point", ()))
+
+
+def _since(moment: float | None) -> float:
+    return 0.0 if moment is None else time.perf_counter() - moment
+
+
+# Telling a sweep how a trial stands, which may answer that it is to end.
+
+
+Report: TypeAlias = Callable[[int, float], None]
+"""Called with the epoch, from 1, and the validation metric; raises PrunedError to end the trial."""
+
+
+class PrunedError(Exception):
+    """The sweep ends this trial before its time."""
+
+
+class ReportCallback(pl.Callback):
+    """Reports every validation, before its checkpoint is written.
+
+    A run killed between the two validates again and reports the same value again, so nothing is
+    left unreported. After the last validation there is nothing to prune.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Objective)
+        point: dict[str, Any] = pl_module.curve[-1]
+        is_last = trainer.should_stop or point["epoch"] >= (trainer.max_epochs or 1)
+        try:
+            self.report(int(point["epoch"]), float(point["valid"]))
+        except PrunedError:
+            if not is_last:
+                raise
+
+
+# Joules spent, over all sittings of a run.
+
+
+class EnergyCallback(pl.Callback):
+    """Counts joules as `Clock` counts seconds; a sitting that could not be counted loses them all.
+
+    Only the machines of a run on one node can all be read from here.
+    """
+
+    def __init__(self) -> None:
+        self._meter = Meter([])
+        self._before: float | None = 0.0
+        self._source: str | None = None
+        self._is_resumed = False
+
+    @property
+    def joules(self) -> float | None:
+        """Joules from the start of fitting; None where a sitting could not be counted."""
+        now = self._meter.joules()
+        return None if now is None or self._before is None else self._before + now
+
+    @property
+    def source(self) -> str | None:
+        """Which counters were read; None where `joules` is."""
+        return None if self.joules is None else self._source
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._meter = start_meter(_gpus(trainer)) if trainer.num_nodes == 1 else Meter([])
+        if trainer.global_step and not (self._is_resumed and self._source == self._meter.source):
+            self._before = None
+        self._source = self._meter.source
+
+    def on_train_end(self, *_: Any) -> None:
+        self._meter.stop()
+
+    def on_exception(self, *_: Any) -> None:
+        self._meter.stop()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"joules": self.joules, "source": self.source}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._before, self._source = state_dict["joules"], state_dict["source"]
+        self._is_resumed = True
+
+
+def _gpus(trainer: pl.Trainer) -> list[str]:
+    """UUIDs of the GPUs that this run has."""
+    if trainer.strategy.root_device.type != "cuda":
+        return []
+    places = range(trainer.num_devices)
+    return [f"GPU-{torch.cuda.get_device_properties(place).uuid}" for place in places]

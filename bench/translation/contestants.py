@@ -1,0 +1,269 @@
+"""Translation: training steps beside plain programs, and decoding by batches beside one by one.
+
+For decoding, the end is made improbable and each translation as long as its reference, so that an
+untrained network has the work of a trained one.
+
+Shapes: B sentences.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from bench.core.errors import BenchError
+from bench.data.segmentation import END, START
+from bench.domains import Corpus
+from bench.models.recurrence import valid_steps
+from bench.runs.resolve import Resolved
+from bench.seq2seq.beam import beam_search
+from bench.speed import contest as decoding
+from bench.speed.contest import (
+    NUM_BATCHES,
+    Contestant,
+    PlainSteps,
+    batches_at_random,
+    contest,
+    decoding_table,
+)
+from bench.speed.machine import device_of, named
+from bench.speed.steps import BareLoop, make_objective
+from bench.translation.data.batches import TranslationBatch, TranslationBatches
+from bench.translation.network import Pairs, shifted
+from bench.translation.objective import EVALUATION_TOKENS, TranslationObjective, as_pairs
+
+# The programs that translation is held against: what one writes first.
+#
+# `nn.GRU` or `nn.LSTM` over packed sources, then over targets, a step at a time where each needs
+# its context, attention by `bmm`, `nn.Linear` over the vocabulary for every place of the padded
+# batch, `cross_entropy`, Adam as it comes; sentences in batches as they happen to fall.
+#
+# Shapes: B sentences, S source words, T target words, E embedding, H hidden, A annotation, R
+# readout.
+
+
+Library = Literal["gru", "lstm"]
+State = Tensor | tuple[Tensor, ...]
+PADDING = -100
+
+
+class PlainTranslation(nn.Module):
+    """The configured model with the library's recurrence in the place of its own."""
+
+    def __init__(self, library: Library, objective: TranslationObjective) -> None:
+        super().__init__()
+        self.options = options = objective.options
+        model, corpus = objective.config.model, objective.corpus
+        if options.encoder == "words":
+            raise BenchError("an encoder of words alone has no plain program beside it")
+        kind = {"gru": nn.GRU, "lstm": nn.LSTM}[library]
+        hidden, layers = int(model["hidden_size"] or 0), int(model["num_layers"] or 1)
+        both = model["direction"] == "bidirectional"
+        self.num_layers = options.decoder_layers or layers
+        self.hidden_size = options.decoder_size or hidden
+        size, annotation = options.embedding_size or hidden, hidden * (2 if both else 1)
+        self.source = nn.Embedding(len(corpus.source.symbols), size)
+        self.target = nn.Embedding(len(corpus.target.symbols), size)
+        self.encoder = kind(size, hidden, layers, batch_first=True, bidirectional=both)
+        self.attends = options.attention != "none"
+        self.before = self.attends and options.attend == "before"
+        self.feeds = options.feeding == "readout"
+        context = annotation if self.attends else 0
+        readout = objective.network.decoder.readout.size
+        read = size + self.before * context + self.feeds * readout
+        self.decoder = kind(read, self.hidden_size, self.num_layers, batch_first=True)
+        handed, taken = layers * annotation, self.num_layers * self.hidden_size
+        num_states = 2 if library == "lstm" else 1
+        self.is_identity = (hidden, layers, both) == (self.hidden_size, self.num_layers, False)
+        self.bridge = nn.Linear(num_states * handed, num_states * taken)
+        units = options.attention_size or self.hidden_size
+        self.query = nn.Linear(self.hidden_size, units, bias=False)
+        self.key = nn.Linear(annotation, units, bias=False)
+        self.v = nn.Linear(units, 1, bias=False)
+        both_sizes = self.hidden_size + context
+        if options.readout == "maxout":
+            self.readout = nn.Linear(both_sizes + size, 2 * readout)
+        else:
+            self.readout = nn.Linear(both_sizes, readout, bias=False)
+        self.readout_size = readout
+        self.output = nn.Linear(readout, len(corpus.target.symbols))
+
+    def forward(self, batch: TranslationBatch) -> Tensor:
+        """Mean loss over the target words and ends."""
+        pairs = as_pairs(batch)
+        packed = pack_padded_sequence(
+            self.source(pairs.source),
+            pairs.source_lengths.cpu(),  # where the library wants them
+            batch_first=True,
+            enforce_sorted=False,
+        )
+        found, last = self.encoder(packed)
+        h_BSA, _ = pad_packed_sequence(found, batch_first=True)
+        valid_BS = valid_steps(pairs.source_lengths, h_BSA.shape[1], h_BSA)
+        word_BTE = self.target(shifted(pairs.target))
+        state = last if self.is_identity else self._bridged(last)
+        if self.before or self.feeds:
+            r_BTR = self._steps(word_BTE, h_BSA, valid_BS, state)
+        else:
+            s_BTH, _ = self.decoder(word_BTE, state)
+            c_BTA = self._context(s_BTH, h_BSA, self.key(h_BSA), valid_BS)
+            r_BTR = self._read(s_BTH, c_BTA, word_BTE)
+        counted_BT = valid_steps(pairs.target_lengths, r_BTR.shape[1], r_BTR)
+        target_BT = pairs.target.where(counted_BT, PADDING)
+        score_BTV = self.output(r_BTR)
+        return F.cross_entropy(score_BTV.flatten(0, 1), target_BT.flatten(), ignore_index=PADDING)
+
+    def _bridged(self, last: State) -> State:
+        parts = last if isinstance(last, tuple) else (last,)
+        flat_B = torch.cat([layer for layers in zip(*parts, strict=True) for layer in layers], 1)
+        mapped_B = torch.tanh(self.bridge(flat_B))
+        states = mapped_B.view(len(flat_B), self.num_layers, len(parts), self.hidden_size)
+        first = tuple(part.transpose(0, 1).contiguous() for part in states.unbind(2))
+        return first if isinstance(last, tuple) else first[0]
+
+    def _steps(self, word_BTE: Tensor, h_BSA: Tensor, valid_BS: Tensor, state: State) -> Tensor:
+        key_BSK, readouts = self.key(h_BSA), list[Tensor]()
+        r_B1R = word_BTE.new_zeros(len(word_BTE), 1, self.readout_size)
+        for word_B1E in word_BTE.split(1, dim=1):  # type: ignore[no-untyped-call]
+            before_B1H = (state[0] if isinstance(state, tuple) else state)[-1][:, None]
+            c_B1A, read = None, [word_B1E]
+            if self.before:
+                c_B1A = self._context(before_B1H, h_BSA, key_BSK, valid_BS)
+                assert c_B1A is not None
+                read.append(c_B1A)
+            if self.feeds:
+                read.append(r_B1R)
+            s_B1H, state = self.decoder(torch.cat(read, dim=2), state)
+            if not self.before:
+                c_B1A = self._context(s_B1H, h_BSA, key_BSK, valid_BS)
+            elif self.options.readout == "maxout":
+                s_B1H = before_B1H
+            r_B1R = self._read(s_B1H, c_B1A, word_B1E)
+            readouts.append(r_B1R)
+        return torch.cat(readouts, dim=1)
+
+    def _context(
+        self, query_BTH: Tensor, h_BSA: Tensor, key_BSK: Tensor, valid_BS: Tensor
+    ) -> Tensor | None:
+        if not self.attends:
+            return None
+        if self.options.attention == "additive":
+            units_BTSK = torch.tanh(self.query(query_BTH)[:, :, None] + key_BSK[:, None])
+            e_BTS = self.v(units_BTSK)[..., 0]
+        elif self.options.attention == "mean":
+            e_BTS = query_BTH.new_zeros(*query_BTH.shape[:2], h_BSA.shape[1])
+        else:
+            keys = h_BSA if self.options.attention == "dot" else key_BSK
+            e_BTS = torch.bmm(query_BTH, keys.transpose(1, 2))
+        a_BTS = e_BTS.masked_fill(~valid_BS[:, None], -math.inf).softmax(2)
+        return torch.bmm(a_BTS, h_BSA)
+
+    def _read(self, s_BTH: Tensor, c_BTA: Tensor | None, word_BTE: Tensor) -> Tensor:
+        both = s_BTH if c_BTA is None else torch.cat([s_BTH, c_BTA], dim=2)
+        if self.options.readout == "linear":
+            return both
+        if self.options.readout == "tanh":
+            return torch.tanh(self.readout(both))
+        pairs = self.readout(torch.cat([both, word_BTE], dim=2))
+        return torch.as_tensor(pairs.view(*pairs.shape[:2], -1, 2).amax(3))
+
+
+def translation_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
+    """Training steps of the shipped path and of plain programs, then decoding of the test split."""
+    objective = make_objective(resolved, corpus)
+    if not isinstance(objective, TranslationObjective):
+        raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
+    contestants = _contestants(resolved, objective)
+    device = device_of(resolved)
+    table = contest(
+        contestants,
+        unit="target tokens",
+        units_in=objective.units_in,
+        num_rounds=num_rounds,
+        device=device,
+    )
+    heading = _heading(resolved, objective, contestants[0].batches)
+    return f"{heading}\n\n{table}\n\n{decoding_report(objective)}"
+
+
+def _heading(
+    resolved: Resolved, objective: TranslationObjective, batches: Sequence[TranslationBatch]
+) -> str:
+    num_weights = sum(parameter.numel() for parameter in objective.parameters())
+    num_tokens = sum(map(objective.units_in, batches)) / len(batches)
+    return (
+        f"{resolved.card.task} · {resolved.config.model['name']} · {num_weights:,} weights · "
+        f"batches of {num_tokens:,.0f} target tokens · products {objective.products_in_effect} · "
+        f"{named(device_of(resolved))}"
+    )
+
+
+def _contestants(resolved: Resolved, objective: TranslationObjective) -> list[Contestant]:
+    """The shipped path first, then the programs to beat.
+
+    Each gets the shipped path's batches, which hold sentences of like length, then batches as they
+    happen to fall.
+    """
+    every = objective.train_loader()
+    batches = list(itertools.islice(every, min(NUM_BATCHES, len(every))))
+    split = objective.corpus.splits["train"]
+    at_random = batches_at_random(
+        every.batch,
+        len(split),
+        num_batches=len(batches),
+        size=round(len(split) / len(every)),
+        seed=resolved.config.seed,
+    )
+    loop = BareLoop(objective, batches)
+    found = [Contestant(name="shipped", program=loop, batches=batches)]
+    for library in get_args(Library):
+        model = PlainTranslation(library, objective)
+        program = PlainSteps(
+            model, clip_at=resolved.config.optim.clip_at, device=device_of(resolved)
+        )
+        name = f"plain nn.{library.upper()}"
+        found.append(Contestant(name=f"{name}, the same batches", program=program, batches=batches))
+        found.append(
+            Contestant(name=f"{name}, batches at random", program=program, batches=at_random)
+        )
+    return found
+
+
+def decoding_report(objective: TranslationObjective) -> str:
+    """The test split by the configured beam: in batches, and some of its sentences one by one."""
+    objective.eval()
+    split, beam_size = objective.corpus.splits["test"], objective.options.beam_size
+    with torch.no_grad():
+        objective.network.get_parameter("output.bias")[END] -= 100.0
+    many = TranslationBatches(split, batch_tokens=EVALUATION_TOKENS, order="sorted")
+    single = TranslationBatches(split, batch_tokens=1, order="sorted")
+    stride = max(1, len(single) // decoding.NUM_ALONE)
+    alone = list(itertools.islice(single, 0, None, stride))
+    return decoding_table(
+        beam_size,
+        list(many),
+        alone,
+        decode=lambda batch: _decode(objective, as_pairs(batch), beam_size),
+        size_of=lambda batch: len(batch.target),
+        source="sentence",
+        num_all=len(split),
+        device=objective.device,
+    )
+
+
+def _decode(objective: TranslationObjective, pairs: Pairs, beam_size: int) -> None:
+    beam_search(
+        objective.network.searching(pairs.source, pairs.source_lengths),
+        pairs.target_lengths,
+        start=START,
+        end=END,
+        forbidden=(START,),
+        beam_size=beam_size,
+    )
