@@ -33,7 +33,7 @@ def provenance() -> Provenance:
 
 def _git_state() -> tuple[str | None, bool | None]:
     """Commit of the package's own checkout and whether code in it differs from that commit."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None, None
     commit = _git(root, "rev-parse", "HEAD")

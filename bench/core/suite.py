@@ -20,7 +20,7 @@ from bench.core.cards import Card, read_card
 from bench.core.errors import BenchError, nearest
 from bench.core.record import Record, Shelf, read_record
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped_folder() -> Path:

@@ -19,7 +19,7 @@ from typing import IO
 
 from bench.core.errors import LostProcessError
 from bench.core.ranks import Rank
-from bench.launch import local as tether
+from bench.launch import tether
 
 POLL_SEC = 0.1
 GRACE_SEC = 15.0

@@ -46,7 +46,7 @@ def killed_and_resumed(
             "OMP_NUM_THREADS": "1",
             "BENCH_CACHE": str(folder / "cache"),
             "MORE_OVERRIDES": json.dumps(more),
-            "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "run"))),
+            "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "runs"))),
         },
         check=False,
     )

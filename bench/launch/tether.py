@@ -1,0 +1,55 @@
+"""Runs a command that does not outlive the process which asked for it.
+
+    python tether.py PARENT COMMAND...
+
+On Linux the kernel ends the command with its parent, however that dies; elsewhere this program
+stays and looks. It is called by its path and imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+POLL_SEC = 0.5
+ORPHANED = 137
+
+
+def main(parent: int, command: Sequence[str]) -> int:
+    """Become the command, or run it and return its exit code."""
+    # Shells start background jobs with SIGINT ignored and Ray blocks it; a child inherits both.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    if sys.platform == "linux" and _end_with_parent():
+        if os.getppid() != parent:  # it died before the kernel was asked
+            return ORPHANED
+        os.execvp(command[0], list(command))
+    return stay(parent, command)
+
+
+def _end_with_parent() -> bool:
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    return bool(prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) == 0)
+
+
+def stay(parent: int, command: Sequence[str]) -> int:
+    """Run the command below this process and kill it once the parent is another one."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # the group's SIGINT is meant for the command
+    child = subprocess.Popen(command)
+    while True:
+        try:
+            code = child.wait(timeout=POLL_SEC)
+            return code if code >= 0 else 128 - code
+        except subprocess.TimeoutExpired:
+            if os.getppid() != parent:
+                child.kill()
+                return ORPHANED
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(int(sys.argv[1]), sys.argv[2:]))
