@@ -9,7 +9,7 @@ import yaml
 from tiny_task import make_suite
 
 from bench.core.suite import Suite
-from bench.runs.run import Manners
+from bench.runs.run import RunOptions
 from bench.sweep.specification import load_sweep
 from bench.sweep.status import State, read_state
 from bench.sweep.storage import default_url, open_storage
@@ -47,7 +47,7 @@ def begin(suite: Suite, *, url: str | None = None, heartbeat_sec: float = 1.0) -
 def carry_out(suite: Suite, *, url: str | None = None) -> State:
     """The sweep, by one worker in this process, to its end."""
     studies = begin(suite, url=url)
-    Worker(studies, suite, manners=Manners(), say=lambda _: None).work()
+    Worker(studies, suite, run_options=RunOptions(), say=lambda _: None).work()
     return read_state(studies)
 
 

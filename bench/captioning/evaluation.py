@@ -21,14 +21,14 @@ from bench.captioning.objectives.captioning import EVALUATION_IMAGES, Captioning
 from bench.captioning.scoring import CaptionScoring, ScoredCaptions, Written
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import begin
+from bench.core.provenance import Stopwatch
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.data.problems import shown
 from bench.domains import Corpus
 from bench.runs.ensembles import (
     Device,
-    SearchWishes,
+    SearchOverrides,
     cost_of_members,
     find_members,
     in_order,
@@ -38,7 +38,7 @@ from bench.runs.ensembles import (
 )
 from bench.runs.finished import FinishedRun
 from bench.runs.resolve import Resolved
-from bench.runs.run import Manners, run
+from bench.runs.run import RunOptions, run
 from bench.seq2seq.beam import Found, LengthPenalty
 from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
@@ -96,7 +96,7 @@ class Captioner:
 
 
 def make_captioner(
-    runs: Sequence[FinishedRun], wishes: SearchWishes, *, device: Device = "cpu"
+    runs: Sequence[FinishedRun], wishes: SearchOverrides, *, device: Device = "cpu"
 ) -> Captioner:
     """A captioner by the models of some runs; what is not wished is as the first was measured.
 
@@ -141,10 +141,10 @@ LIKELIHOOD, LIKELIHOOD_RATIO = "likelihood", "likelihood/mean"
 def evaluate_captioners(
     suite: Suite,
     names: Sequence[str],
-    wishes: SearchWishes,
+    wishes: SearchOverrides,
     *,
     device: Device = "cpu",
-    manners: Manners | None = None,
+    run_options: RunOptions | None = None,
 ) -> Record:
     """Describe the images of validation and test by some runs together, and record it.
 
@@ -153,7 +153,7 @@ def evaluate_captioners(
     runs = in_order(find_captioners(suite, names))
     resolved = resolve_members(runs, "caption", wished(runs[0], wishes))
     work = Captioning(runs=runs, wishes=wishes, device=device)
-    return run(resolved, suite, manners, work=work)
+    return run(resolved, suite, run_options, work=work)
 
 
 def evaluate_retrieval(
@@ -161,12 +161,12 @@ def evaluate_retrieval(
     names: Sequence[str],
     *,
     device: Device = "cpu",
-    manners: Manners | None = None,
+    run_options: RunOptions | None = None,
 ) -> Record:
     """Rank the captions and images of test by the likelihood of some runs, and record it."""
     runs = in_order(find_captioners(suite, names))
     work = Retrieving(runs=runs, device=device)
-    return run(resolve_members(runs, "retrieval", {}), suite, manners, work=work)
+    return run(resolve_members(runs, "retrieval", {}), suite, run_options, work=work)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +174,7 @@ class Captioning:
     """The work of an evaluation: both splits described, scored and kept."""
 
     runs: Sequence[FinishedRun]
-    wishes: SearchWishes
+    wishes: SearchOverrides
     device: Device = "cpu"
 
     def __call__(
@@ -186,7 +186,7 @@ class Captioning:
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
-        begun = begin()
+        stopwatch = Stopwatch.start()
         captioner = make_captioner(self.runs, self.wishes, device=self.device)
         metrics, beside = dict[str, float](), dict[str, dict[str, float]]()
         for split, scored in zip(SPLITS, _scored(captioner), strict=True):
@@ -200,7 +200,7 @@ class Captioning:
             metric="cider",
             signature=scored.signature,
             bound=(captioner.corpus.bound or {}).get("test"),
-            cost=cost_of_members(self.runs, begun),
+            cost=cost_of_members(self.runs, stopwatch),
             beside=beside,
         )
 
@@ -234,8 +234,8 @@ class Retrieving:
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
-        begun = begin()
-        captioner = make_captioner(self.runs, SearchWishes(), device=self.device)
+        stopwatch = Stopwatch.start()
+        captioner = make_captioner(self.runs, SearchOverrides(), device=self.device)
         images = captioner.corpus.splits["test"]
         with shown(f"captions of {resolved.card.task} for each image", style) as report:
             log_p_SI = log_likelihoods(
@@ -260,6 +260,6 @@ class Retrieving:
             metrics={"test": value},
             metric="recall",
             signature=signature,
-            cost=cost_of_members(self.runs, begun),
+            cost=cost_of_members(self.runs, stopwatch),
             beside=beside,
         )

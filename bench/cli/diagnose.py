@@ -105,11 +105,11 @@ def _trained(
     """The name of the run that the options mean, trained if it has not been."""
     from bench.core.cards import require_text
     from bench.runs.resolve import resolve
-    from bench.runs.run import Manners, run
+    from bench.runs.run import RunOptions, run
 
     assert task is not None
     require_text(place.card(task), "diagnose")
     resolved = resolve(place, task, model=model, recipe=recipe, file=config, overrides=settings)
     style: Any = "live" if sys.stderr.isatty() else "plain"
-    manners = Manners(style=style, busy=lambda line: print(line, file=sys.stderr))
-    return run(resolved, place, manners).id
+    run_options = RunOptions(style=style, busy=lambda line: print(line, file=sys.stderr))
+    return run(resolved, place, run_options).id

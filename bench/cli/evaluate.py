@@ -13,7 +13,7 @@ from bench.cli.settings import Track, TrackSettings, track_options
 if TYPE_CHECKING:
     from bench.core.record import Record
     from bench.core.suite import Suite
-    from bench.runs.run import Manners
+    from bench.runs.run import RunOptions
 
 _OF_TEXT = ("tune", "lr", "segment_length", "theta", "window", "share")
 _OF_SEARCH = ("beam_size", "length_penalty", "alpha")
@@ -95,7 +95,7 @@ def evaluate(
         Folder with further `tasks/`, with `results/` and `artifacts/`.
     """
     from bench.core.suite import Suite
-    from bench.runs.run import Manners
+    from bench.runs.run import RunOptions
     from bench.table.summary import summary
 
     given = _given(
@@ -112,7 +112,7 @@ def evaluate(
     )
     _refuse(given, mode)
     place = Suite.at(suite)
-    manners = Manners(
+    run_options = RunOptions(
         style="live" if sys.stderr.isatty() else "plain",
         track=track,
         tracking=track_options(track, track_),
@@ -121,41 +121,50 @@ def evaluate(
     )
     carry_out = {"translate": _translate, "caption": _caption, "retrieval": _retrieve}
     if mode in carry_out:
-        record = carry_out[mode](place, runs, given, device=device, manners=manners)
+        record = carry_out[mode](place, runs, given, device=device, run_options=run_options)
     else:
-        record = _adapt(place, runs, mode, given, manners=manners)
+        record = _adapt(place, runs, mode, given, run_options=run_options)
     print(summary(record, place))
 
 
 def _translate(
-    place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any
+    place: Suite, runs: tuple[str, ...], given: dict[str, Any], **run_options: Any
 ) -> Record:
     from bench.translation.evaluation import Wishes, evaluate_translators
 
-    return evaluate_translators(place, runs, Wishes(**given), **manners)
+    return evaluate_translators(place, runs, Wishes(**given), **run_options)
 
 
-def _caption(place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any) -> Record:
+def _caption(
+    place: Suite, runs: tuple[str, ...], given: dict[str, Any], **run_options: Any
+) -> Record:
     from bench.captioning.evaluation import evaluate_captioners
-    from bench.runs.ensembles import SearchWishes
+    from bench.runs.ensembles import SearchOverrides
 
-    return evaluate_captioners(place, runs, SearchWishes(**given), **manners)
+    return evaluate_captioners(place, runs, SearchOverrides(**given), **run_options)
 
 
-def _retrieve(place: Suite, runs: tuple[str, ...], given: dict[str, Any], **manners: Any) -> Record:
+def _retrieve(
+    place: Suite, runs: tuple[str, ...], given: dict[str, Any], **run_options: Any
+) -> Record:
     from bench.captioning.evaluation import evaluate_retrieval
 
     assert not given
-    return evaluate_retrieval(place, runs, **manners)
+    return evaluate_retrieval(place, runs, **run_options)
 
 
 def _adapt(
-    place: Suite, runs: tuple[str, ...], mode: Any, given: dict[str, Any], *, manners: Manners
+    place: Suite,
+    runs: tuple[str, ...],
+    mode: Any,
+    given: dict[str, Any],
+    *,
+    run_options: RunOptions,
 ) -> Record:
     from bench.text.evaluation import evaluate_run
 
     others: Literal["default", "tuned"] = "tuned" if given.pop("tune", False) else "default"
-    record = evaluate_run(place, _one(runs), mode, given, others=others, manners=manners)
+    record = evaluate_run(place, _one(runs), mode, given, others=others, run_options=run_options)
     print(", ".join(f"{name} {value:g}" for name, value in record.extra.items()))
     return record
 

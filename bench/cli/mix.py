@@ -46,17 +46,17 @@ def mix(
         Folder with further `tasks/`, with `results/` and `artifacts/`.
     """
     from bench.core.suite import Suite
-    from bench.runs.run import Manners
+    from bench.runs.run import RunOptions
     from bench.table.summary import summary
     from bench.text.mixture import mix_runs, table_of_parts
 
     place = Suite.at(suite)
-    manners = Manners(
+    run_options = RunOptions(
         track=track,
         tracking=track_options(track, track_),
         again=again,
         busy=lambda line: print(line, file=sys.stderr),
     )
-    record, parts = mix_runs(place, task, runs, cache=cache, manners=manners)
+    record, parts = mix_runs(place, task, runs, cache=cache, run_options=run_options)
     print(table_of_parts(record, parts))
     print(summary(record, place))

@@ -25,7 +25,7 @@ from bench.cli.settings import (
 if TYPE_CHECKING:
     from bench.core.suite import Suite
     from bench.runs.resolve import Resolved
-    from bench.runs.run import Manners
+    from bench.runs.run import RunOptions
     from bench.training.progress import Style
 
 
@@ -122,37 +122,37 @@ def run(
     if dry_run:
         return _print_needs(resolved, place)
     tracking = track_options(track, track_)
-    manners = _manners(
+    run_options = _run_options(
         quiet=quiet, track=track, tracking=tracking, group=group, tags=tag, again=again, flops=flops
     )
-    return _carry_out(resolved, place, manners)
+    return _carry_out(resolved, place, run_options)
 
 
-def _manners(*, quiet: bool, again: bool, **given: Any) -> Manners:
+def _run_options(*, quiet: bool, again: bool, **given: Any) -> RunOptions:
     from bench.core.ranks import is_started_again
-    from bench.runs.run import Manners
+    from bench.runs.run import RunOptions
 
     style: Style = "quiet" if quiet else "live" if sys.stderr.isatty() else "plain"
     again = again and not is_started_again(os.environ)  # what is there by now is of this call
-    return Manners(style=style, busy=_say, again=again, **given)
+    return RunOptions(style=style, busy=_say, again=again, **given)
 
 
-def _carry_out(resolved: Resolved, place: Suite, manners: Manners) -> None:
-    from bench.runs.run import follow_run, rank_of
+def _carry_out(resolved: Resolved, place: Suite, run_options: RunOptions) -> None:
+    from bench.runs.run import rank_of, run_worker
     from bench.runs.run import run as carry_out
     from bench.table.summary import summary
 
     path = place.record_path(resolved.card.task, resolved.run_id)
-    existed = path.exists() and not manners.again
+    existed = path.exists() and not run_options.again
     rank = rank_of(resolved)
     if rank is None and not existed:
         _start(resolved)
         return
     if rank is not None and not rank.is_first:
-        follow_run(resolved, place, rank)
+        run_worker(resolved, place, rank)
         return
-    record = carry_out(resolved, place, manners)
-    if manners.style == "quiet":
+    record = carry_out(resolved, place, run_options)
+    if run_options.style == "quiet":
         return
     if existed:
         _say(f"run {record.id} was done before; --again would do it anew")

@@ -202,12 +202,14 @@ def _report(state: Any, place: Suite, *, silent: bool) -> None:
 
 
 def _work(plan: Sweep, place: Suite, store: Storage, track: Kind, tracking: TrackOptions) -> None:
-    from bench.runs.run import Manners
+    from bench.runs.run import RunOptions
     from bench.sweep.study import open_studies
     from bench.sweep.worker import Worker
 
-    manners = Manners(style="plain", track=track, tracking=tracking, group=plan.name, busy=_say)
-    Worker(open_studies(plan, place, store), place, manners=manners, say=_say).work()
+    run_options = RunOptions(
+        style="plain", track=track, tracking=tracking, group=plan.name, busy=_say
+    )
+    Worker(open_studies(plan, place, store), place, run_options=run_options, say=_say).work()
 
 
 def _say(line: str) -> None:

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Self
 
 from bench.core.energy import Meter, start_meter
 from bench.core.record import Cost, Provenance
@@ -114,30 +115,30 @@ def resident_bytes() -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beginning:
-    """When work without epochs began, with the joules counted from then on."""
+class Stopwatch:
+    """Start time and energy meter of work without epochs; `cost_of` turns it into a cost."""
 
     sec: float
     meter: Meter
 
+    @classmethod
+    def start(cls) -> Self:
+        """A stopwatch that runs from now on."""
+        return cls(sec=time.perf_counter(), meter=start_meter())
 
-def begin() -> Beginning:
-    """The beginning of work whose cost `cost_since` tells."""
-    return Beginning(sec=time.perf_counter(), meter=start_meter())
 
-
-def cost_since(
-    begun: Beginning, *, num_parameters: int, tokens_per_sec: float | None = None
+def cost_of(
+    stopwatch: Stopwatch, *, num_parameters: int, tokens_per_sec: float | None = None
 ) -> Cost:
-    """What work without epochs took since it was `begun`."""
-    joules = begun.meter.stop()
+    """What work without epochs took since it was `stopwatch`."""
+    joules = stopwatch.meter.stop()
     return Cost(
         num_parameters=num_parameters,
-        seconds=round(time.perf_counter() - begun.sec, 1),
+        seconds=round(time.perf_counter() - stopwatch.sec, 1),
         tokens_per_sec=tokens_per_sec,
         peak_memory_bytes=peak_memory_bytes(),
         energy_joules=None if joules is None else round(joules, 1),
-        energy_source=None if joules is None else begun.meter.source,
+        energy_source=None if joules is None else stopwatch.meter.source,
     )
 
 

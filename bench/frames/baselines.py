@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bench.core.config import RunConfig
 from bench.core.outcome import Outcome
-from bench.core.provenance import begin, cost_since
+from bench.core.provenance import Stopwatch, cost_of
 from bench.frames.data.corpus import AT_ONCE, FrameCorpus
 from bench.frames.data.motion import INK, Pixels
 from bench.frames.outputs import NUM_SHOWN, PredictedFrames, signatures, write_frames
@@ -57,7 +57,7 @@ def predict_frames(
     options = {key: value for key, value in config.model.items() if key != "name"}
     model = baseline_class(str(config.model["name"]))(**options)
     assert isinstance(model, FrameBaseline)
-    begun = begin()
+    stopwatch = Stopwatch.start()
     model.fit(corpus)
     named = signatures(
         frame_size=corpus.frame_size,
@@ -75,7 +75,7 @@ def predict_frames(
         metric="cross-entropy",
         signature=named["cross-entropy"],
         bound=corpus.bound,
-        cost=cost_since(begun, num_parameters=model.num_parameters),
+        cost=cost_of(stopwatch, num_parameters=model.num_parameters),
         beside={named["mse"]: beside},
     )
 

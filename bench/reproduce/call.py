@@ -23,7 +23,7 @@ from bench.reproduce.estimate import begun_line, estimate_all, plan_text
 from bench.reproduce.plan import Plan, make_plan
 from bench.reproduce.session import Outcome, Session, Standing, open_session
 from bench.reproduce.steps import Step
-from bench.runs.run import Manners
+from bench.runs.run import RunOptions
 from bench.table import Table, task_table
 from bench.tracking.options import DEFAULTS, Kind, TrackOptions
 from bench.training.progress import Style
@@ -107,14 +107,14 @@ class Wanted:
         return bench_command(*words)
 
     def shared(self, plan: Plan, session: Session, style: Style) -> Task:
-        """What the workers share, with the manners of their runs."""
-        manners = Manners(
+        """What the workers share, with the run_options of their runs."""
+        run_options = RunOptions(
             style=style,
             track=self.track,
             tracking=self.tracking,
             group=f"reproduce-{self.task}",
         )
-        return Task(suite=self.suite, plan=plan, session=session, manners=manners)
+        return Task(suite=self.suite, plan=plan, session=session, run_options=run_options)
 
 
 def plan_and_time(wanted: Wanted, plan: Plan, *, num_workers: int) -> str:

@@ -24,7 +24,7 @@ from bench.reproduce.estimate import begun_line, duration, outcome_line
 from bench.reproduce.plan import Plan
 from bench.reproduce.session import MAX_STARTS, Outcome, Session, Standing
 from bench.reproduce.steps import Step
-from bench.runs.run import Manners, corpus_of
+from bench.runs.run import RunOptions, corpus_of
 
 # What one worker does: it takes the next run that nobody is at until all are over.
 
@@ -43,7 +43,7 @@ class Task:
     suite: Suite
     plan: Plan
     session: Session
-    manners: Manners
+    run_options: RunOptions
 
     @property
     def standing(self) -> Standing:
@@ -122,8 +122,8 @@ def _carry_out(task: Task, step: Step) -> Record:
         raise TakenError(line)
 
     again = task.standing.state(step) == "anew"
-    manners = dataclasses.replace(task.manners, again=again, busy=taken)
-    record = step.carry_out(task.suite, manners)
+    run_options = dataclasses.replace(task.run_options, again=again, busy=taken)
+    record = step.carry_out(task.suite, run_options)
     assert record.id == step.run_id, f"planned {step.run_id}, made {record.id}"
     return record
 

@@ -12,7 +12,7 @@ from bench.core.record import Cost, Provenance, Record
 from bench.core.suite import Suite
 from bench.runs.finished import FinishedRun, bring_back
 from bench.runs.resolve import Resolved
-from bench.runs.run import Manners, run
+from bench.runs.run import RunOptions, run
 from bench.text.evaluation import Mode, evaluate_run, make_grid, resolve_evaluation
 from bench.text.mixture import SPLITS, Decay, mix_runs, resolve_mixture
 from bench.text.outputs import log_probs_path
@@ -46,7 +46,7 @@ class Step:
     def verb(self) -> str:
         raise NotImplementedError
 
-    def carry_out(self, suite: Suite, manners: Manners) -> Record:
+    def carry_out(self, suite: Suite, run_options: RunOptions) -> Record:
         """Make the record; what it needs has been made."""
         raise NotImplementedError
 
@@ -63,8 +63,8 @@ class Learn(Step):
     def verb(self) -> str:
         return "count" if self.model in BASELINES else "train"
 
-    def carry_out(self, suite: Suite, manners: Manners) -> Record:
-        return run(self.resolved, suite, manners)
+    def carry_out(self, suite: Suite, run_options: RunOptions) -> Record:
+        return run(self.resolved, suite, run_options)
 
     def can_read(self, suite: Suite, component: Record) -> bool:
         return (suite.artifacts(component.task, component.id) / WEIGHTS).is_file()
@@ -81,9 +81,11 @@ class Evaluate(Step):
     def verb(self) -> str:
         return "evaluate"
 
-    def carry_out(self, suite: Suite, manners: Manners) -> Record:
+    def carry_out(self, suite: Suite, run_options: RunOptions) -> Record:
         (base,) = self.needs
-        return evaluate_run(suite, base, self.mode, self.settings, others="tuned", manners=manners)
+        return evaluate_run(
+            suite, base, self.mode, self.settings, others="tuned", run_options=run_options
+        )
 
     def can_read(self, suite: Suite, component: Record) -> bool:
         return (suite.artifacts(component.task, component.id) / WEIGHTS).is_file()
@@ -99,9 +101,9 @@ class Mix(Step):
     def verb(self) -> str:
         return "mix"
 
-    def carry_out(self, suite: Suite, manners: Manners) -> Record:
+    def carry_out(self, suite: Suite, run_options: RunOptions) -> Record:
         task = self.resolved.card.task
-        record, _ = mix_runs(suite, task, self.needs, cache=self.cache, manners=manners)
+        record, _ = mix_runs(suite, task, self.needs, cache=self.cache, run_options=run_options)
         return record
 
     def can_read(self, suite: Suite, component: Record) -> bool:

@@ -17,7 +17,7 @@ import torch
 
 from bench.core.config import Scalar
 from bench.core.errors import BenchError
-from bench.core.provenance import Beginning, cost_since
+from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Cost
 from bench.core.suite import Suite
 from bench.domains import Corpus
@@ -31,7 +31,7 @@ ObjectiveT = TypeVar("ObjectiveT", bound=Objective)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchWishes:
+class SearchOverrides:
     """How to search; what is None is as the first run was measured."""
 
     beam_size: int | None = None
@@ -71,7 +71,7 @@ def in_order(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
     return sorted(runs, key=lambda run: (run.record.seed, run.id))
 
 
-def wished(first: FinishedRun, wishes: SearchWishes) -> dict[str, Any]:
+def wished(first: FinishedRun, wishes: SearchOverrides) -> dict[str, Any]:
     """The options of a search: as wished, and where that is None as the first run was measured."""
     usual = first.resolved.config.objective
     wanted = {field.name: getattr(wishes, field.name) for field in fields(wishes)}
@@ -136,6 +136,6 @@ def _members(runs: Sequence[FinishedRun]) -> str:
     )
 
 
-def cost_of_members(runs: Sequence[FinishedRun], begun: Beginning) -> Cost:
-    """What their evaluation took since it was `begun`, and all their weights."""
-    return cost_since(begun, num_parameters=sum(one.record.cost.num_parameters for one in runs))
+def cost_of_members(runs: Sequence[FinishedRun], stopwatch: Stopwatch) -> Cost:
+    """What their evaluation took since it was `stopwatch`, and all their weights."""
+    return cost_of(stopwatch, num_parameters=sum(one.record.cost.num_parameters for one in runs))

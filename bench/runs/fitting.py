@@ -12,7 +12,7 @@ from bench.captioning.baselines.base import describe
 from bench.captioning.data.corpus import CaptionCorpus
 from bench.core.config import RunConfig
 from bench.core.outcome import Outcome
-from bench.core.provenance import begin, cost_since
+from bench.core.provenance import Stopwatch, cost_of
 from bench.domains import Corpus, as_text
 from bench.frames.baselines import predict_frames
 from bench.frames.data.corpus import FrameCorpus
@@ -63,7 +63,7 @@ def _predict(
     baseline = baseline_class(str(config.model["name"]))(**options)
     assert isinstance(baseline, Baseline)
     end = corpus.end_of_sentence
-    begun = begin()
+    stopwatch = Stopwatch.start()
     baseline.fit(
         corpus.splits["train"],
         valid=corpus.splits["valid"],
@@ -71,7 +71,7 @@ def _predict(
         end_of_sentence=None if end is None else corpus.vocabulary.index[end],
         report=report,
     )
-    fitting_sec = time.perf_counter() - begun.sec
+    fitting_sec = time.perf_counter() - stopwatch.sec
     metrics = {}
     for split in splits:
         log_probs_N = baseline.log_probs(corpus.splits[split])
@@ -82,8 +82,8 @@ def _predict(
         metric=metric_name(corpus),
         signature=text_signature(corpus),
         bound=bound_value(corpus),
-        cost=cost_since(
-            begun,
+        cost=cost_of(
+            stopwatch,
             num_parameters=baseline.num_parameters,
             tokens_per_sec=round(len(corpus.splits["train"]) / fitting_sec, 1),
         ),

@@ -36,9 +36,9 @@ def read_or_make(
             "from the weights, or by fitting a baseline again"
         )
     from bench.runs.finished import bring_back
-    from bench.runs.made_again import make_again
+    from bench.runs.regenerate import regenerate
 
-    make_again(bring_back(suite, record), split)
+    regenerate(bring_back(suite, record), split)
     found = read(folder, split)
     assert found is not None
     return found

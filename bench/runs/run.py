@@ -29,10 +29,10 @@ from bench.tracking.options import DEFAULTS, Kind, TrackOptions
 from bench.tracking.tracker import Tracker
 from bench.training.baselines import BASELINES
 from bench.training.callbacks import PrunedError, Report
-from bench.training.crew import Crew
 from bench.training.precision import set_float32
+from bench.training.process_group import ProcessGroup
 from bench.training.progress import Style
-from bench.training.train import Flops, follow, train
+from bench.training.train import Flops, train, train_worker
 
 # Which of a run's processes this one is, and what has only one.
 
@@ -97,7 +97,7 @@ def record_of(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manners:
+class RunOptions:
     """How a run behaves towards its surroundings; nothing here can change a number."""
 
     style: Style = "quiet"
@@ -127,7 +127,11 @@ class Work(Protocol):
 
 
 def run(
-    resolved: Resolved, suite: Suite, manners: Manners | None = None, *, work: Work | None = None
+    resolved: Resolved,
+    suite: Suite,
+    run_options: RunOptions | None = None,
+    *,
+    work: Work | None = None,
 ) -> Record:
     """Carry out one configuration, or return its record when it has been carried out before.
 
@@ -141,23 +145,23 @@ def run(
     def known() -> Record | None:
         return read_record(path) if path.exists() else None
 
-    manners = manners or Manners()
+    run_options = run_options or RunOptions()
     if work is not None:
-        return _once(resolved, suite, manners, known, work=work, shelf="runs")
+        return _once(resolved, suite, run_options, known, work=work, shelf="runs")
     if (rank := rank_of(resolved)) is None:
-        if not manners.again and (record := known()):
+        if not run_options.again and (record := known()):
             return record
         check_one_process(resolved, why="`bench run`, torchrun or srun starts several processes")
-    crew = Crew(rank or ALONE)
+    process_group = ProcessGroup(rank or ALONE)
     try:
-        work = learning(resolved, flops=manners.flops, crew=crew)
-        return _once(resolved, suite, manners, known, work=work, shelf="runs")
+        work = learning(resolved, flops=run_options.flops, process_group=process_group)
+        return _once(resolved, suite, run_options, known, work=work, shelf="runs")
     finally:
-        crew.dismiss()
+        process_group.dismiss()
 
 
 def run_trial(
-    resolved: Resolved, suite: Suite, manners: Manners | None = None, *, report: Report
+    resolved: Resolved, suite: Suite, run_options: RunOptions | None = None, *, report: Report
 ) -> Record:
     """Carry out one configuration as a trial: trained and validated, never measured on test.
 
@@ -175,9 +179,9 @@ def run_trial(
                 return record
         return None
 
-    manners = manners or Manners()
-    work = learning(resolved, report=report, flops=manners.flops)
-    return _once(resolved, suite, manners, known, work=work, shelf="trials")
+    run_options = run_options or RunOptions()
+    work = learning(resolved, report=report, flops=run_options.flops)
+    return _once(resolved, suite, run_options, known, work=work, shelf="trials")
 
 
 def _is_settled(record: Record, report: Report) -> bool:
@@ -197,7 +201,7 @@ def _is_settled(record: Record, report: Report) -> bool:
 def _once(
     resolved: Resolved,
     suite: Suite,
-    manners: Manners,
+    run_options: RunOptions,
     known: Callable[[], Record | None],
     *,
     work: Work,
@@ -206,27 +210,27 @@ def _once(
     """What is `known` of the configuration; where that is nothing, what `work` makes of it."""
     task, run_id = resolved.card.task, resolved.run_id
     path, folder = suite.record_path(task, run_id, shelf), suite.artifacts(task, run_id)
-    if not manners.again and (record := known()):
+    if not run_options.again and (record := known()):
         return record
     for place in (path.parent, folder):
         check_writable(place)
-    with held(folder, busy=lambda: _tell_busy(manners, run_id)):
-        if manners.again:
+    with held(folder, busy=lambda: _tell_busy(run_options, run_id)):
+        if run_options.again:
             for each in (path, suite.record_path(task, run_id, "trials")):
                 each.unlink(missing_ok=True)
             empty(folder)
         if record := known():
             return record
         started = first_started(folder)
-        record, tracker = _carry_out(resolved, folder, started, manners, work, shelf)
+        record, tracker = _carry_out(resolved, folder, started, run_options, work, shelf)
         write_record(record, path.parent)
         tracker.finish(record)  # after the record is safe
         return record
 
 
-def _tell_busy(manners: Manners, run_id: str) -> None:
-    if manners.busy:
-        manners.busy(f"another process is at run {run_id}; waiting for it to end")
+def _tell_busy(run_options: RunOptions, run_id: str) -> None:
+    if run_options.busy:
+        run_options.busy(f"another process is at run {run_id}; waiting for it to end")
 
 
 def learning(
@@ -234,7 +238,7 @@ def learning(
     *,
     report: Report | None = None,
     flops: Flops = "formula",
-    crew: Crew | None = None,
+    process_group: ProcessGroup | None = None,
 ) -> Work:
     """How the model learns, by counting or by gradient; on validation alone with a `report`."""
     settings: dict[str, Any] = {} if report is None else {"splits": ("valid",)}
@@ -244,8 +248,8 @@ def learning(
         settings["report"] = report
     if flops != "formula":
         settings["flops"] = flops
-    if crew is not None and crew.rank.size > 1:
-        settings["crew"] = crew
+    if process_group is not None and process_group.rank.size > 1:
+        settings["process_group"] = process_group
     return functools.partial(train, **settings)
 
 
@@ -277,24 +281,29 @@ def set_machine(trainer: TrainerConfig) -> None:
 
 
 def _carry_out(
-    resolved: Resolved, folder: Path, started: str, manners: Manners, work: Work, shelf: Shelf
+    resolved: Resolved,
+    folder: Path,
+    started: str,
+    run_options: RunOptions,
+    work: Work,
+    shelf: Shelf,
 ) -> tuple[Record, Tracker]:
     set_machine(resolved.config.trainer)
-    corpus = corpus_of(resolved, style=manners.style)
+    corpus = corpus_of(resolved, style=run_options.style)
     made_by = provenance()  # before the work: the checkout may move on while a run goes on
     tracked = tracked_run(
         resolved,
         folder,
         shelf,
         made_by,
-        group=manners.group,
-        tags=manners.tags,
-        options=manners.tracking,
+        group=run_options.group,
+        tags=run_options.tags,
+        options=run_options.tracking,
     )
-    tracker = make_tracker(manners.track, tracked)
+    tracker = make_tracker(run_options.track, tracked)
     forget_peak_memory()  # of earlier runs of this process, as a sweep's worker has them
     try:
-        outcome = work(resolved, corpus, folder, style=manners.style, tracker=tracker)
+        outcome = work(resolved, corpus, folder, style=run_options.style, tracker=tracker)
     except BaseException:
         tracker.abandon()
         raise
@@ -305,14 +314,16 @@ def _carry_out(
 # The processes of a run that are not its first: they train along and record nothing.
 
 
-def follow_run(resolved: Resolved, suite: Suite, rank: Rank) -> None:
+def run_worker(resolved: Resolved, suite: Suite, rank: Rank) -> None:
     """Train along as the first process says, which holds the run's folder; over when training is.
 
     All processes see the suite's folder, where the checkpoint lies, under the same path.
     """
-    crew = Crew(rank)
-    if not crew.is_called():
+    process_group = ProcessGroup(rank)
+    if not process_group.is_called():
         return
     set_machine(resolved.config.trainer)
     corpus = corpus_of(resolved)  # which the first process has prepared
-    follow(resolved, corpus, suite.artifacts(resolved.card.task, resolved.run_id), crew)
+    train_worker(
+        resolved, corpus, suite.artifacts(resolved.card.task, resolved.run_id), process_group
+    )

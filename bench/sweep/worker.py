@@ -16,7 +16,7 @@ from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.resolve import Resolved
-from bench.runs.run import Manners, run, run_trial
+from bench.runs.run import RunOptions, run, run_trial
 from bench.sweep.claim import Claim, Claims, Told, beating, stoppable, undisturbed
 from bench.sweep.sampling import make_pruner, should_prune
 from bench.sweep.space import resolve_trial
@@ -54,10 +54,10 @@ class Worker:
         studies: Studies,
         suite: Suite,
         *,
-        manners: Manners,
+        run_options: RunOptions,
         say: Callable[[str], None] = print,
     ) -> None:
-        self.studies, self.suite, self.manners, self.say = studies, suite, manners, say
+        self.studies, self.suite, self.run_options, self.say = studies, suite, run_options, say
         self.claims = Claims(studies)
         self._pause_sec = min(POLL_SEC, studies.storage.heartbeat_sec)
 
@@ -133,9 +133,9 @@ class Worker:
 
     def _run(self, sitting: Sitting, resolved: Resolved, index: int) -> Record:
         if sitting.claim.kind == "repeat":
-            return run(resolved, self.suite, self.manners)
+            return run(resolved, self.suite, self.run_options)
         report = self._reporter(sitting, resolved, index)
-        return run_trial(resolved, self.suite, self.manners, report=report)
+        return run_trial(resolved, self.suite, self.run_options, report=report)
 
     def _reporter(self, sitting: Sitting, resolved: Resolved, index: int) -> Report:
         """Stores each validation of the run with the seed of this index, and judges the trial."""

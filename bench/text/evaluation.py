@@ -23,7 +23,7 @@ from bench.core.cards import require_text
 from bench.core.config import Count, Positive, Scalar
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import begin, cost_since
+from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Record
 from bench.core.structs import Frozen, to_struct
 from bench.core.suite import Suite
@@ -31,7 +31,7 @@ from bench.domains import Corpus, as_text
 from bench.models import MODELS
 from bench.runs.finished import FinishedRun, find_run, is_evaluation, load_objective
 from bench.runs.resolve import Resolved
-from bench.runs.run import Manners, run
+from bench.runs.run import RunOptions, run
 from bench.text.baselines.mix import fit_mixture, mix
 from bench.text.data.streams import Streams
 from bench.text.metric import bound_value, metric_name, metric_value, text_signature
@@ -266,7 +266,7 @@ def evaluate_run(
     settings: Mapping[str, Any],
     *,
     others: Literal["default", "tuned"] = "default",
-    manners: Manners | None = None,
+    run_options: RunOptions | None = None,
 ) -> Record:
     """Evaluate a finished network by `mode` and record it.
 
@@ -279,7 +279,7 @@ def evaluate_run(
         raise BenchError(f"run {base.id} has no weights of its own: name a trained run")
     grid = make_grid(mode, settings, others)
     resolved = resolve_evaluation(base, mode, grid)
-    return run(resolved, suite, manners, work=Evaluating(base=base, mode=mode, grid=grid))
+    return run(resolved, suite, run_options, work=Evaluating(base=base, mode=mode, grid=grid))
 
 
 def make_grid(
@@ -328,7 +328,7 @@ class Evaluating:
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
-        begun = begin()
+        stopwatch = Stopwatch.start()
         corpus = as_text(corpus, task=resolved.card.task)
         model = load_objective(self.base, corpus)
         if not isinstance(model, LanguageModel):
@@ -347,7 +347,7 @@ class Evaluating:
             metric=metric_name(corpus),
             signature=text_signature(corpus, evaluation=self.mode),
             bound=bound_value(corpus),
-            cost=cost_since(begun, num_parameters=self.base.record.cost.num_parameters),
+            cost=cost_of(stopwatch, num_parameters=self.base.record.cost.num_parameters),
             products=model.products_in_effect,
             extra={f"evaluation_{name}": float(value) for name, value in chosen.items()},
         )

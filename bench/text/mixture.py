@@ -20,13 +20,13 @@ from bench.core.cards import require_text
 from bench.core.config import RunConfig, Scalar, choices
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import begin, cost_since
+from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.domains import Corpus, as_text
 from bench.runs.finished import FinishedRun, find_run
 from bench.runs.resolve import Resolved
-from bench.runs.run import Manners, run
+from bench.runs.run import RunOptions, run
 from bench.text.baselines.base import Floats
 from bench.text.baselines.cache import HALF_LIVES, cache_experts
 from bench.text.baselines.mix import fit_mixture, mix
@@ -66,7 +66,7 @@ class Mixing:
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
-        begun = begin()
+        stopwatch = Stopwatch.start()
         corpus = as_text(corpus, task=resolved.card.task)
         log_probs = {split: self._read(split, corpus.splits[split]) for split in SPLITS}
         decays = choose_decays(resolved, corpus.splits["valid"], log_probs["valid"])
@@ -90,7 +90,7 @@ class Mixing:
             metric=metric_name(corpus),
             signature=self.components[0].record.signature,
             bound=bound_value(corpus),
-            cost=cost_since(begun, num_parameters=parameters + len(weights) + len(decays)),
+            cost=cost_of(stopwatch, num_parameters=parameters + len(weights) + len(decays)),
             extra=extra,
         )
 
@@ -156,7 +156,7 @@ def mix_runs(
     run_ids: Sequence[str],
     *,
     cache: Sequence[Decay] = (),
-    manners: Manners | None = None,
+    run_options: RunOptions | None = None,
 ) -> tuple[Record, list[Part]]:
     """Interpolate finished runs of `task`, record the mixture and say what it consists of.
 
@@ -168,7 +168,7 @@ def mix_runs(
     components = sorted(found, key=lambda component: component.id)
     check_components(components, cache)
     resolved = resolve_mixture(components, cache)
-    record = run(resolved, suite, manners, work=Mixing(suite=suite, components=components))
+    record = run(resolved, suite, run_options, work=Mixing(suite=suite, components=components))
     return record, parts_of(record, components)
 
 

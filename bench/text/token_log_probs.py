@@ -9,7 +9,7 @@ from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.finished import FinishedRun, bring_back, is_evaluation
-from bench.runs.made_again import make_again
+from bench.runs.regenerate import regenerate
 from bench.text.outputs import Floats, kept_log_probs, log_probs_path
 
 
@@ -38,4 +38,4 @@ def remake(finished: FinishedRun, split: str) -> None:
             f"{log_probs_path(finished.folder, split)} is missing: make {finished.id} again with "
             f"`bench {verb} ... --again`"
         )
-    make_again(finished, split)
+    regenerate(finished, split)

@@ -81,7 +81,7 @@ def load_weights(folder: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-# Beginning with the weights of another run instead of drawn ones.
+# Stopwatch with the weights of another run instead of drawn ones.
 
 
 WHOLE = "model"

@@ -21,9 +21,9 @@ from bench.core.ranks import ALONE, Rank
 from bench.data.batching import Parts
 from bench.training.callbacks import Clock
 from bench.training.checkpoint import LAST, ExactCheckpoint, check_readable
-from bench.training.crew import Crew, SuddenEnd
 from bench.training.objective import Objective
 from bench.training.precision import precision_plugins, set_float32
+from bench.training.process_group import ProcessGroup, SuddenEnd
 
 
 def fit(
@@ -32,7 +32,7 @@ def fit(
     *,
     clock: Clock | None = None,
     callbacks: Sequence[pl.Callback] = (),
-    crew: Crew | None = None,
+    process_group: ProcessGroup | None = None,
 ) -> None:
     """Train to the end, from `folder`/last.ckpt where there is one, and load the best weights.
 
@@ -40,7 +40,7 @@ def fit(
     leaves the numbers; a kill at any moment leaves the folder ready for the next call. All
     processes of a `crew` call it together and end with the same weights.
     """
-    config, crew = objective.config.trainer, crew or Crew()
+    config, process_group = objective.config.trainer, process_group or ProcessGroup()
     folder.mkdir(parents=True, exist_ok=True)
     clock = clock or Clock()
     checkpoint = ExactCheckpoint(folder, every_steps=config.checkpoint_every_steps)
@@ -48,8 +48,8 @@ def fit(
     if last.exists():
         check_readable(last)
     objective.prepare()
-    with quiet_lightning(), crew.training():
-        trainer = make_trainer(config, [clock, *callbacks, checkpoint], folder, crew.rank)
+    with quiet_lightning(), process_group.training():
+        trainer = make_trainer(config, [clock, *callbacks, checkpoint], folder, process_group.rank)
         try:
             trainer.fit(
                 objective,

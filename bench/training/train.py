@@ -24,11 +24,11 @@ from bench.tracking.tracker import NoTracker, Tracker
 from bench.training.arithmetic import counted_flops_per_unit, product_rate
 from bench.training.callbacks import Clock, EnergyCallback, PrunedError, Report, ReportCallback
 from bench.training.checkpoint import LAST, WEIGHTS, save_weights, warm_start
-from bench.training.crew import Crew
 from bench.training.fit import evaluate, fit
 from bench.training.objective import DivergedError, Objective
 from bench.training.objectives import objective_class
 from bench.training.precision import precision_in_effect, uses_cuda
+from bench.training.process_group import ProcessGroup
 from bench.training.progress import ProgressCallback, Style
 
 Flops = Literal["formula", "counted"]
@@ -45,15 +45,15 @@ def train(
     splits: Sequence[str] = ("valid", "test"),
     report: Report | None = None,
     flops: Flops = "formula",
-    crew: Crew | None = None,
+    process_group: ProcessGroup | None = None,
 ) -> Outcome:
     """Train to the end, keep the best weights by validation, and measure them on `splits`.
 
     `report` is told of every validation; where it ends the training, the best of them is kept.
-    The other processes of a `crew` are called to `follow`; they leave when training is over.
+    The other processes of a `crew` are called to `train_worker`; they leave when training is over.
     """
-    crew = crew or Crew()
-    crew.call()
+    process_group = process_group or ProcessGroup()
+    process_group.call()
     objective = _begin(resolved, corpus, folder)
     clock, energy = Clock(), EnergyCallback()
     shown = ProgressCallback(style, metric=objective.metric)
@@ -62,7 +62,7 @@ def train(
     divergence, pruned = None, False
     metrics, beside = dict[str, float](), dict[str, dict[str, float]]()
     try:
-        fit(objective, folder, clock=clock, callbacks=callbacks, crew=crew)
+        fit(objective, folder, clock=clock, callbacks=callbacks, process_group=process_group)
         save_weights(objective.state_dict(), folder)
         metrics, beside = _measure(objective, splits, folder)
     except PrunedError:
@@ -89,11 +89,13 @@ def train(
     )
 
 
-def follow(resolved: Resolved, corpus: Corpus, folder: Path, crew: Crew) -> None:
+def train_worker(
+    resolved: Resolved, corpus: Corpus, folder: Path, process_group: ProcessGroup
+) -> None:
     """The part of a process that is not the first in a training, which that one records."""
     objective = _begin(resolved, corpus, folder)
     with contextlib.suppress(DivergedError):
-        fit(objective, folder, callbacks=[TrackCallback(NoTracker())], crew=crew)
+        fit(objective, folder, callbacks=[TrackCallback(NoTracker())], process_group=process_group)
 
 
 def _begin(resolved: Resolved, corpus: Corpus, folder: Path) -> Objective:

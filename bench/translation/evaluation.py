@@ -12,13 +12,13 @@ from typing import Literal
 
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import begin
+from bench.core.provenance import Stopwatch
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.domains import Corpus
 from bench.runs.ensembles import (
     Device,
-    SearchWishes,
+    SearchOverrides,
     cost_of_members,
     find_members,
     in_order,
@@ -28,7 +28,7 @@ from bench.runs.ensembles import (
 )
 from bench.runs.finished import FinishedRun
 from bench.runs.resolve import Resolved
-from bench.runs.run import Manners, run
+from bench.runs.run import RunOptions, run
 from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 from bench.translation.data.corpus import ParallelCorpus
@@ -43,7 +43,7 @@ ReplaceUnknown = Literal["never", "aligned"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes(SearchWishes):
+class Wishes(SearchOverrides):
     """How to search and to word; what is None is as the first run was measured."""
 
     replace_unknown: ReplaceUnknown | None = None
@@ -93,7 +93,7 @@ def evaluate_translators(
     wishes: Wishes,
     *,
     device: Device = "cpu",
-    manners: Manners | None = None,
+    run_options: RunOptions | None = None,
 ) -> Record:
     """Translate validation and test by the models of some runs together, and record it.
 
@@ -102,7 +102,7 @@ def evaluate_translators(
     runs = in_order(find_translators(suite, names))
     resolved = resolve_members(runs, "translate", wished(runs[0], wishes))
     work = Translating(runs=runs, wishes=wishes, device=device)
-    return run(resolved, suite, manners, work=work)
+    return run(resolved, suite, run_options, work=work)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ class Translating:
         style: Style,
         tracker: Tracker,
     ) -> Outcome:
-        begun = begin()
+        stopwatch = Stopwatch.start()
         assert isinstance(corpus, ParallelCorpus)
         translator, _ = make_translator(self.runs, self.wishes, device=self.device)
         scoring = TranslationScoring(
@@ -144,7 +144,7 @@ class Translating:
             metric="bleu",
             signature=scoring.signature,
             bound=(corpus.bound or {}).get("test"),
-            cost=cost_of_members(self.runs, begun),
+            cost=cost_of_members(self.runs, stopwatch),
             beside=beside,
         )
 

@@ -20,7 +20,7 @@ from bench.captioning.scoring import CaptionScoring
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.runs.resolve import resolve
-from bench.runs.run import Manners, corpus_of, run, run_trial
+from bench.runs.run import RunOptions, corpus_of, run, run_trial
 from bench.training.baselines import BASELINES, baseline_class, check_reads
 
 MODELS: tuple[type[CaptionBaseline], ...] = (Nearest, RandomCaption, Human)
@@ -138,7 +138,7 @@ def test_a_trial_leaves_test_alone(tiny: Suite) -> None:
     record = run_trial(resolved, tiny, report=lambda *_: None)
     assert set(record.metrics) == {"valid"}
     assert not captions_path(tiny.artifacts(TASK, record.id), "test").exists()
-    assert run(resolved, tiny, Manners()).metrics["valid"] == record.metrics["valid"]
+    assert run(resolved, tiny, RunOptions()).metrics["valid"] == record.metrics["valid"]
 
 
 def test_captions_that_are_gone_are_made_again(tiny: Suite) -> None:

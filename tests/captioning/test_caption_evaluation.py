@@ -15,7 +15,7 @@ from bench.captioning.outputs import read_captions
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.data.segmentation import END
-from bench.runs.ensembles import SearchWishes
+from bench.runs.ensembles import SearchOverrides
 
 RUN = ("run", "--task", TASK, "--track", "none", "--quiet", "--model")
 
@@ -89,7 +89,7 @@ def test_images_and_captions_find_each_other(bench: Any, suite: Suite, runs: lis
     assert (record.metric, [*record.metrics]) == ("recall", ["test"])
     assert record.signature.endswith("|images:6|captions:12|scores:likelihood/mean|ties:last")
     of = {name: values["test"] for name, values in record.beside.items()}
-    captioner = make_captioner(find_captioners(suite, [runs[0].id]), SearchWishes())
+    captioner = make_captioner(find_captioners(suite, [runs[0].id]), SearchOverrides())
     (network,), split = captioner.networks, captioner.corpus.splits["test"]
     (features,) = captioner.features("test")
     found = np.zeros(len(split.rows), int)

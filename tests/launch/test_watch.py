@@ -14,7 +14,7 @@ import pytest
 from processes import is_running, wait_for
 
 from bench.core.errors import BenchError
-from bench.launch import local as tether
+from bench.launch import tether
 from bench.launch.launcher import Worker, make_launcher, shared_threads
 from bench.launch.local import LocalLauncher
 from bench.launch.watch import Ended, watch

@@ -22,7 +22,7 @@ from bench.reproduce.plan import ONE_SEED, Plan, make_plan
 from bench.reproduce.session import MAX_STARTS, Outcome, Session, Standing, open_session
 from bench.reproduce.steps import Step, expected_record
 from bench.runs.finished import bring_back
-from bench.runs.run import Manners
+from bench.runs.run import RunOptions
 
 SHIPPED = Suite(folder=shipped_folder())
 
@@ -163,13 +163,13 @@ def test_runs_that_need_a_failed_or_diverged_one_fail_and_say_so(suite: Suite) -
     plan = plan_of(suite, "*dynamic*", num_seeds=1)
     base, evaluation = plan.steps
     session = open_session(suite.folder / "artifacts", "tiny")
-    task = Task(suite=suite, plan=plan, session=session, manners=Manners())
+    task = Task(suite=suite, plan=plan, session=session, run_options=RunOptions())
     session.settle(Outcome(run_id=base.run_id, status="failed", reason="no memory"))
     work(task, worker="worker-1")
     assert session.outcomes()[evaluation.run_id].reason == f"needs {base.run_id}, which failed"
     put_record(suite, base, status="diverged")
     again = open_session(suite.folder / "artifacts", "tiny")
-    work(Task(suite=suite, plan=plan, session=again, manners=Manners()), worker="worker-1")
+    work(Task(suite=suite, plan=plan, session=again, run_options=RunOptions()), worker="worker-1")
     assert again.outcomes()[evaluation.run_id].reason == f"needs {base.run_id}, which diverged"
 
 
@@ -179,7 +179,7 @@ def test_a_run_that_kills_its_workers_is_given_up(suite: Suite) -> None:
     (step,) = plan.steps
     for _ in range(MAX_STARTS):
         session.begin(step.run_id, 0)
-    work(Task(suite=suite, plan=plan, session=session, manners=Manners()), worker="worker-1")
+    work(Task(suite=suite, plan=plan, session=session, run_options=RunOptions()), worker="worker-1")
     outcome = session.outcomes()[step.run_id]
     assert outcome.status == "failed"
     assert outcome.reason == "3 workers died at it without getting ahead"

@@ -10,7 +10,7 @@ from tiny_task import make_suite, settings
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.runs.resolve import resolve
-from bench.runs.run import Manners, run
+from bench.runs.run import RunOptions, run
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half of one"])
@@ -23,4 +23,4 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(BenchError, match=r"last\.ckpt: this checkpoint is damaged .*--again"):
         run(resolved, suite)
     assert path.read_bytes() == content
-    assert run(resolved, suite, Manners(again=True)).status == "finished"
+    assert run(resolved, suite, RunOptions(again=True)).status == "finished"

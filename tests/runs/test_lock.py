@@ -16,7 +16,7 @@ import bench.runs.run
 from bench.core.record import read_record
 from bench.core.suite import Suite
 from bench.runs.resolve import Resolved, resolve
-from bench.runs.run import Manners, run
+from bench.runs.run import RunOptions, run
 
 FIRST_PROCESS = """
 import sys, time
@@ -82,7 +82,7 @@ def test_the_second_process_waits_says_so_and_returns_the_first_ones_record(
     monkeypatch.setattr(bench.runs.run, "train", never)
     first = start_first(suite.folder)
     try:
-        record = run(resolved, suite, Manners(busy=busy))
+        record = run(resolved, suite, RunOptions(busy=busy))
         _, errors = first.communicate(timeout=60)
     finally:
         first.kill()
@@ -97,7 +97,7 @@ def test_a_process_that_died_does_not_keep_the_run(suite: Suite, resolved: Resol
     first.kill()
     first.communicate()
     said: list[str] = []
-    record = run(resolved, suite, Manners(busy=said.append))
+    record = run(resolved, suite, RunOptions(busy=said.append))
     assert said == []
     assert record.status == "finished"
 

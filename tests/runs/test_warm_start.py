@@ -1,4 +1,4 @@
-"""Beginning with another run's weights: `--init.model RUN`."""
+"""Stopwatch with another run's weights: `--init.model RUN`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.resolve import Resolved, resolve
-from bench.runs.run import Manners, run
+from bench.runs.run import RunOptions, run
 from bench.training.checkpoint import load_weights
 from bench.training.objective import Objective
 
@@ -102,7 +102,7 @@ def test_a_resumed_run_goes_on_from_its_checkpoint(
 
     monkeypatch.setattr(Objective, "on_train_epoch_end", stop_after_the_first)
     with pytest.raises(InterruptedError):
-        run(whole, suite, Manners(again=True))
+        run(whole, suite, RunOptions(again=True))
     monkeypatch.undo()
     lent: Path = suite.artifacts("tiny", trained.id) / "weights.pt"
     kept = lent.read_bytes()

@@ -15,7 +15,7 @@ from bench.core.record import Record, read_record
 from bench.core.suite import Suite
 from bench.domains import as_text, load_corpus
 from bench.runs.resolve import Resolved, resolve
-from bench.runs.run import Manners, run, run_trial
+from bench.runs.run import RunOptions, run, run_trial
 from bench.text.objective import LanguageModel
 from bench.training.callbacks import PrunedError
 
@@ -163,5 +163,5 @@ def test_a_diverged_trial_has_its_cost_and_no_value(suite: Suite) -> None:
 
 def test_again_forgets_the_trial_with_its_checkpoint(suite: Suite) -> None:
     tried = run_trial(resolved(suite), suite, report=ignore)
-    run(resolved(suite), suite, Manners(again=True))
+    run(resolved(suite), suite, RunOptions(again=True))
     assert not suite.record_path("tiny", tried.id, "trials").exists()

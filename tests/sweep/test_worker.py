@@ -17,7 +17,7 @@ import bench.runs.run
 import bench.sweep.claim
 from bench.core.errors import BenchError
 from bench.core.record import read_record
-from bench.runs.run import Manners
+from bench.runs.run import RunOptions
 from bench.sweep.budget import fresh_seeds
 from bench.sweep.claim import MAX_LOSSES, Claim, Claims, Told
 from bench.sweep.specification import load_sweep
@@ -354,7 +354,7 @@ def test_a_report_may_say_the_same_twice(tmp_path: Path) -> None:
     """A worker killed between the report and its checkpoint validates again."""
     suite = write_sweep(tmp_path, pruner={"name": "asha", "reduction": 2})
     studies = begin(suite)
-    worker = Worker(studies, suite, manners=Manners())
+    worker = Worker(studies, suite, run_options=RunOptions())
     claim = worker.claims.next()
     assert isinstance(claim, Claim)
     from bench.sweep.space import resolve_trial

@@ -34,7 +34,7 @@ import bench.sweep.status
 import bench.text.baselines.ngram
 import bench.text.objective
 from bench.core.suite import Suite
-from bench.runs.run import Manners
+from bench.runs.run import RunOptions
 from bench.sweep.specification import load_sweep
 from bench.sweep.storage import open_storage
 from bench.sweep.study import open_studies
@@ -53,7 +53,7 @@ def carry_out(task: dict[str, Any]) -> None:
     suite = Suite(folder=Path(task["folder"]))
     storage = open_storage(task["url"], heartbeat_sec=task["heartbeat_sec"])
     studies = open_studies(load_sweep(suite, "small"), suite, storage)
-    Worker(studies, suite, manners=Manners(), say=lambda _: None).work()
+    Worker(studies, suite, run_options=RunOptions(), say=lambda _: None).work()
 
 
 def start(task: dict[str, Any]) -> int:

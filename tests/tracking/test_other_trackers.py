@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from tiny_task import make_suite
-from tracked_runs import LONG, manners, resolved, untracked
+from tracked_runs import LONG, resolved, run_options, untracked
 
 from bench.core.record import Record
 from bench.core.suite import Suite
@@ -40,7 +40,7 @@ def stopped(suite: Suite, kind: Any, **given: Any) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(TrackCallback, "on_train_epoch_end", stop)
         with pytest.raises(KeyboardInterrupt):
-            run(resolved(suite, **LONG), suite, manners(kind, **given))
+            run(resolved(suite, **LONG), suite, run_options(kind, **given))
 
 
 def events(suite: Suite, record: Record) -> Any:
@@ -63,7 +63,7 @@ def mlflow_run(client: MlflowClient, experiment: str = "sequence-bench") -> Any:
 
 def test_tensorboard_has_every_row_once_over_two_sittings(suite: Suite) -> None:
     stopped(suite, "tensorboard", gradients=60)
-    record = run(resolved(suite, **LONG), suite, manners("tensorboard", gradients=60))
+    record = run(resolved(suite, **LONG), suite, run_options("tensorboard", gradients=60))
     found = events(suite, record)
     told = [(event.step, event.value) for event in found.Scalars("epoch/valid")]
     assert [step for step, _ in told] == [point.step for point in record.curve]
@@ -80,7 +80,7 @@ def test_tensorboard_has_every_row_once_over_two_sittings(suite: Suite) -> None:
 
 def test_mlflow_has_one_run_over_two_sittings(suite: Suite) -> None:
     stopped(suite, "mlflow", notes="a note")
-    asked = manners("mlflow", notes="a note", gradients=60, artifacts="checkpoints,tables")
+    asked = run_options("mlflow", notes="a note", gradients=60, artifacts="checkpoints,tables")
     record = run(resolved(suite, **LONG), suite, asked)
     client = store(suite)
     found = mlflow_run(client)
@@ -99,7 +99,7 @@ def test_mlflow_has_one_run_over_two_sittings(suite: Suite) -> None:
 
 def test_an_mlflow_store_and_experiment_of_the_users_own(suite: Suite, tmp_path: Path) -> None:
     uri = (tmp_path / "elsewhere").as_uri()
-    run(resolved(suite), suite, manners("mlflow", uri=uri, project="mine"))
+    run(resolved(suite), suite, run_options("mlflow", uri=uri, project="mine"))
     assert mlflow_run(MlflowClient(uri), "mine").info.status == "FINISHED"
 
 
@@ -120,7 +120,7 @@ def test_a_store_that_cannot_be_written_is_one_warning(
 ) -> None:
     (tmp_path / "file").write_text("")
     record = run(
-        resolved(suite), suite, manners("mlflow", uri=(tmp_path / "file" / "store").as_uri())
+        resolved(suite), suite, run_options("mlflow", uri=(tmp_path / "file" / "store").as_uri())
     )
     (warning,) = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: MLflow is out (")

@@ -10,7 +10,7 @@ import wandb
 from command_line import CommandLine
 from loopback import Loopback
 from tiny_task import make_suite
-from tracked_runs import LONG, begin_and_kill, manners, resolved
+from tracked_runs import LONG, begin_and_kill, resolved, run_options
 
 from bench.core.record import Record
 from bench.core.suite import Suite
@@ -34,7 +34,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 def kept(suite: Suite, *, track: bool = True) -> Record:
     """A finished run of three epochs, kept offline or not at all."""
-    asked = manners("wandb" if track else "none", group="later", notes="kept")
+    asked = run_options("wandb" if track else "none", group="later", notes="kept")
     return run(resolved(suite, **LONG), suite, asked)
 
 

@@ -17,7 +17,7 @@ from tracked_runs import LONG, options, resolved, untracked
 
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.runs.run import Manners, run
+from bench.runs.run import RunOptions, run
 from bench.tracking.wandb_file import becomes_whole, offline_files
 
 pytest_plugins = ["surroundings"]
@@ -29,7 +29,7 @@ def suite(tmp_path: Path) -> Suite:
     return Suite(folder=make_suite(tmp_path / "suite"))
 
 
-MANNERS = Manners(track="wandb", group="first-table", tags=("mine", "small"))
+MANNERS = RunOptions(track="wandb", group="first-table", tags=("mine", "small"))
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +139,7 @@ def test_offline_unless_asked_and_where_online_fails(
     monkeypatch.setattr(wandb, "init", init)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    run(resolved(suite), suite, Manners(track="wandb", tracking=options(**given)))
+    run(resolved(suite), suite, RunOptions(track="wandb", tracking=options(**given)))
     assert asked == modes
 
 
@@ -182,7 +182,7 @@ def test_without_the_package_a_run_is_whole(
 
 def test_tracking_changes_no_number(told: tuple[Record, Offline], suite: Suite) -> None:
     record, _ = told
-    plain = run(resolved(suite, **LONG), suite, Manners(track="none"))
+    plain = run(resolved(suite, **LONG), suite, RunOptions(track="none"))
     assert plain.id == record.id
     assert plain.metrics == record.metrics
     assert msgspec.to_builtins(plain.curve) == msgspec.to_builtins(record.curve)

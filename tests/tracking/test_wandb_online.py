@@ -13,7 +13,7 @@ import pytest
 import wandb
 from loopback import KEY, HostedRun, Loopback
 from tiny_task import make_suite
-from tracked_runs import LONG, begin_and_kill, manners, resolved, untracked
+from tracked_runs import LONG, begin_and_kill, resolved, run_options, untracked
 
 from bench.core.record import Record
 from bench.core.suite import Suite
@@ -39,7 +39,7 @@ def arrived(tmp_path_factory: pytest.TempPathFactory, hosted: Loopback) -> Arriv
     """One run of three epochs and 120 steps with everything that can be asked for."""
     hosted.forget()
     suite = Suite(folder=make_suite(tmp_path_factory.mktemp("online")))
-    asked = manners(
+    asked = run_options(
         group="first-table",
         mode="online",
         notes="a note",
@@ -150,7 +150,7 @@ def test_a_killed_run_goes_on_as_the_same_run_with_every_row_once(
     suite: Suite, server: Loopback
 ) -> None:
     begin_and_kill(suite, "online")
-    record = run(resolved(suite, **LONG), suite, manners(mode="online"))
+    record = run(resolved(suite, **LONG), suite, run_options(mode="online"))
     told = server.runs[f"tiny-{record.id}"]
     assert list(server.runs) == [told.name]
     assert told.num_begun == 2
@@ -189,7 +189,7 @@ def test_out_of_reach_is_one_warning_and_the_run_is_kept_for_later(
 
     monkeypatch.setattr("builtins.input", ask)
     monkeypatch.setattr("getpass.getpass", ask)
-    record = run(resolved(suite), suite, manners(mode="online", patience_sec=3))
+    record = run(resolved(suite), suite, run_options(mode="online", patience_sec=3))
     (warning,) = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: W&B is out (")
     assert warning.endswith("kept offline: `bench sync` sends it later")
@@ -213,12 +213,12 @@ def test_a_service_that_dies_costs_one_warning(
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(TrackCallback, "on_train_epoch_end", kill_service)
-        record = run(resolved(suite, **LONG), suite, manners(mode="online"))
+        record = run(resolved(suite, **LONG), suite, run_options(mode="online"))
     (warning,) = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: W&B is out (")
     assert record.metrics == untracked(suite, **LONG).metrics
     # The next run of this process has a service again.
-    second = run(resolved(suite, optim={"lr": 0.02}), suite, manners(mode="online"))
+    second = run(resolved(suite, optim={"lr": 0.02}), suite, run_options(mode="online"))
     assert server.runs[f"tiny-{second.id}"].state == "finished"
     assert capsys.readouterr().err == ""
 
@@ -227,7 +227,7 @@ def test_a_server_that_loses_what_it_takes_is_not_believed(
     suite: Suite, server: Loopback, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.trouble = "forgetful"
-    record = run(resolved(suite), suite, manners(mode="online", patience_sec=2))
+    record = run(resolved(suite), suite, run_options(mode="online", patience_sec=2))
     (warning,) = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: W&B lacks a part of the run (its server lacks 0 of 2 rows")
     assert record.metrics == untracked(suite).metrics

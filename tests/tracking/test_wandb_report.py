@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from loopback import ENTITY, Loopback
 from tiny_task import make_suite
-from tracked_runs import manners, resolved
+from tracked_runs import resolved, run_options
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
@@ -38,7 +38,7 @@ SWEEP = {
 def measured(suite: Suite) -> Suite:
     """Two runs and a sweep's result."""
     for lr in (0.01, 0.02):
-        run(resolved(suite, optim={"lr": lr}), suite, manners("none"))
+        run(resolved(suite, optim={"lr": lr}), suite, run_options("none"))
     folder = suite.folder / "results" / "tiny" / "sweeps"
     folder.mkdir()
     (folder / "small.json").write_text(json.dumps(SWEEP))

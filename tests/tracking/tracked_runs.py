@@ -15,7 +15,7 @@ from bench.core.record import Record
 from bench.core.structs import to_struct
 from bench.core.suite import Suite
 from bench.runs.resolve import Resolved, resolve
-from bench.runs.run import Manners, run
+from bench.runs.run import RunOptions, run
 from bench.tracking.options import Kind, TrackOptions
 
 LONG: dict[str, dict[str, Any]] = {
@@ -33,8 +33,8 @@ def options(**given: Any) -> TrackOptions:
     return to_struct(given, TrackOptions, where="test")
 
 
-def manners(kind: Kind = "wandb", *, group: str | None = None, **given: Any) -> Manners:
-    return Manners(track=kind, tracking=options(**given), group=group, tags=("mine", "small"))
+def run_options(kind: Kind = "wandb", *, group: str | None = None, **given: Any) -> RunOptions:
+    return RunOptions(track=kind, tracking=options(**given), group=group, tags=("mine", "small"))
 
 
 def untracked(suite: Suite, **groups: dict[str, Any]) -> Record:
@@ -50,7 +50,7 @@ sys.path[:0] = sys.argv[2:]
 from bench.tracking.callback import TrackCallback
 from bench.run import run
 from bench.suite import Suite
-from tracked_runs import LONG, manners, resolved
+from tracked_runs import LONG, run_options, resolved
 
 told = TrackCallback.on_train_epoch_end
 def die(self, trainer, module):
@@ -60,7 +60,7 @@ def die(self, trainer, module):
         os.kill(os.getpid(), signal.SIGKILL)
 TrackCallback.on_train_epoch_end = die
 suite = Suite(folder=Path(sys.argv[1]))
-run(resolved(suite, **LONG), suite, manners(mode=os.environ["MODE"]))
+run(resolved(suite, **LONG), suite, run_options(mode=os.environ["MODE"]))
 """
 
 

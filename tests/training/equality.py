@@ -23,10 +23,10 @@ from forked import in_processes
 from bench.core.ranks import Rank
 from bench.core.suite import Suite
 from bench.runs.resolve import Resolved, resolve
-from bench.runs.run import corpus_of, follow_run, run
-from bench.training.crew import Crew
+from bench.runs.run import corpus_of, run, run_worker
 from bench.training.fit import fit
 from bench.training.objectives import objective_class
+from bench.training.process_group import ProcessGroup
 
 NUM_STEPS = 50
 SGD = {"name": "sgd", "lr": 0.1, "clip_at": 1.0}
@@ -177,7 +177,7 @@ def train(suite: Suite, name: str, rank: Rank) -> None:
     objective = objective_class(resolved.objective)(resolved.config, corpus)
     steps = Steps()
     folder = suite.folder / f"{name}-{rank.size}"
-    fit(objective, folder, callbacks=[steps], crew=Crew(rank))
+    fit(objective, folder, callbacks=[steps], process_group=ProcessGroup(rank))
     (folder / f"num-evaluated-{rank.number}").write_text(str(steps.num_evaluated))
     if rank.is_first:
         left = {
@@ -201,7 +201,7 @@ def record(suite: Suite, name: str, rank: Rank) -> None:
     if rank.is_first:
         (suite.folder / f"{name}-{rank.size}").write_text(run(resolved, suite).id)
     else:
-        follow_run(resolved, suite, rank)
+        run_worker(resolved, suite, rank)
 
 
 def main() -> None:

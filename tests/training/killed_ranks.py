@@ -18,12 +18,12 @@ from forked import in_processes
 from killed import OVERRIDES, Moments, carry_out, resolved_in, watch
 
 import bench.speech.objectives.speech
-import bench.training.crew
+import bench.training.process_group
 from bench.core.errors import LostProcessError
 from bench.core.ranks import Rank
 from bench.core.suite import Suite
 from bench.launch.ranks import LOST
-from bench.runs.run import follow_run
+from bench.runs.run import run_worker
 
 VICTIMS = {
     0: ("training", "validation", "half a checkpoint", "before naming"),
@@ -55,7 +55,7 @@ def in_two(
     def work(rank: Rank) -> None:
         moment = fatal if rank.number == victim else None
         if by != signal.SIGKILL:
-            bench.training.crew.PATIENCE = PATIENCE
+            bench.training.process_group.PATIENCE = PATIENCE
         try:
             if rank.is_first:
                 with report.open("w") as file:
@@ -83,7 +83,7 @@ def follow(folder: Path, corpus: str, model: str, moments: Moments, rank: Rank) 
     suite = Suite(folder=folder)
     resolved = resolved_in(suite, corpus, model)
     watch(moments, resolved)
-    follow_run(resolved, suite, rank)
+    run_worker(resolved, suite, rank)
     (folder / "kinds").write_text(json.dumps(moments.kinds))
 
 

@@ -16,7 +16,7 @@ from bench.core.record import read_record, write_record
 from bench.core.suite import Suite
 from bench.models import MODELS
 from bench.runs.resolve import resolve
-from bench.runs.run import Manners, corpus_of, run
+from bench.runs.run import RunOptions, corpus_of, run
 from bench.training.arithmetic import counted_flops_per_unit, product_rate
 from bench.training.callbacks import Clock
 from bench.training.objective import Objective
@@ -68,7 +68,7 @@ def test_a_run_counts_where_it_is_asked_to_and_no_number_changes(
     resolved = resolve(tiny, "tiny", model="srn", overrides=tiny_task.settings())
     plain = run(resolved, tiny)
     other = Suite(folder=tiny_task.make_suite(tmp_path))
-    counted = run(resolved, other, Manners(flops="counted"))
+    counted = run(resolved, other, RunOptions(flops="counted"))
     assert plain.id == counted.id
     assert plain.metrics == counted.metrics
     assert plain.curve == counted.curve

@@ -14,7 +14,7 @@ from bench.captioning.scoring import CaptionScoring, Written
 from bench.core.config import RunConfig
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import begin, cost_since
+from bench.core.provenance import Stopwatch, cost_of
 from bench.text.baselines.base import Reads, Report
 from bench.training.baselines import baseline_class
 
@@ -77,7 +77,7 @@ def describe(
     options = {key: value for key, value in config.model.items() if key != "name"}
     model = baseline_class(str(config.model["name"]))(**options)
     assert isinstance(model, CaptionBaseline)
-    begun = begin()
+    stopwatch = Stopwatch.start()
     model.fit(corpus, seed=config.seed, report=report)
     num_skipped = len(corpus.skipped)
     scoring = CaptionScoring(corpus.splits["train"], num_skipped=num_skipped)
@@ -95,7 +95,7 @@ def describe(
         metric="cider",
         signature=CaptionProtocol.of(held_against, num_skipped=num_skipped).signature("cider"),
         bound=(corpus.bound or {}).get("test"),
-        cost=cost_since(begun, num_parameters=model.num_parameters),
+        cost=cost_of(stopwatch, num_parameters=model.num_parameters),
         beside=beside,
     )
 

@@ -30,7 +30,7 @@ _OF_A_LOSS = re.compile(
 )
 
 
-class Crew:
+class ProcessGroup:
     """This process among those of its run; alone, it sends nothing and waits for nothing.
 
     The first process decides whether there is something to train (another run may hold the

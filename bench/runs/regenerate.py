@@ -9,7 +9,7 @@ from bench.tracking.tracker import NoTracker
 from bench.training.baselines import BASELINES
 
 
-def make_again(finished: FinishedRun, split: str) -> None:
+def regenerate(finished: FinishedRun, split: str) -> None:
     """Keep once more what was kept of `split`: a network is read again from its weights, a
     baseline is fitted again.
 
