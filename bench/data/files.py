@@ -82,6 +82,12 @@ class InFiles(Protocol):
         ...
 
 
+def all_have_digests(spec: InFiles) -> bool:
+    """Whether the card holds a checksum of every file."""
+    known = [file.digest() is not None for file in spec.files.values()]
+    return bool(known) and all(known)
+
+
 def check_digests(digests: dict[str, str | None]) -> None:
     """Refuse a checksum that is not lower-case hexadecimal of its algorithm's length."""
     for algorithm, digits in digests.items():

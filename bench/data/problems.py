@@ -50,6 +50,12 @@ def settle(problems: Sequence[Fault], on_bad: OnBad, *, task: str, thing: str) -
         )
 
 
+def report_skipped(problems: Sequence[Fault], *, task: str, thing: str, style: Style) -> None:
+    """Say on stderr what was left out of a corpus."""
+    if problems and style != "quiet":
+        print(f"{task}: left out {summary(problems, thing=thing)}", file=sys.stderr, flush=True)
+
+
 # What is seen while features are made: a bar on a terminal, a line a quarter elsewhere.
 
 
@@ -57,6 +63,11 @@ Progress = Callable[[int, int], None]
 """Called with (units so far, units in all)."""
 Style = Literal["live", "plain", "quiet"]
 NUM_LINES = 4
+
+
+def own_style() -> Style:
+    """A bar where stderr is a terminal, lines elsewhere."""
+    return "live" if sys.stderr.isatty() else "plain"
 
 
 @contextmanager

@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
+from bench.core.aligned import aligned
+from bench.core.cards import Card
 from bench.core.errors import BenchError
 from bench.core.splits import SPLITS
 from bench.data.files import FileSpec, InFiles, mismatch
@@ -113,6 +115,17 @@ def status(spec: InFiles, path: Path | None = None) -> list[FileStatus]:
         for name, file in spec.files.items():
             found.append(_status(name, folder / file.path, spec))
     return found
+
+
+def print_status(card: Card, path: str | None) -> None:
+    """Print where each file of a card was looked for, and what was found there."""
+    if not hasattr(card.corpus, "files"):
+        print(f"{card.task} is generated and needs no file")
+        return
+    found = status(cast(InFiles, card.corpus), Path(path) if path else None)
+    rows = [(each.name, str(each.path), each.state, each.reason) for each in found]
+    if rows:
+        print(aligned(("file", "path", "state", "why"), rows))
 
 
 def _status(name: str, path: Path, spec: InFiles) -> FileStatus:
