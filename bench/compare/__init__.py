@@ -11,13 +11,13 @@ from bench.compare.formats import render
 from bench.compare.over_seeds import POWER
 from bench.compare.over_units import Difference, bootstrap_units, smallest_p, usual_test
 from bench.compare.pairs import Resampling, all_pairs
-from bench.compare.reading import Missing, Reading, read_units
+from bench.compare.reading import Reading, read_units
 from bench.compare.result import Comparison, Interval, Measurement, Pair, Significance, verdict
 from bench.compare.subjects import Subject, find_subjects
-from bench.compare.units import TokenBlocks, Units, token_blocks
 from bench.core.errors import BenchError
 from bench.core.statistics import CONFIDENCE, LEVEL, measure
 from bench.core.suite import Suite
+from bench.runs.outputs import Missing, Units
 
 __all__ = [
     "Comparison",
@@ -28,11 +28,9 @@ __all__ = [
     "Reading",
     "Resampling",
     "Significance",
-    "TokenBlocks",
     "Units",
     "compare",
     "render",
-    "token_blocks",
 ]
 
 

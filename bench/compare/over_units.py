@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.compare.result import Interval, Significance
-from bench.compare.units import PairedUnits, Units
 from bench.core.errors import BenchError
 from bench.core.statistics import CONFIDENCE
+from bench.runs.outputs import PairedUnits, Units
 from bench.text.outputs import Floats
 
 _LARGEST_BATCH = 1_000_000

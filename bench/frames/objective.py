@@ -26,8 +26,7 @@ from bench.frames.data.corpus import FrameCorpus
 from bench.frames.network import FrameNetwork, FramePredictionOptions, from_patches, to_patches
 from bench.frames.outputs import NUM_SHOWN, PredictedFrames, signatures, write_frames
 from bench.layers.products import Products, float32_products_as, products_in_effect
-from bench.training.contract import own_options
-from bench.training.objective import Objective
+from bench.training.objective import Objective, own_options
 
 Floats = NDArray[np.float64]
 INK = 255.0

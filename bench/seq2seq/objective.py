@@ -65,15 +65,6 @@ class WritingObjective(Objective):
             floor=options.teacher_forcing_floor,
         )
 
-    # Metric -------------------------------------------------------------------------------------
-
-    def metric_value(self, mean_nats: float) -> float | None:
-        return None
-
-    def curve_values(self, loss_train: float, loss_valid: float) -> dict[str, float | None]:
-        losses = {"loss_train": loss_train, "loss_valid": loss_valid}
-        return {"train": None, "valid": self.evaluation_metric(), **losses}
-
     @property
     def products_in_effect(self) -> str:
         return products_in_effect(training_products(self.config.trainer), self.device)

@@ -19,7 +19,7 @@ from bench.runs.finished import FinishedRun, find_run, load_objective
 from bench.runs.run import corpus_of
 from bench.text.diagnoses import Diagnosis, JacobianSummary, diagnosis_path, write_diagnosis
 from bench.text.objective import LanguageModel
-from bench.text.token_log_probs import token_log_probs
+from bench.text.outputs import token_log_probs
 
 # How much of the loss at one step reaches the states and inputs before it.
 #
@@ -283,7 +283,7 @@ def look_into(
         jacobian=jacobian,
         recurrent_matrices=recurrent_matrices(model.recurrence),
         clipped_share=finished.record.extra.get("clipped_share"),
-        context={length: model.metric_value(loss) for length, loss in losses.items()},
-        whole_context=model.metric_value(-float(whole.mean())),
+        context={length: model.metric.from_loss(loss) for length, loss in losses.items()},
+        whole_context=model.metric.from_loss(-float(whole.mean())),
         num_positions=len(places_P),
     )

@@ -9,7 +9,12 @@ from bench.text.data.corpus import TextCorpus
 
 def metric_value(corpus: TextCorpus, nats_per_symbol: float) -> float:
     """Perplexity of words, bits per character of characters, from the mean loss in nats."""
-    if corpus.unit == "char":
+    return value_of(metric_name(corpus), nats_per_symbol)
+
+
+def value_of(metric: str, nats_per_symbol: float) -> float:
+    """Value of the metric of that name for a mean loss in nats."""
+    if metric == "bits-per-character":
         return nats_per_symbol / math.log(2)
     return math.exp(min(nats_per_symbol, 700.0))
 

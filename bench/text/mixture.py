@@ -34,8 +34,7 @@ from bench.text.baselines.mix import fit_mixture, mix
 from bench.text.data.corpus import Ids
 from bench.text.data.prepared import as_text
 from bench.text.metric import bound_value, metric_name, metric_value
-from bench.text.outputs import write_log_probs
-from bench.text.token_log_probs import token_log_probs
+from bench.text.outputs import token_log_probs, write_log_probs
 from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 

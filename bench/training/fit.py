@@ -21,6 +21,7 @@ from bench.core.ranks import ALONE, Rank
 from bench.data.batching import Parts
 from bench.training.callbacks import Clock
 from bench.training.checkpoint import LAST, ExactCheckpoint, check_readable
+from bench.training.metrics import Score
 from bench.training.objective import Objective
 from bench.training.precision import precision_plugins, set_float32
 from bench.training.process_group import ProcessGroup, SuddenEnd
@@ -81,8 +82,8 @@ def _train_loader(objective: Objective, trainer: pl.Trainer) -> Any:
     return Parts(loaders) if num_parts > 1 else loaders[0]
 
 
-def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> float:
-    """The task's metric on a split, with the weights as they are, in one pass.
+def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> Score:
+    """Score of a split, with the weights as they are, in one pass.
 
     What the pass finds besides, such as per-token log-probabilities, goes to the folder `keep`.
     """
@@ -90,8 +91,9 @@ def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> f
         trainer = make_trainer(objective.config.trainer, [], None)
         trainer.test(objective, objective.evaluation_loader(split), verbose=False)
     if keep is not None:
-        objective.keep_evaluation(keep, split)
-    return objective.evaluation_metric()
+        objective.keep(keep, split)
+    score: Score = objective.metric.compute()
+    return score
 
 
 def make_trainer(

@@ -55,7 +55,7 @@ def train(
     process_group.call()
     objective = _begin(resolved, corpus, folder)
     clock, energy = Clock(), EnergyCallback()
-    shown = ProgressCallback(style, metric=objective.metric)
+    shown = ProgressCallback(style, metric=objective.metric.name)
     callbacks = [energy, shown, TrackCallback(tracker)]
     callbacks += [ReportCallback(report)] if report else []
     divergence, pruned = None, False
@@ -72,8 +72,8 @@ def train(
         )
     return Outcome(
         metrics=metrics,
-        metric=objective.metric,
-        signature=objective.signature,
+        metric=objective.metric.name,
+        signature=objective.metric.signature,
         bound=objective.bound,
         cost=_cost(
             objective, clock, energy, num_units=_num_units(objective, divergence), flops=flops
@@ -114,8 +114,9 @@ def _measure(
     """Split -> metric, and signature -> split -> what is reported beside it."""
     metrics, beside = dict[str, float](), dict[str, dict[str, float]]()
     for split in splits:
-        metrics[split] = evaluate(objective, split, keep=folder)
-        for signature, value in objective.beside_metric().items():
+        score = evaluate(objective, split, keep=folder)
+        metrics[split] = score.value
+        for signature, value in score.beside.items():
             beside.setdefault(signature, {})[split] = value
     return metrics, beside
 

@@ -25,7 +25,7 @@ from bench.seq2seq.beam import Found
 from bench.seq2seq.objective import WritingObjective
 from bench.seq2seq.options import TranslationOptions
 from bench.seq2seq.search import Search, alignments
-from bench.training.contract import mean_loss, own_options
+from bench.training.objective import own_options
 from bench.translation.data.batches import Ids, TranslationBatch, TranslationBatches
 from bench.translation.data.corpus import PairSplit, ParallelCorpus
 from bench.translation.network import Pairs, TranslationNetwork

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.compare import TokenBlocks, Units, token_blocks
+from bench.compare import Units
 from bench.compare.over_units import bootstrap_units, multiplicities, two_sided_p
 from bench.core.errors import BenchError
+from bench.text.outputs import TokenBlocks, token_blocks
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from bench.layers.products import training_products
 from bench.seq2seq.beam import Found
 from bench.seq2seq.objective import WritingObjective
 from bench.seq2seq.search import padded
-from bench.training.contract import mean_loss, own_options
+from bench.training.objective import own_options
 
 EVALUATION_IMAGES = 200
 """Of a batch that is not trained on."""

@@ -24,8 +24,7 @@ from bench.captioning.network.options import RankingOptions
 from bench.captioning.network.ranking import Floats, RankingNetwork, Ranks, ranking_loss, ranks
 from bench.core.config import RunConfig
 from bench.training.collective import Gathering
-from bench.training.contract import mean_loss, own_options
-from bench.training.objective import Objective
+from bench.training.objective import Objective, own_options
 
 EVALUATION_TOKENS = 8000
 """Of a batch that is not trained on."""

@@ -29,7 +29,7 @@ from bench.speech.data.prepared import SpeechData
 from bench.speech.decoding.ctc import Fusion, NGramLabels, best_path, prefix_beam_search
 from bench.speech.objectives.speech import Decoded, SpeechObjective, SpeechOptions
 from bench.text.baselines.ngram import MAX_ORDER, NGram
-from bench.training.contract import own_options
+from bench.training.objective import own_options
 
 
 class CTCOptions(SpeechOptions, frozen=True, kw_only=True):

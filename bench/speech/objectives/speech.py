@@ -29,9 +29,8 @@ from bench.speech.data.corpus import SpeechCorpus
 from bench.speech.data.prepared import FeatureSplit, SpeechData
 from bench.speech.metrics import Edits, Folding, align, count_edits, phone_error_signature
 from bench.speech.outputs import Header, Recognition, Recognitions, write_recognitions
-from bench.training.contract import mean_loss, own_options
 from bench.training.dropout import drop_quickly
-from bench.training.objective import Objective
+from bench.training.objective import Objective, own_options
 
 # What was recognised in a split, utterance by utterance, and how wrong it is.
 

@@ -36,9 +36,8 @@ from bench.speech.objectives.speech import (
     SpeechObjective,
     SpeechOptions,
 )
-from bench.training.contract import own_options
 from bench.training.dropout import drop_quickly
-from bench.training.objective import Objective
+from bench.training.objective import Objective, own_options
 
 # The prediction network: a recurrence that reads labels and knows nothing of the sound.
 #
