@@ -170,8 +170,8 @@ class Outputs(ABC):
 
     @classmethod
     @abstractmethod
-    def read(cls, folder: Path, split: str, record: Record) -> Self | None:
-        """The outputs that a run kept, None where there are none."""
+    def read(cls, folder: Path, split: str, record: Record | None = None) -> Self | None:
+        """The outputs that a run kept, None where there are none; units need its record."""
 
     @abstractmethod
     def write(self, folder: Path, split: str) -> None:

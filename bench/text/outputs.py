@@ -176,11 +176,11 @@ class TextOutputs(Outputs):
         return log_probs_path(folder, split)
 
     @classmethod
-    def read(cls, folder: Path, split: str, record: Record) -> Self | None:
+    def read(cls, folder: Path, split: str, record: Record | None = None) -> Self | None:
         if (log_probs_N := read_log_probs(folder, split)) is None:
             return None
         texts = read_text_samples(folder, split)
-        return cls(log_probs=log_probs_N, metric_name=record.metric, texts=texts)
+        return cls(log_probs=log_probs_N, metric_name=record.metric if record else "", texts=texts)
 
     def write(self, folder: Path, split: str) -> None:
         write_log_probs(folder, split, self.log_probs)

@@ -25,6 +25,8 @@ class Score(NamedTuple):
     """Quantity that schedules and the choice of the best weights minimise."""
     beside: Mapping[str, float] = {}
     """Signature -> value of what is reported beside the metric."""
+    count: float = 0.0
+    """Number of units that the loss is the mean of."""
 
 
 class SplitMetric(torchmetrics.Metric):
@@ -67,7 +69,7 @@ class SplitMetric(torchmetrics.Metric):
         loss = self.mean_loss()
         if not math.isfinite(loss):
             return Score(value=math.nan, loss=loss, choice=math.nan)
-        return self.score(loss)
+        return self.score(loss)._replace(count=float(self.loss[1]))
 
     def mean_loss(self) -> float:
         """Mean of the loss in nats."""

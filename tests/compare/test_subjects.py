@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bench.compare.subjects import SEEDLESS, Subject, find_subjects
 from bench.core.errors import BenchError
 from bench.core.record import Record, write_record
 from bench.core.suite import Suite, shipped_folder
-from bench.domains import all_baselines
+from bench.domains import all_baselines, load_attribute
 
 TEXT_N = -np.random.default_rng(0).exponential(4.0, 2000)
 
@@ -154,8 +155,10 @@ def test_diverged_seeds_are_counted(tmp_path: Path) -> None:
 
 
 def test_models_called_seedless_exist_and_draw_nothing() -> None:
-    assert set(all_baselines()) >= SEEDLESS
-    for name in all_baselines():
-        path = all_baselines()[name].partition(":")[0].replace(".", "/") + ".py"
-        source = (Path(__file__).parents[2] / path).read_text()
+    classes = {name: load_attribute(target) for name, target in all_baselines().items()}
+    assert set(classes) >= SEEDLESS
+    modules = [cls.__module__ for cls in classes.values()]
+    for name, cls in classes.items():
+        alone = modules.count(cls.__module__) == 1
+        source = inspect.getsource(inspect.getmodule(cls) if alone else cls)  # type: ignore[arg-type]
         assert (name in SEEDLESS) == ("default_rng" not in source), name
