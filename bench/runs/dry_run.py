@@ -30,7 +30,6 @@ from bench.runs.memory import (
 )
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of, set_machine
-from bench.seq2seq.objective import WritingObjective
 from bench.training.checkpoint import LAST
 from bench.training.fit import make_trainer, quiet_lightning
 from bench.training.objective import Objective
@@ -241,8 +240,8 @@ def training_step(objective: Objective, batch: Any) -> int:
 
 
 def _evaluations(objective: Objective) -> tuple[Evaluation, ...]:
-    """A search of many words holds the more the wider its beam is, which validation's is not."""
-    return ("valid", "test") if isinstance(objective, WritingObjective) else ("valid",)
+    """The test split as well where its search is wider than validation's."""
+    return ("valid", "test") if objective.final_search == "wider" else ("valid",)
 
 
 def _evaluation(objective: Objective, split: Evaluation) -> int:

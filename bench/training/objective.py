@@ -73,6 +73,8 @@ class Objective(pl.LightningModule):
     whole_batches: ClassVar[str | None] = None
     """Why gradient accumulation is not exact for this loss; None where it is a sum over examples.
     Among processes every batch is divided: they have its parts at once."""
+    final_search: ClassVar[Literal["same", "wider"]] = "same"
+    """Whether the final evaluation searches further than validation, and so needs more memory."""
     metric: SplitMetric
 
     def __init__(self, config: RunConfig, corpus: Corpus) -> None:
