@@ -24,7 +24,7 @@ class CorpusSpec(Protocol):
 
 
 class Metric(Frozen, frozen=True, kw_only=True):
-    """What decides on the task, and which way is better."""
+    """Metric of a task and its direction."""
 
     name: str
     direction: Literal["min", "max"]

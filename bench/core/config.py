@@ -1,4 +1,4 @@
-"""What one run is: frozen, typed, strict. Every default of the suite stands here, once.
+"""Configuration of a run: frozen, typed, strict. Every default of the suite is here, once.
 
 The options of an architecture, a baseline or an objective are its constructor's keyword
 arguments; they stand in its own file and are checked when the run is resolved.
@@ -21,7 +21,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class DataConfig(Frozen, frozen=True, kw_only=True):
-    """Where the corpus comes from."""
+    """Settings of the corpus."""
 
     path: str | None = None
     """Folder with train, valid and test files, for the tasks `text` and `parallel-text`."""
@@ -41,7 +41,7 @@ class DataConfig(Frozen, frozen=True, kw_only=True):
 
 
 class OptimConfig(Frozen, frozen=True, kw_only=True):
-    """How weights move."""
+    """Settings of the optimiser."""
 
     name: Literal["sgd", "adam", "adamw"] = "adamw"
     """Optimiser."""
@@ -76,7 +76,7 @@ class OptimConfig(Frozen, frozen=True, kw_only=True):
 
 
 class TrainerConfig(Frozen, frozen=True, kw_only=True):
-    """How long and on what."""
+    """Settings of the training loop and the device."""
 
     max_epochs: Count = 20
     """Epochs at the most."""

@@ -1,4 +1,4 @@
-"""What a way of learning hands over for the record."""
+"""Results of training or fitting, for the record."""
 
 from __future__ import annotations
 

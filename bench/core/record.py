@@ -1,4 +1,4 @@
-"""What a run leaves: one small JSON file, written once, atomically.
+"""Records of runs: one small JSON file each, written once, atomically.
 
 A record is a tree, so the garbage collector, which looks for cycles, has nothing to find in it:
 `gc=False` is what lets ten thousand of them be read in a second.
@@ -35,7 +35,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where the loss left the numbers."""
+    """Place at which the loss became NaN or infinite."""
 
     epoch: int
     step: int
@@ -44,7 +44,7 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the run took. A figure that could not be read is absent, never guessed."""
+    """Cost of a run. A figure that could not be read is absent, never guessed."""
 
     num_parameters: int
     flops_per_token: int | None = None

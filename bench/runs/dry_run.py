@@ -1,4 +1,4 @@
-"""What a run would need, told before anything is trained and without leaving a trace.
+"""Needs of a run, estimated before anything is trained and without leaving a trace.
 
 The corpus is read as the run would read it; no record, checkpoint or folder is written.
 """
@@ -65,7 +65,7 @@ class Needs:
 
     @property
     def moments(self) -> dict[str, int]:
-        """What is held at the times when it may be most."""
+        """Bytes held at the moments when memory may peak."""
         kept = self.base + self.weights + self.gradients + self.exchange + self.optimiser
         during = kept + (self.best_weights if self.trains_beside_best else 0)
         return {
@@ -89,7 +89,7 @@ def needs(
     base: int,
     device_type: str,
 ) -> Needs:
-    """What a run of the network needs, whose steps hold so much.
+    """Needs of a run of the network whose steps hold so much.
 
     Sparse gradients are as large as a batch has words, and count in its step.
     """
@@ -129,7 +129,7 @@ def optimiser_copies(config: OptimConfig) -> int:
 
 
 def num_bytes(tensors: Iterable[Tensor]) -> int:
-    """Of all of them together."""
+    """Total of all parts."""
     return sum(tensor.nbytes for tensor in tensors)
 
 
@@ -171,7 +171,7 @@ def in_one_unit(numbers: list[int]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a run needs of a device, and what it does there."""
+    """Estimated needs of a run and its device."""
 
     needs: Needs
     host_bytes: int
@@ -209,7 +209,7 @@ def estimate(objective: Objective, device: torch.device) -> Estimate:
 
 
 def _base_bytes(objective: Objective, batch: Any) -> int:
-    """What the process holds besides the weights, once a row has gone through.
+    """Bytes that the process holds besides the weights, after one row.
 
     Libraries are loaded as operations are first asked for.
     """
@@ -228,7 +228,7 @@ def _give_back() -> None:
 
 
 def training_step(objective: Objective, batch: Any) -> int:
-    """What a step of a batch, or of a part of one, holds."""
+    """Bytes that a training step of a batch, or of a part of one, holds."""
     if objective.whole_batches is not None:  # then no part of the rows tells of the whole
         return training_bytes(objective, batch)
     return of_all_rows(

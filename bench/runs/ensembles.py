@@ -32,7 +32,7 @@ ObjectiveT = TypeVar("ObjectiveT", bound=Objective)
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOverrides:
-    """How to search; what is None is as the first run was measured."""
+    """Settings of the search; None keeps those of the first run."""
 
     beam_size: int | None = None
     length_penalty: Literal["none", "average", "gnmt"] | None = None
@@ -137,5 +137,5 @@ def _members(runs: Sequence[FinishedRun]) -> str:
 
 
 def cost_of_members(runs: Sequence[FinishedRun], stopwatch: Stopwatch) -> Cost:
-    """What their evaluation took since it was `stopwatch`, and all their weights."""
+    """Cost of an evaluation since `stopwatch` was started, with the weights of all members."""
     return cost_of(stopwatch, num_parameters=sum(one.record.cost.num_parameters for one in runs))

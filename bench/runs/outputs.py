@@ -56,7 +56,7 @@ class Units(Protocol):
 
     @property
     def method(self) -> str:
-        """How sums over units become the metric, for the notes under a table."""
+        """Sentence on how sums over units become the metric, for the notes under a table."""
         ...
 
     @property
@@ -139,7 +139,7 @@ class ErrorOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorReport:
-    """What `bench errors` prints and draws of one run."""
+    """Analysis of one run that `bench errors` prints and draws."""
 
     text: str
     picture: str

@@ -1,4 +1,4 @@
-"""What `bench diagnose` found in a network, kept beside its weights as one JSON file.
+"""Diagnoses of networks by `bench diagnose`, one JSON file beside the weights.
 
 Needs neither weights nor torch, so that looking at it again is quick.
 """
@@ -29,7 +29,7 @@ class JacobianSummary(Frozen, frozen=True, kw_only=True):
 
 
 class Diagnosis(Frozen, frozen=True, kw_only=True):
-    """What was found on the validation text; lists of gradients begin at distance 0."""
+    """Diagnosis on the validation text; lists of gradients begin at distance 0."""
 
     run: str
     metric: str
@@ -59,7 +59,7 @@ class Diagnosis(Frozen, frozen=True, kw_only=True):
 
 
 def diagnosis_path(suite: Suite, record: Record) -> Path:
-    """Where the diagnosis of a run is kept."""
+    """Path of the diagnosis of a run."""
     return suite.artifacts(record.task, record.id) / "diagnosis.json"
 
 
@@ -69,7 +69,7 @@ def write_diagnosis(path: Path, found: Diagnosis) -> None:
 
 
 def read_diagnosis(path: Path) -> Diagnosis | None:
-    """What was kept; None where nothing was. Raises BenchError for a damaged file."""
+    """Diagnosis that was kept, None where there is none; BenchError for a damaged file."""
     if not path.is_file():
         return None
     try:

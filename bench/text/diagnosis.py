@@ -47,7 +47,7 @@ class GradientNorms:
 
 
 def text_of(model: LanguageModel, split: str) -> tuple[Tensor, Tensor]:
-    """What is read and what is predicted at each place of a split, int64 [N] both."""
+    """Input and target at each place of a split, int64 [N] both."""
     target_N = torch.from_numpy(model.corpus.splits[split])
     return torch.cat([torch.tensor([model.corpus.first_input]), target_N[:-1]]), target_N
 
@@ -236,7 +236,7 @@ SPLIT = "valid"
 
 
 class Effort(Frozen, frozen=True, kw_only=True):
-    """How closely to look."""
+    """Precision of a diagnosis: numbers of positions and lengths."""
 
     max_distance: int = 50
     """Steps back in time that gradients are followed."""

@@ -78,7 +78,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class LanguageModelOptions(Frozen, frozen=True, kw_only=True):
-    """How the text is read and what stands around the recurrence."""
+    """Options of reading the text and of the layers around the recurrence."""
 
     batch_size: Count = 20
     """Parallel streams of training text, over all devices."""

@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 
 def log_probs_path(folder: Path, split: str) -> Path:
-    """Where a run whose artifacts lie in `folder` keeps them."""
+    """Path of the log-probabilities in a run's artifacts."""
     return folder / f"log_probs_{split}.npy"
 
 
@@ -77,7 +77,7 @@ class TextSamples:
 
 
 def text_samples_path(folder: Path, split: str) -> Path:
-    """Where the texts that belong to a split's evaluation are kept."""
+    """Path of the texts in a run's artifacts."""
     return folder / f"texts-{split}.jsonl"
 
 

@@ -64,7 +64,7 @@ class Accumulation:
         return self.waiting.popleft()
 
     def divisor(self, count: Tensor, batch: Any) -> Tensor:
-        """What stands in the place of the whole batch's count in this part's loss."""
+        """Divisor of this part's loss in the place of the whole batch's count."""
         if self.num_parts == 1:
             return count
         if self.is_first:

@@ -1,4 +1,4 @@
-"""What the processes that train one model together tell each other; of one process, nothing.
+"""Communication between the processes that train one model; a single process keeps its values.
 
 Called by all of them at the same place, or the others wait in vain.
 """

@@ -104,7 +104,7 @@ def generate(spec: SyntheticTextSpec) -> TextCorpus:
 
 
 def standard_error(values_N: Floats) -> float:
-    """Of the mean of a sequence whose neighbours are alike: from the means of its blocks."""
+    """Standard error of the mean of a correlated sequence, from the means of its blocks."""
     num_blocks = min(30, len(values_N))
     means = [float(block.mean()) for block in np.array_split(values_N, num_blocks)]
     return float(np.std(means, ddof=1) / num_blocks**0.5)
