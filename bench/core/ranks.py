@@ -16,13 +16,13 @@ class Rank:
     number: int = 0
     """Among all, from 0; the first one keeps the record."""
     size: int = 1
-    """How many there are."""
+    """Number of processes."""
     local: int = 0
     """Among those of its node: which device it has."""
     node: int = 0
     address: str = "127.0.0.1"
     port: int = 0
-    """Where the processes meet."""
+    """Address of the rendezvous."""
 
     @property
     def is_first(self) -> bool:

@@ -35,7 +35,7 @@ from bench.training.fit import make_trainer, quiet_lightning
 from bench.training.objective import Objective
 from bench.training.optimiser import sparse_tables
 
-# What stands on a device during a run, part by part, and when it is most.
+# Parts of a device's memory during a run, and when their sum peaks.
 #
 #     between steps    weights, gradients, the optimiser's copies, the best weights so far
 #     a training step  and activations: what backward reads and what it makes
@@ -59,9 +59,9 @@ class Needs:
     evaluation: int
     checkpoint: int
     base: int
-    """Of the process before any network, libraries and corpus; nothing on a GPU."""
+    """Bytes of the process before any network: libraries and corpus; none on a GPU."""
     trains_beside_best: bool
-    """Whether there are best weights while there is training; in a single epoch they come after."""
+    """True where best weights are held during training; in a single epoch they come after."""
 
     @property
     def moments(self) -> dict[str, int]:
@@ -177,9 +177,9 @@ class Estimate:
     host_bytes: int
     """Libraries and corpus, which on a GPU lie in the machine's own memory."""
     num_steps: int
-    """Of an epoch."""
+    """Steps of an epoch."""
     num_rows: int
-    """Of the largest batch's part on one device."""
+    """Units in the largest batch's part on one device."""
     num_units: int
 
 

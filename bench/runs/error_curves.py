@@ -30,7 +30,7 @@ class Group:
     value: float
     low: float
     high: float
-    """Of the bootstrap interval: other units of this group's kind would lie here."""
+    """Bounds of the bootstrap interval."""
     total: Floats
     """The added statistics [K]."""
 

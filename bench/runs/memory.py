@@ -27,7 +27,7 @@ from bench.training.precision import autocast
 
 
 WRITTEN_SHARE = 1 / 3
-"""Of the workspace of the library's LSTM on a CPU, what its forward pass writes. The rest is no
+"""Part of the workspace of the library's LSTM on a CPU that its forward pass writes. The rest is no
 memory until its backward pass, which with buffers of its own then takes as much as the rest."""
 
 
@@ -181,7 +181,7 @@ def evaluation_bytes(objective: Objective, batch: Any, split: Evaluation) -> int
 
 
 def _second_of_two(objective: Objective, batch: Any, step: Callable[[Objective, Any], None]) -> int:
-    """Bytes of the second of two equal steps: the first has no gradients and no carried state yet."""
+    """Bytes of the second of two equal steps: the first has no gradients and no state yet."""
     device = objective.device
     batch = objective.transfer_batch_to_device(batch, device, 0)
     tracker = StorageTracker(device)

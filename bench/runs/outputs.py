@@ -91,7 +91,7 @@ class Sample:
     """One example of a split and a run's output for it."""
 
     name: str
-    """Such as `sentence 12`; the same for all runs over the split."""
+    """Name such as `sentence 12`; equal for all runs over the split."""
     words: Sequence[SampleWord]
     """The output, word by word or as one text."""
     source: str = ""
@@ -121,7 +121,7 @@ class SampleTable:
     reference: str = "reference"
     """Heading of the references."""
     paired: bool = True
-    """Whether row i of every run is the same example; texts that a model draws are its own."""
+    """True where row i of every run is the same example; texts that a model draws are its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ from bench.training.process_group import ProcessGroup
 from bench.training.progress import Style
 from bench.training.train import Flops, train, train_worker
 
-# Which of a run's processes this one is, and what has only one.
+# Ranks of a run's processes.
 
 
 ONE_DEVICE = "leave out --trainer.devices and --trainer.num-nodes"

@@ -36,13 +36,13 @@ class Diagnosis(Frozen, frozen=True, kw_only=True):
     hidden_gradient: list[float]
     input_gradient: list[float]
     state_gradients: list[list[float]]
-    """Of each tensor of the state, from distance 1."""
+    """Norms for each tensor of the state, from distance 1."""
     jacobian: JacobianSummary | None
-    """Of one step; None for too large a state."""
+    """Jacobian of one step; None for too large a state."""
     recurrent_matrices: dict[str, float]
     """Name -> spectral radius."""
     clipped_share: float | None
-    """Of the training steps; None where the run did not count."""
+    """Share of clipped training steps; None where the run did not count."""
     context: dict[int, float]
     """Words of history -> metric."""
     whole_context: float

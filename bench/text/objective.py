@@ -104,7 +104,7 @@ class LanguageModelOptions(Frozen, frozen=True, kw_only=True):
     output_bias: Literal["unigram", "zero"] = "unigram"
     """The softmax begins at the training text's word frequencies, or at zero."""
     loss_scale: Literal["token", "stream", "sum"] = "token"
-    """What is differentiated: mean over tokens, sum over steps and mean over streams, or sum."""
+    """Differentiated quantity: mean over tokens, sum over steps and mean over streams, or sum."""
     output: Literal["full", "classes", "adaptive"] = "full"
     """Output layer."""
     num_classes: Annotated[int, msgspec.Meta(ge=0)] = 0

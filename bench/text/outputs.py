@@ -65,7 +65,7 @@ class TextSamplesHeader(msgspec.Struct, frozen=True, kw_only=True):
     """The first line of a file of texts."""
 
     drawn: str
-    """Such as `from p(w | history), seed 1`."""
+    """Way of drawing, such as `from p(w | history), seed 1`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ class Accumulation:
             )
         self.num_parts = num_parts
         self.part = 0
-        """Which one is computed now."""
+        """Part that is computed now."""
         self._divisor = self._count = torch.zeros(())
         self._batch: Any = None
         self.forget()

@@ -39,7 +39,7 @@ class SplitMetric(torchmetrics.Metric):
 
     full_state_update = False
     divided: bool
-    """Whether processes share the split."""
+    """True where processes share the split."""
     loss: Tensor
     """Sum of the loss in nats, and its count [2], float64."""
 

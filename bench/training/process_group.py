@@ -20,10 +20,10 @@ from bench.core.errors import LostProcessError
 from bench.core.ranks import ALONE, Rank
 
 PATIENCE = timedelta(minutes=30)
-"""How long one process waits for another that gives no sign; one that died is noticed at once."""
+"""Longest wait for a silent process; one that died is noticed at once."""
 POLL_SEC = 0.1
 FAREWELL_SEC = 10.0
-"""How long the first process waits until the others know that there is nothing to do."""
+"""Longest wait of the first process until the others know that there is nothing to do."""
 CALLED, DISMISSED = b"called", b"dismissed"
 _OF_A_LOSS = re.compile(
     r"gloo|nccl|TCPStore|connection (closed|reset|refused)|broken pipe|socket|timed out", re.I
