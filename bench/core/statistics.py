@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from bench.core.structs import Frozen
-from bench.core.student import t_quantile, two_sided_p
 
 CONFIDENCE = 0.95
 LEVEL = 0.05
@@ -72,6 +71,20 @@ def compare(
     if measured.n < 3:
         word += " (1 seed)" if measured.n == 1 else f" ({measured.n} seeds)"
     return word
+
+
+def t_quantile(degrees: float, confidence: float) -> float:
+    """Student's t with P(|T| <= t) = `confidence` at `degrees` of freedom, whole or not."""
+    from scipy.special import stdtrit  # here, so that importing a table stays cheap
+
+    return float(stdtrit(degrees, (1 + confidence) / 2))
+
+
+def two_sided_p(t: float, degrees: float) -> float:
+    """P(|T| >= |t|) for Student's T with `degrees` of freedom, whole or not."""
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(degrees, -abs(t)))
 
 
 def welch(a: Measured, b: Measured) -> float | None:

@@ -6,8 +6,16 @@ from typing import Literal
 import pytest
 from scipy import stats
 
-from bench.core.statistics import Measured, compare, holm, measure, printed_precision, welch
-from bench.core.student import t_quantile, two_sided_p
+from bench.core.statistics import (
+    Measured,
+    compare,
+    holm,
+    measure,
+    printed_precision,
+    t_quantile,
+    two_sided_p,
+    welch,
+)
 
 # Two-sided 95 % and 99 % points of Student's t as every textbook tabulates them.
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 30: 2.042, 100: 1.984}
