@@ -16,12 +16,12 @@ from bench.core.errors import BenchError, nearest
 from bench.core.statistics import holm
 from bench.core.suite import Suite
 from bench.table import Table
-from bench.table.rows import Contrast, Row
+from bench.table.rows import PairwiseTest, Row
 
 BEST = "best"
 
 
-def set_against(
+def add_significance(
     suite: Suite, table: Table, name: str, *, resampling: Resampling | None = None
 ) -> Table:
     """The table with a test of each measured row against the row `name`, where one is possible.
@@ -46,7 +46,7 @@ def set_against(
     }
     p_values = holm([test.p for test in found.values()])
     tested = {
-        record: Contrast(against=reference.label, over=test.over, p=p)
+        record: PairwiseTest(against=reference.label, over=test.over, p=p)
         for (record, test), p in zip(found.items(), p_values, strict=True)
     }
 

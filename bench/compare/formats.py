@@ -26,8 +26,8 @@ from bench.compare.result import (
 from bench.core.errors import BenchError, nearest
 from bench.table import Format
 from bench.table.column import Column, num_decimals
-from bench.table.formats import as_html
-from bench.table.markup import Section, as_latex, as_markdown, as_text, escape_markdown
+from bench.table.formats import to_html
+from bench.table.markup import Section, escape_markdown, to_latex, to_markdown, to_text
 
 # Comparisons as one flat table for other programs.
 
@@ -38,7 +38,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def as_csv(comparison: Comparison) -> str:
+def to_csv(comparison: Comparison) -> str:
     """A line for each interval of a mean, then one for each test of a difference."""
     file = io.StringIO()
     writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -88,21 +88,21 @@ def render(comparison: Comparison, format: Format = "text", *, width: int | None
     if format == "json":
         return json.dumps(msgspec.to_builtins(comparison), indent=2, ensure_ascii=False) + "\n"
     if format == "csv":
-        return as_csv(comparison)
+        return to_csv(comparison)
     verdicts = _verdicts(comparison)
     sections = [_measurements(comparison), *_pairs(comparison)]
     notes = legend(comparison)
     title = f"{comparison.title}: comparison"
     if format == "latex":
         label = f"{comparison.task}-comparison"
-        return as_latex(sections, [*verdicts, *notes], title=title, label=label)
+        return to_latex(sections, [*verdicts, *notes], title=title, label=label)
     if format == "html":
-        return as_html(sections, [*verdicts, *notes], title=title)
+        return to_html(sections, [*verdicts, *notes], title=title)
     if format == "md":
         said = "".join(f"{escape_markdown(line)}\n\n" for line in verdicts)
-        return said + as_markdown(sections, notes)
+        return said + to_markdown(sections, notes)
     said = "".join(f"{_filled(line, width)}\n\n" for line in verdicts)
-    return said + as_text(sections, notes, title=title, width=width)
+    return said + to_text(sections, notes, title=title, width=width)
 
 
 def legend(comparison: Comparison) -> list[str]:

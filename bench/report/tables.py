@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from bench.report.content import TaskContent, split_label
 from bench.table import Row
 from bench.table.cells import source
-from bench.table.column import Column, Notes
-from bench.table.layout import PLAIN
+from bench.table.column import Column, Footnotes
+from bench.table.layout import DEFAULT_LAYOUT
 from bench.table.legend import legend
 from bench.table.sections import comparison_sections, cost_section
 
@@ -90,8 +90,8 @@ class Tables:
 
 def tables_of(content: TaskContent) -> Tables:
     """The tables of a task: the same cells, marks and notes as those of `bench table`."""
-    table, notes = content.table, Notes()
-    sections = comparison_sections(table, PLAIN, notes)
+    table, notes = content.table, Footnotes()
+    sections = comparison_sections(table, DEFAULT_LAYOUT, notes)
     blocks = [
         Block(
             title=section.title[:1].upper() + section.title[1:],
@@ -104,7 +104,9 @@ def tables_of(content: TaskContent) -> Tables:
     cost = cost_section(table, notes).columns if any(row.measured for row in table.rows) else []
     shown = {column.key for section in sections for column in section.columns}
     shown |= {column.key for column in cost}
-    return Tables(blocks=blocks, cost=cost, notes=legend(table, notes, mark="Bold", shown=shown))
+    return Tables(
+        blocks=blocks, cost=cost, notes=legend(table, notes, highlight="Bold", shown=shown)
+    )
 
 
 def verdict_of(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""Published beside measured: the table of a task, in every format."""
+"""Tables of published and measured values, in every format."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
     "published_rows",
     "render",
     "task_table",
-    "write_tables",
+    "write_table",
 ]
 
 
@@ -38,10 +38,7 @@ def task_table(
     alternatives: Alternatives = "shown",
     target: float | None = None,
 ) -> Table:
-    """The table of `task` from the published rows and records that `suite` finds.
-
-    With a `target` the rows say how long training took until a validation was as good.
-    """
+    """Build the table of `task` from the files of `suite`; see `build_table`."""
     return build_table(
         suite.card(task),
         load_published(suite, task),
@@ -52,8 +49,8 @@ def task_table(
     )
 
 
-def write_tables(suite: Suite, task: str) -> Path:
-    """Write `results/<task>/table.md`; the same rows and records give the same bytes."""
+def write_table(suite: Suite, task: str) -> Path:
+    """Write `results/<task>/table.md`; equal rows and records give equal bytes."""
     table = task_table(suite, task)
     text = (
         f"# {table.title}\n\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.compare import Resampling
-from bench.compare.against import set_against
+from bench.compare.against import add_significance
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.table import Table, task_table
@@ -15,7 +15,7 @@ FEW = Resampling(num_resamples=500)
 
 
 def held_against(suite: Suite, name: str) -> dict[str, Row]:
-    table = set_against(suite, task_table(suite, "toy"), name, resampling=FEW)
+    table = add_significance(suite, task_table(suite, "toy"), name, resampling=FEW)
     return {str(row.model): row for row in table.rows}
 
 
@@ -28,7 +28,7 @@ def test_over_seeds_where_both_have_them_and_over_units_elsewhere(toy: Suite) ->
         "srn": "seeds",
         "ngram": "seeds",
     }
-    assert {model: test.is_apart for model, test in found.items()} == {
+    assert {model: test.is_significant for model, test in found.items()} == {
         "lstm": False,
         "srn": True,
         "ngram": True,
@@ -50,9 +50,9 @@ def test_a_single_run_is_tested_over_its_units(toy: Suite) -> None:
         task="toy", title="", metric="perplexity", direction="min", split="test",
         blocks=[[*one_seed, ngram]],
     )  # fmt: skip
-    srn, _ = set_against(toy, both, ngram.label, resampling=FEW).rows
+    srn, _ = add_significance(toy, both, ngram.label, resampling=FEW).rows
     assert srn.tested is not None
-    assert (srn.tested.over, srn.tested.is_apart) == ("units", True)
+    assert (srn.tested.over, srn.tested.is_significant) == ("units", True)
 
 
 def test_a_row_is_named_by_label_pattern_run_group_or_as_the_best(toy: Suite) -> None:
@@ -71,7 +71,9 @@ def test_p_is_corrected_for_the_number_of_rows(toy: Suite) -> None:
     only = Table(
         task="toy", title="", metric="perplexity", direction="min", split="test", blocks=[pair]
     )
-    alone = next(r.tested for r in set_against(toy, only, "scrn*", resampling=FEW).rows if r.tested)
+    alone = next(
+        r.tested for r in add_significance(toy, only, "scrn*", resampling=FEW).rows if r.tested
+    )
     assert whole is not None
     assert alone.p < whole.p <= 3 * alone.p + 1e-12
 

@@ -136,7 +136,7 @@ def test_what_was_printed_stands_in_brackets(row: PublishedRow, expected: dict[s
     (found,) = cells_of(table)
     assert {name: found.get(name) for name in expected} == expected
     assert "In brackets: what was printed of the score" in render(table, "md")
-    assert table.rows[0].published_beside == row.beside_of("test")
+    assert table.rows[0].published_beside == row.secondary_scores("test")
 
 
 def test_a_printed_number_goes_to_the_first_of_two_columns_of_its_name() -> None:

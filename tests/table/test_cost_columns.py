@@ -10,7 +10,7 @@ from synthetic_records import make_card, make_record
 
 from bench.core.record import Point, Record
 from bench.table import build_table, render
-from bench.table.rows import Reached
+from bench.table.rows import TimeToTarget
 
 FIGURES: dict[str, Any] = {
     "flops_per_token": 8_570_000,
@@ -96,7 +96,7 @@ def test_seeds_that_never_reach_a_target_are_told(second: list[float], cell: str
     records = [timed(1, [130.0, 120.0], [10.0, 20.0]), timed(2, second, [15.0, 40.0])]
     assert cost_cells(*records, target=120.0)["Seconds to 120"] == cell
     (row,) = build_table(make_card(), [], records, target=1.0).rows
-    assert row.target == Reached(value=1.0, seconds=None, num_reached=0, num_timed=2)
+    assert row.target == TimeToTarget(value=1.0, seconds=None, num_reached=0, num_timed=2)
     assert cost_cells(*records, target=1.0)["Seconds to 1"] == "not reached"
 
 

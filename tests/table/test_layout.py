@@ -13,7 +13,7 @@ from synthetic_records import make_card, make_published, make_record, make_recor
 
 from bench.core.errors import BenchError
 from bench.table import Layout, Rounding, Table, build_table, published_rows, render
-from bench.table.embed import embedded, tasks_embedded
+from bench.table.embed import embedded_tasks, fill_tables
 
 OTHER = "perplexity|eval:dynamic"
 
@@ -151,9 +151,9 @@ def test_published_rows_stand_alone_and_are_ranked_among_themselves() -> None:
 
 def filled(mark: str, table: Table) -> str:
     text = f"# Title\n\n<!-- table: {mark} -->\nold\n<!-- end of table -->\n\nMore.\n"
-    assert tasks_embedded(text) == ["toy"]
-    new = embedded(text, {"toy": table})
-    assert embedded(new, {"toy": table}) == new
+    assert embedded_tasks(text) == ["toy"]
+    new = fill_tables(text, {"toy": table})
+    assert fill_tables(new, {"toy": table}) == new
     assert new.startswith(f"# Title\n\n<!-- table: {mark} -->\n")
     assert new.endswith("<!-- end of table -->\n\nMore.\n")
     return new
@@ -182,4 +182,4 @@ def test_a_readme_asks_for_columns(table: Table) -> None:
 def test_a_wish_that_a_readme_cannot_have_is_refused(table: Table, wish: str) -> None:
     text = f"<!-- table: toy, {wish} -->\n<!-- end of table -->\n"
     with pytest.raises(BenchError, match=f"not '{wish}'"):
-        embedded(text, {"toy": table})
+        fill_tables(text, {"toy": table})

@@ -14,11 +14,10 @@ from msgspec.structs import replace
 from synthetic_records import make_card, make_published, make_record, make_records
 
 from bench.core.errors import BenchError
-from bench.core.published import read_citation_keys
 from bench.core.suite import Suite, shipped_folder
 from bench.table import Layout, Table, build_table, render, task_table
-from bench.table.embed import bibliography, entries
-from bench.table.rows import Contrast
+from bench.table.embed import bibliography, bibtex_entries
+from bench.table.rows import PairwiseTest
 
 REFERENCES = shipped_folder() / "results" / "references.bib"
 SHIPPED = Suite(folder=shipped_folder())
@@ -38,7 +37,7 @@ def table() -> Table:
         make_record(120.0, model={"name": "gru"}, recipe="a long name " * 6, bound=100.0),
     ]
     made = build_table(make_card(), published, records)
-    over_seeds = Contrast(against="LSTM", over="seeds", p=0.01)
+    over_seeds = PairwiseTest(against="LSTM", over="seeds", p=0.01)
     marks = [over_seeds, None, replace(over_seeds, p=0.4), replace(over_seeds, over="units")]
     rows = [replace(row, tested=test) for row, test in zip(made.rows, marks, strict=False)]
     return replace(made, blocks=[[*rows, *made.rows[len(rows) :]]])
@@ -96,8 +95,9 @@ def test_tex_sets_the_tables(table: Table, tmp_path: Path) -> None:
         render(task_table(SHIPPED, "flickr8k"), "latex"),
     ]
     cited = bibliography(SHIPPED, shipped)
-    both = {*entries(cited), *entries(bibliography(SHIPPED, task_table(SHIPPED, "flickr8k")))}
-    known = entries(REFERENCES.read_text(encoding="utf-8"))
+    captions = bibliography(SHIPPED, task_table(SHIPPED, "flickr8k"))
+    both = {*bibtex_entries(cited), *bibtex_entries(captions)}
+    known = bibtex_entries(REFERENCES.read_text(encoding="utf-8"))
     said = compiled(tmp_path, tables, "\n\n".join(known[key] for key in sorted(both)))
     assert "undefined" not in re.sub(r"Font shape.*undefined", "", said)
     assert (tmp_path / "paper.pdf").stat().st_size > 10_000
@@ -107,14 +107,14 @@ def test_the_bibliography_holds_what_is_cited_and_nothing_else() -> None:
     table = task_table(SHIPPED, "ptb")
     text = bibliography(SHIPPED, table)
     cited = sorted({row.cite for row in table.rows if row.cite})
-    assert list(entries(text)) == cited
+    assert list(bibtex_entries(text)) == cited
     assert all(f"\\cite{{{key}}}" in render(table, "latex") for key in cited)
 
 
 def test_an_entry_is_taken_over_as_it_stands() -> None:
     text = REFERENCES.read_text(encoding="utf-8")
-    found = entries(text)
-    assert list(found) == read_citation_keys(REFERENCES)
+    found = bibtex_entries(text)
+    assert list(found) == re.findall(r"^@[a-z]+\{([^,]+),$", text, re.M)
     assert all(entry in text and entry.count("{") == entry.count("}") for entry in found.values())
     assert sum(map(len, found.values())) > 0.9 * len(text)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.table.groups import spoken
+from bench.table.groups import setting_labels
 
 TRANSLATED = {"objective.evaluation": "translate"}
 
@@ -41,4 +41,4 @@ TRANSLATED = {"objective.evaluation": "translate"}
     ],
 )
 def test_what_is_said_of_settings(settings: dict[str, Any], words: list[str]) -> None:
-    assert spoken(settings) == words
+    assert setting_labels(settings) == words

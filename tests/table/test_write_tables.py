@@ -9,7 +9,7 @@ from synthetic_records import make_card, make_records
 
 from bench.core.record import write_record
 from bench.core.suite import Suite
-from bench.table import task_table, write_tables
+from bench.table import task_table, write_table
 
 
 def make_suite(folder: Path) -> Suite:
@@ -38,13 +38,13 @@ def make_suite(folder: Path) -> Suite:
 
 def test_the_table_of_a_folder_is_written_from_its_files(tmp_path: Path) -> None:
     suite = make_suite(tmp_path)
-    path = write_tables(suite, "toy")
+    path = write_table(suite, "toy")
     assert path == tmp_path / "results" / "toy" / "table.md"
     text = path.read_text()
     assert text.startswith("# Toy text\n")
     assert "| SCRN  |       115 | 115.3 ± 1.5 |   3 |       +0.3 | reproduced |" in text
     before = path.read_bytes()
-    write_tables(suite, "toy")
+    write_table(suite, "toy")
     assert path.read_bytes() == before
 
 
