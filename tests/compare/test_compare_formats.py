@@ -15,7 +15,7 @@ from compared_runs import add_run, compared, make_suite
 
 from bench.cli import main
 from bench.compare import Comparison, Reading, render
-from bench.compare.formats import COLUMNS
+from bench.compare.formats import CSV_COLUMNS
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.table import Format
@@ -91,7 +91,7 @@ def test_json_has_frozen_keys_and_every_verdict(three: Comparison) -> None:
 
 def test_csv_has_a_line_for_each_interval_and_test(three: Comparison) -> None:
     lines = list(csv.DictReader(io.StringIO(render(three, "csv"))))
-    assert list(lines[0]) == list(COLUMNS)
+    assert list(lines[0]) == list(CSV_COLUMNS)
     assert [line["test"] for line in lines].count("mean") == 6
     tests = [line for line in lines if line["second"]]
     assert len(tests) == 3 + 2 + 2

@@ -12,11 +12,11 @@ from scipy import stats
 
 from bench.compare.over_seeds import (
     effect_size,
+    min_permutation_p,
     one_sample_test,
     permutation_test,
     pooled_std,
     resolvable_difference,
-    smallest_p,
     welch_test,
 )
 
@@ -96,7 +96,7 @@ def test_the_smallest_p_is_reached_by_groups_that_do_not_overlap(
     found = permutation_test(a, b, num_resamples=10_000, seed=1)
     assert found is not None
     assert found.p == pytest.approx(p)
-    assert smallest_p(num_a, num_b) == pytest.approx(p)
+    assert min_permutation_p(num_a, num_b) == pytest.approx(p)
 
 
 def test_pooled_deviation_weighs_by_degrees_of_freedom() -> None:

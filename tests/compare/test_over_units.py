@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from bench.compare import TokenBlocks, Units, token_blocks
-from bench.compare.over_units import bootstrap_units, multiplicities, two_sided_p
+from bench.compare.over_units import bootstrap_p, bootstrap_units, multiplicities
 from bench.core.errors import BenchError
 
 
@@ -134,7 +134,7 @@ def test_p_and_interval_agree() -> None:
     ],
 )
 def test_p_counts_the_rarer_side(drawn: list[float], p: float) -> None:
-    assert two_sided_p(np.array(drawn)) == pytest.approx(p)
+    assert bootstrap_p(np.array(drawn)) == pytest.approx(p)
 
 
 def test_longer_blocks_are_wider_where_losses_depend_on_their_neighbours() -> None:
