@@ -1,4 +1,4 @@
-"""The first page: every task in a line, and what is new."""
+"""Overview page: one line per task, and the latest runs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.core.record import Record
-from bench.report.content import TaskContent, cut, split_label
-from bench.report.tables import COMPARED, tally, verdict_of
+from bench.report.content import TaskContent, split_label, truncate
+from bench.report.tables import COMPARED, base_verdict, count_verdicts
 from bench.table import Row
 from bench.table.column import mean_std
 
@@ -15,61 +15,61 @@ NUM_LATEST = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskLine:
-    """A task on the first page."""
+class TaskSummary:
+    """A task on the overview page."""
 
     content: TaskContent
     best: str
-    best_of: str
+    best_name: str
     best_settings: str
     bound: float | None
     num_compared: int
     num_published: int
     verdicts: list[tuple[str, str, int]]
-    """Of the published rows that are measured."""
+    """Verdicts on the measured published rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
     """Counts over all tasks, a line for each, and the latest runs."""
 
-    lines: list[TaskLine]
+    tasks: list[TaskSummary]
     num_runs: int
     num_configurations: int
     num_published: int
     verdicts: list[tuple[str, str, int]]
     latest: list[Record]
-    begun: list[tuple[str, str]]
-    """Task and run, without a record yet."""
+    started: list[tuple[str, str]]
+    """Task and name of the runs without a record."""
 
 
-def overview(contents: Sequence[TaskContent]) -> Overview:
-    """What the first page says."""
+def build_overview(contents: Sequence[TaskContent]) -> Overview:
+    """Build the content of the overview page."""
     records = [record for content in contents for record in content.records]
-    compared = [row for content in contents for row in _compared(content)]
     return Overview(
-        lines=[_line(content) for content in contents],
+        tasks=[_summary(content) for content in contents],
         num_runs=len(records),
         num_configurations=len({(r.task, r.digest or r.id, r.signature) for r in records}),
         num_published=sum(len(_published(content)) for content in contents),
-        verdicts=tally(compared),
+        verdicts=count_verdicts(row for content in contents for row in _compared(content)),
         latest=sorted(records, key=lambda record: record.finished, reverse=True)[:NUM_LATEST],
-        begun=[(content.task, name) for content in contents for name in content.begun],
+        started=[(content.task, name) for content in contents for name in content.started],
     )
 
 
-def _line(content: TaskContent) -> TaskLine:
+def _summary(content: TaskContent) -> TaskSummary:
     best = _best(content)
     name, settings = split_label(best.label) if best else ("", "")
-    return TaskLine(
+    compared = _compared(content)
+    return TaskSummary(
         content=content,
         best=mean_std(best.measured, best.metric) if best else "",
-        best_of=name,
-        best_settings=cut(settings, 30),
+        best_name=name,
+        best_settings=truncate(settings, 30),
         bound=best.bound if best else None,
-        num_compared=len(_compared(content)),
+        num_compared=len(compared),
         num_published=len(_published(content)),
-        verdicts=tally(_compared(content)),
+        verdicts=count_verdicts(compared),
     )
 
 
@@ -78,11 +78,11 @@ def _published(content: TaskContent) -> list[Row]:
 
 
 def _compared(content: TaskContent) -> list[Row]:
-    return [row for row in _published(content) if verdict_of(row) in COMPARED]
+    return [row for row in _published(content) if base_verdict(row) in COMPARED]
 
 
 def _best(content: TaskContent) -> Row | None:
-    """The best measured mean under the table's main signature."""
+    """Best measured mean under the table's main signature."""
     block = next((b for b in content.table.blocks if any(row.measured for row in b)), [])
     sign = 1 if content.table.direction == "min" else -1
     means = {i: row.measured.mean for i, row in enumerate(block) if row.measured}

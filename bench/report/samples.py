@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.report.content import TaskContent, cut, split_label
+from bench.report.content import TaskContent, split_label, truncate
 
 # Which runs of a task left what they wrote, the best of each configuration first.
 
@@ -57,7 +57,9 @@ def kept_of(
             problems.append(str(error))
             continue
         seen.add(label)
-        found.append(Kept(name=name, settings=cut(settings, 60), record=record, outputs=outputs))
+        found.append(
+            Kept(name=name, settings=truncate(settings, 60), record=record, outputs=outputs)
+        )
     return found, problems
 
 

@@ -14,8 +14,8 @@ from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.report import build_report, figures, page
 from bench.report import page as script
-from bench.report.content import gather, short, split_label
-from bench.report.tables import verdict_of
+from bench.report.content import format_number, gather, split_label
+from bench.report.tables import base_verdict
 from bench.table import Row, render, task_table
 
 COMMITTED = Suite(folder=Path(__file__).parent.parent.parent)
@@ -145,7 +145,7 @@ def test_labels_are_cut_where_the_settings_begin(label: str, name: str, settings
     [(2438100, "2,438,100"), (111.79094, "111.8"), (1.43212, "1.432"), (0.05, "0.05000"), (0, "0")],
 )
 def test_numbers_have_four_digits(value: float, text: str) -> None:
-    assert short(value) == text
+    assert format_number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -158,4 +158,4 @@ def test_numbers_have_four_digits(value: float, text: str) -> None:
     ],
 )
 def test_a_verdict_has_a_colour_whatever_it_is_on(verdict: str, kind: str) -> None:
-    assert verdict_of(Row(label="", metric="", verdict=verdict, split="test")) == kind
+    assert base_verdict(Row(label="", metric="", verdict=verdict, split="test")) == kind
