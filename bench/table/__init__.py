@@ -7,14 +7,13 @@ from pathlib import Path
 from bench.core.published import load_published
 from bench.core.record import write_atomically
 from bench.core.suite import Suite
-from bench.table.build import Alternatives, Table, build_table, measured_rows, published_rows
+from bench.table.build import Table, build_table, measured_rows, published_rows
 from bench.table.column import Rounding
 from bench.table.formats import Cost, Format, render
 from bench.table.layout import Layout
 from bench.table.rows import Row
 
 __all__ = [
-    "Alternatives",
     "Cost",
     "Format",
     "Layout",
@@ -35,7 +34,6 @@ def task_table(
     task: str,
     *,
     split: str = "test",
-    alternatives: Alternatives = "shown",
     target: float | None = None,
 ) -> Table:
     """Build the table of `task` from the files of `suite`; see `build_table`."""
@@ -44,7 +42,6 @@ def task_table(
         load_published(suite, task),
         suite.records(task),
         split=split,
-        alternatives=alternatives,
         target=target,
     )
 

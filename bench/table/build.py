@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from bench.core.cards import Card
 from bench.core.published import PublishedRow
 from bench.core.record import Record
-from bench.core.statistics import LEVEL, Measured, holm, welch
+from bench.core.statistics import LEVEL, holm, welch
 from bench.core.structs import Frozen
 from bench.table.groups import (
     Group,
@@ -24,8 +24,6 @@ from bench.table.groups import (
     preference_key,
 )
 from bench.table.rows import Row, bound_rows, measured_row, published_row, unmeasured_row
-
-Alternatives = Literal["shown", "hidden"]
 
 MIN_SEEDS = 2
 """Fewest seeds of a ranked row: one has no standard deviation to test a difference against."""
@@ -43,8 +41,6 @@ class Table(Frozen, frozen=True, kw_only=True):
     """Main signature first; it includes the published rows that nothing measures."""
     num_left_out: int = 0
     """Records of other versions of the card."""
-    num_hidden: int = 0
-    """Configurations omitted by `alternatives="hidden"`."""
 
     @property
     def rows(self) -> list[Row]:
@@ -58,7 +54,6 @@ def build_table(
     records: Iterable[Record],
     *,
     split: str = "test",
-    alternatives: Alternatives = "shown",
     target: float | None = None,
 ) -> Table:
     """Build the table of `card` from published rows and records.
@@ -66,20 +61,16 @@ def build_table(
     Records that agree in everything but the seed form a group. A published row is filled by the
     group that contains its `match`; of several, by the one nearest the card's recipe (fewest
     choices of the caller), then by the best validation. The others, and groups that match nothing,
-    are rows of their own, labelled by what differs. `alternatives="hidden"` omits those that differ
-    from the row above them neither in a size of the model nor in the signature. With a `target`
-    the rows have the training time until a validation was as good.
+    are rows of their own, labelled by what differs. With a `target` the rows have the training time
+    until a validation was as good.
     """
     of_task = [record for record in records if record.task == card.task]
     current = [record for record in of_task if record.card_version == card.version]
     direction = card.metric.direction
     main, assignments = assign_groups(published, group_records(current), direction=direction)
     blocks: dict[str | None, list[Row]] = {main: []}
-    num_hidden = 0
     for found in assignments:
-        shown = [g for g in found.others if alternatives == "shown" or not _is_variant(g, found)]
-        num_hidden += len(found.others) - len(shown)
-        for row in _rows(found, shown, card, split, target):
+        for row in _rows(found, card, split, target):
             blocks.setdefault(row.signature or main, []).append(row)
     for signature, block in blocks.items():
         blocks[signature] = [*rank_rows(block, direction=direction), *bound_rows(block)]
@@ -91,7 +82,6 @@ def build_table(
         split=split,
         blocks=[blocks[key] for key in sorted(blocks, key=lambda key: (key != main, str(key)))],
         num_left_out=len(of_task) - len(current),
-        num_hidden=num_hidden,
     )
 
 
@@ -190,15 +180,7 @@ def _main_signature(matching: list[list[Group]], groups: Sequence[Group]) -> str
     )
 
 
-def _is_variant(group: Group, assignment: Assignment) -> bool:
-    first = assignment.first
-    assert first is not None
-    return base_label(group) == base_label(first) and group.signature == first.signature
-
-
-def _rows(
-    assignment: Assignment, others: list[Group], card: Card, split: str, target: float | None
-) -> list[Row]:
+def _rows(assignment: Assignment, card: Card, split: str, target: float | None) -> list[Row]:
     published, first, metric = assignment.row, assignment.first, card.metric
     if first is None:
         assert published is not None
@@ -210,7 +192,7 @@ def _rows(
     else:
         label = published.label
         rows = [published_row(published, first, metric=metric, split=split, target=target)]
-    for group in others:
+    for group in assignment.others:
         full = f"{label}; {difference_label(group, first)}"
         rows.append(measured_row(group, label=full, metric=metric, split=split, target=target))
     return rows
@@ -228,7 +210,8 @@ def rank_rows(block: Sequence[Row], *, direction: Literal["min", "max"]) -> list
         return list(block)
     best = min(ranked, key=lambda key: ranked[key].mean * (1 if direction == "min" else -1))
     others = [key for key in ranked if key != best]
-    p_values = holm([_welch_p(ranked[best], ranked[key]) for key in others])
+    tests = (welch(ranked[best], ranked[key]) for key in others)
+    p_values = holm([p for p in tests if p is not None])
     ranks: dict[tuple[str, ...], Literal["best", "tied"]] = {best: "best"}
     ranks |= {key: "tied" for key, p in zip(others, p_values, strict=True) if p >= LEVEL}
     return [replace(row, rank=ranks.get(tuple(row.records), row.rank)) for row in block]
@@ -246,9 +229,3 @@ def num_better_unranked(block: Sequence[Row], *, direction: Literal["min", "max"
         return 0
     values = [row.measured.mean for row in block if row.measured and not is_ranked(row)]
     return sum(value < best if direction == "min" else value > best for value in values)
-
-
-def _welch_p(a: Measured, b: Measured) -> float:
-    p = welch(a, b)
-    assert p is not None
-    return p

@@ -58,11 +58,10 @@ def render(
     """
     if format not in get_args(Format):
         raise BenchError(f"unknown format {format!r}, {nearest(format, get_args(Format))}")
-    if format == "json":
-        rows = [_select(msgspec.to_builtins(row), layout) for row in _ordered(table, layout)]
-        return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
-    if format == "csv":
-        return _to_csv(_ordered(table, layout), layout)
+    if format in ("json", "csv"):
+        grouped = group_rows(table.blocks, layout.group_by)
+        rows = [row for block, _ in grouped for row in block]
+        return _to_json(rows, layout) if format == "json" else _to_csv(rows, layout)
     if not table.rows:
         return f"No published rows and no records of {table.task} yet.\n"
     notes = Footnotes()
@@ -80,15 +79,9 @@ def render(
     return to_text(sections, lines, title=table.title, width=width)
 
 
-def _ordered(table: Table, layout: Layout) -> list[Row]:
-    if layout.group_by is None:
-        return table.rows
-    return [row for block, _ in group_rows(table.blocks, layout.group_by) for row in block]
-
-
-def _select(row: dict[str, Any], layout: Layout) -> dict[str, Any]:
-    check_columns(layout.columns, row)
-    return {key: row[key] for key in layout.columns or row}
+def _to_json(rows: list[Row], layout: Layout) -> str:
+    selected = [_select(msgspec.to_builtins(row), layout) for row in rows]
+    return json.dumps(selected, indent=2, ensure_ascii=False) + "\n"
 
 
 def _to_csv(rows: list[Row], layout: Layout) -> str:
@@ -99,6 +92,11 @@ def _to_csv(rows: list[Row], layout: Layout) -> str:
     writer.writeheader()
     writer.writerows(_select(_flatten(row), layout) for row in rows)
     return file.getvalue()
+
+
+def _select(row: dict[str, Any], layout: Layout) -> dict[str, Any]:
+    check_columns(layout.columns, row)
+    return {key: row[key] for key in layout.columns or row}
 
 
 def _flatten(row: Row) -> dict[str, Any]:

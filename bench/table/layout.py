@@ -31,11 +31,15 @@ class Layout(Frozen, frozen=True, kw_only=True):
 DEFAULT_LAYOUT = Layout()
 
 
-def group_rows(blocks: list[list[Row]], group_by: str) -> list[tuple[list[Row], dict[int, str]]]:
+def group_rows(
+    blocks: list[list[Row]], group_by: str | None
+) -> list[tuple[list[Row], dict[int, str]]]:
     """Rows of each block by group, and the heading above the row at each index.
 
     Groups are in the order of their first rows; rows without a value of `group_by` come last.
     """
+    if group_by is None:
+        return [(block, {}) for block in blocks]
     rows = [row for block in blocks for row in block]
     known = ["model", "source", "verdict", *sorted({key for row in rows for key in row.config})]
     if group_by not in known:

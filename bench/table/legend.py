@@ -16,7 +16,7 @@ _TESTS = {
 
 
 def legend(table: Table, notes: Footnotes, *, highlight: str, shown: Collection[str]) -> list[str]:
-    """Lines of the legend: explanations of the `shown` columns, omissions, footnotes.
+    """Lines of the legend: explanations of the `shown` columns, records left out, footnotes.
 
     `shown` are keys of columns; `highlight` names how the best values stand out.
     """
@@ -43,7 +43,10 @@ def legend(table: Table, notes: Footnotes, *, highlight: str, shown: Collection[
             "Source: key in results/references.bib, place, and where the number was read: in the "
             "paper, in a lecture, in a secondary source, or from memory."
         )
-    lines += [*_costs(rows, shown), *_omissions(table)]
+    lines += _costs(rows, shown)
+    if table.num_left_out:
+        records = plural(table.num_left_out, "record")
+        lines.append(f"Left out: {records} of another version of the card `{table.task}`.")
     return lines + [f"[{i}] {text}" for i, text in enumerate(notes.texts, start=1)]
 
 
@@ -106,17 +109,6 @@ def _costs(rows: list[Row], shown: Collection[str]) -> list[str]:
         lines.append("Seconds to a target: until a validation was as good, mean over seeds.")
     if any(row.bound is not None for row in rows):
         lines.append("Bound: the best possible value, from the distribution behind the text.")
-    return lines
-
-
-def _omissions(table: Table) -> list[str]:
-    lines = []
-    if table.num_hidden:
-        configurations = plural(table.num_hidden, "configuration")
-        lines.append(f"Not shown: {configurations} that differ from a row in settings only.")
-    if table.num_left_out:
-        records = plural(table.num_left_out, "record")
-        lines.append(f"Left out: {records} of another version of the card `{table.task}`.")
     return lines
 
 

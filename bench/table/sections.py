@@ -19,9 +19,6 @@ def comparison_sections(table: Table, layout: Layout, notes: Footnotes) -> list[
     if layout.columns:
         known = [spec.key for spec in _all_columns(table.rows, table.rows, layout)]
         check_columns(layout.columns, known)
-    grouped: list[tuple[list[Row], dict[int, str]]] = [(block, {}) for block in blocks]
-    if layout.group_by is not None:
-        grouped = group_rows(blocks, layout.group_by)
     return [
         Section(
             title=section_title(table, block),
@@ -33,7 +30,7 @@ def comparison_sections(table: Table, layout: Layout, notes: Footnotes) -> list[
             ),
             headings=headings,
         )
-        for block, headings in grouped
+        for block, headings in group_rows(blocks, layout.group_by)
     ]
 
 

@@ -159,18 +159,6 @@ def test_a_row_without_a_published_one_says_what_its_caller_chose() -> None:
     assert label.endswith("; objective.output=adaptive")
 
 
-def test_hidden_alternatives_are_counted() -> None:
-    records = [
-        make_record(116.0),
-        make_record(110.0, optim={"lr": 0.9}, caller=("optim.lr",)),
-        make_record(105.0, model={"num_layers": 2}, caller=("model.num_layers",)),
-    ]
-    table = build_table(make_card(), [make_published()], records, alternatives="hidden")
-    label = "SCRN, 100 hidden, 40 context"
-    assert list(by_label(table)) == [label, f"{label}; num_layers=2"]
-    assert table.num_hidden == 1
-
-
 def test_a_group_fills_every_row_that_it_matches_and_is_no_alternative() -> None:
     wide = make_published(140, label="wide", match={"model.name": "scrn"})
     rows = build_table(make_card(), [wide, make_published()], [make_record(116.0)]).rows
@@ -185,13 +173,6 @@ def test_a_group_that_fills_one_row_is_not_repeated_under_another() -> None:
     ]
     table = build_table(make_card(), [make_published(), deep], records)
     assert [row.records for row in table.rows] == [[record.id] for record in records]
-
-
-def test_another_signature_is_never_hidden() -> None:
-    tuned = make_record(99.0, signature=DYNAMIC, optim={"lr": 0.1}, caller=("optim.lr",))
-    records = [make_record(116.0), tuned]
-    table = build_table(make_card(), [make_published()], records, alternatives="hidden")
-    assert [row.signature for row in table.rows] == [SIGNATURE, DYNAMIC]
 
 
 def test_two_signatures_never_share_a_block() -> None:
