@@ -7,7 +7,6 @@ import functools
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
@@ -28,40 +27,18 @@ from bench.report.content import (
 )
 from bench.report.curves import curve_figures
 from bench.report.diagnoses import diagnosis_figures
-from bench.report.figures import CONFIG, Figure, is_network, load_converter, model_color
+from bench.report.figures import CONFIG, is_network, load_converter, model_color
 from bench.report.overview import build_overview
-from bench.report.pictures import Pictures, pictures_of
-from bench.report.runs import RunPage, run_pages
-from bench.report.samples import Samples, samples_of
-from bench.report.sweeps import SweepSection, sweep_section
-from bench.report.tables import Tables, build_tables
+from bench.report.pictures import pictures_of
+from bench.report.runs import run_pages
+from bench.report.samples import samples_of
+from bench.report.sweeps import sweep_section
+from bench.report.tables import build_tables
 from bench.table.legend import plural
 
 Live = Literal["still", "served"]
 _STYLES = ("base.css", "table.css", "parts.css")
 _SCRIPTS = ("pages.js", "tables.js", "figures.js")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskPage:
-    """Content of the page of a task."""
-
-    content: TaskContent
-    tables: Tables
-    published: Figure | None
-    curves: list[Figure]
-    costs: list[Figure]
-    sweeps: list[SweepSection]
-    diagnoses: list[Figure]
-    samples: Samples | None
-    pictures: Pictures | None
-    runs: list[RunPage]
-
-    @property
-    def models(self) -> list[str]:
-        """Models of the measured rows, sorted."""
-        rows = self.content.table.rows
-        return sorted({row.model for row in rows if row.measured and row.model})
 
 
 def build_report(suite: Suite, tasks: Sequence[str] = (), *, live: Live = "still") -> str:
@@ -88,19 +65,20 @@ def build_report(suite: Suite, tasks: Sequence[str] = (), *, live: Live = "still
     )
 
 
-def _page(suite: Suite, content: TaskContent) -> TaskPage:
-    return TaskPage(
-        content=content,
-        tables=build_tables(content),
-        published=published_figure(content),
-        curves=curve_figures(content),
-        costs=cost_figures(content),
-        sweeps=[sweep_section(result) for result in content.sweeps],
-        diagnoses=diagnosis_figures(content),
-        samples=samples_of(suite, content),
-        pictures=pictures_of(suite, content),
-        runs=run_pages(content),
-    )
+def _page(suite: Suite, content: TaskContent) -> dict[str, Any]:
+    return {
+        "content": content,
+        "models": sorted({r.model for r in content.table.rows if r.measured and r.model}),
+        "tables": build_tables(content),
+        "published": published_figure(content),
+        "curves": curve_figures(content),
+        "costs": cost_figures(content),
+        "sweeps": [sweep_section(result) for result in content.sweeps],
+        "diagnoses": diagnosis_figures(content),
+        "samples": samples_of(suite, content),
+        "pictures": pictures_of(suite, content),
+        "runs": run_pages(content),
+    }
 
 
 @functools.lru_cache(maxsize=1)

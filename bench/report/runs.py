@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from typing import Any
 
 from bench.core.config import dotted
@@ -17,7 +16,6 @@ from bench.report.content import (
     split_label,
 )
 from bench.runs.lineage import evaluated_runs, mixed_runs
-from bench.table import Row
 
 Facts = list[tuple[str, str]]
 
@@ -25,36 +23,7 @@ _NAMED = frozenset(("task", "seed", "model.name", "objective.name"))
 _SEARCH_OPTIONS = {"beam_size": "beam", "length_penalty": "length-penalty", "alpha": "alpha"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """A line of the configuration."""
-
-    key: str
-    value: str
-    by_caller: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunPage:
-    """Content of the page of a run."""
-
-    record: Record
-    name: str
-    label_settings: str
-    """Settings in the table's label of the configuration."""
-    rows: list[Row]
-    siblings: list[Record]
-    """Runs of the same configuration with other seeds."""
-    command: str
-    settings: list[tuple[str, list[Setting]]]
-    """Settings by part of the configuration."""
-    cost: Facts
-    provenance: Facts
-    hardware: Facts
-    extra: Facts
-
-
-def run_pages(content: TaskContent) -> list[RunPage]:
+def run_pages(content: TaskContent) -> list[dict[str, Any]]:
     """Build a page for each record of a task."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in content.records:
@@ -66,33 +35,29 @@ def _configuration(record: Record) -> tuple[str, str]:
     return record.digest or record.id, record.signature
 
 
-def _page(content: TaskContent, record: Record, group: list[Record]) -> RunPage:
+def _page(content: TaskContent, record: Record, group: list[Record]) -> dict[str, Any]:
     name, label_settings = split_label(content.label_of(record))
-    return RunPage(
-        record=record,
-        name=name,
-        label_settings=label_settings,
-        rows=content.rows_of.get(record.id, []),
-        siblings=sorted((r for r in group if r is not record), key=lambda r: r.seed),
-        command=rerun_command(record),
-        settings=_settings(record),
-        cost=_cost(record),
-        provenance=_provenance(record),
-        hardware=_hardware(record),
-        extra=[(name, format_number(value)) for name, value in record.extra.items()],
-    )
+    return {
+        "record": record,
+        "name": name,
+        "label_settings": label_settings,
+        "rows": content.rows_of.get(record.id, []),
+        "siblings": sorted((r for r in group if r is not record), key=lambda r: r.seed),
+        "command": rerun_command(record),
+        "settings": _settings(record),
+        "cost": _cost(record),
+        "provenance": _provenance(record),
+        "hardware": _hardware(record),
+        "extra": [(name, format_number(value)) for name, value in record.extra.items()],
+    }
 
 
-def _settings(record: Record) -> list[tuple[str, list[Setting]]]:
-    chosen = set(record.set_by_caller)
+def _settings(record: Record) -> list[tuple[str, list[tuple[str, str, bool]]]]:
+    """Parts of the configuration: keys, values, and whether the caller chose them."""
     parts = []
     for part, tree in record.config.items():
         settings = [
-            Setting(
-                key=key.removeprefix(f"{part}."),
-                value=format_setting(value),
-                by_caller=key in chosen,
-            )
+            (key.removeprefix(f"{part}."), format_setting(value), key in record.set_by_caller)
             for key, value in dotted({part: tree}).items()
         ]
         if settings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 from bench.report.figures import (
     Control,
@@ -23,33 +23,21 @@ from bench.sweep.outcome import SweepResult
 from bench.sweep.report import legend, sections
 from bench.sweep.space import space_of
 from bench.table.legend import plural
-from bench.table.markup import Section
 
 _BUDGETS = {"trials": "trials", "minutes": "training minutes", "flops": "training FLOPs"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class SweepSection:
-    """Content of a sweep's section."""
-
-    result: SweepResult
-    figures: list[Figure]
-    slices: list[Figure]
-    tables: list[Section]
-    notes: list[str]
-
-
-def sweep_section(result: SweepResult) -> SweepSection:
+def sweep_section(result: SweepResult) -> dict[str, Any]:
     """Build the figures and tables of a sweep."""
     figures = (_best_so_far(result), _importance(result))
     slices = (_slice(result, key, dimension) for key, dimension in result.sweep.space.items())
-    return SweepSection(
-        result=result,
-        figures=[figure for figure in figures if figure is not None],
-        slices=[figure for figure in slices if figure is not None],
-        tables=sections(result),
-        notes=legend(result),
-    )
+    return {
+        "result": result,
+        "figures": [figure for figure in figures if figure is not None],
+        "slices": [figure for figure in slices if figure is not None],
+        "tables": sections(result),
+        "notes": legend(result),
+    }
 
 
 def _best_so_far(result: SweepResult) -> Figure | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import Any
 
 from bench.report.content import TaskContent, split_label
 from bench.table import Row
@@ -30,82 +30,25 @@ COMPARED = ("reproduced", "better", "worse", "not comparable")
 """Verdicts on published values that have been measured."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """A cell of `bench table`."""
-
-    column: str
-    text: str
-    is_number: bool
-    is_best: bool
-    notes: Sequence[str] = ()
-    """Numbers of the footnotes that it refers to."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """A row of the table."""
-
-    row: Row
-    index: int
-    """Index in its block."""
-    name: str
-    settings: str
-    verdict: str
-    cells: list[Cell]
-    details: list[tuple[str, str]]
-    """Names and texts shown on hover."""
-    runs: list[tuple[str, int]]
-    """Names and seeds of its runs."""
-
-    @property
-    def sign(self) -> str:
-        """Sign of the verdict."""
-        return VERDICTS.get(self.verdict, "")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """Rows of one signature."""
-
-    title: str
-    columns: list[Column]
-    headings: list[Cell]
-    lines: list[Line]
-
-    @property
-    def verdicts(self) -> list[tuple[str, str, int]]:
-        """Verdict, sign and number of rows: the filters of the block."""
-        return count_verdicts(line.row for line in self.lines)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tables:
-    """Content of `bench table --cost` for a task."""
-
-    blocks: list[Block]
-    cost: list[Column]
-    notes: list[str]
-
-
-def build_tables(content: TaskContent) -> Tables:
-    """Build the tables of a task with the cells, marks and footnotes of `bench table`."""
+def build_tables(content: TaskContent) -> dict[str, Any]:
+    """Build `blocks`, `cost` and `notes` of a task with the cells of `bench table --cost`."""
     table, notes = content.table, Footnotes()
     sections = comparison_sections(table, DEFAULT_LAYOUT, notes)
     blocks = [
-        Block(
-            title=section.title[:1].upper() + section.title[1:],
-            columns=section.columns,
-            headings=[_cell(column, column.name) for column in section.columns],
-            lines=[_line(content, row, section.columns, i) for i, row in enumerate(rows)],
-        )
+        {
+            "title": section.title[:1].upper() + section.title[1:],
+            "columns": section.columns,
+            "headings": [_cell(column, column.name) for column in section.columns],
+            "lines": [_line(content, row, section.columns, i) for i, row in enumerate(rows)],
+            "verdicts": count_verdicts(rows),
+        }
         for section, rows in zip(sections, filter(None, table.blocks), strict=True)
     ]
     cost = cost_section(table, notes).columns if any(row.measured for row in table.rows) else []
     shown = {column.key for section in sections for column in section.columns}
     shown |= {column.key for column in cost}
     lines = legend(table, notes, highlight="Bold", shown=shown)
-    return Tables(blocks=blocks, cost=cost, notes=lines)
+    return {"blocks": blocks, "cost": cost, "notes": lines}
 
 
 def base_verdict(row: Row) -> str:
@@ -120,7 +63,7 @@ def count_verdicts(rows: Iterable[Row]) -> list[tuple[str, str, int]]:
     return [(name, sign, counts[name]) for name, sign in VERDICTS.items() if counts[name]]
 
 
-def _line(content: TaskContent, row: Row, columns: list[Column], index: int) -> Line:
+def _line(content: TaskContent, row: Row, columns: list[Column], index: int) -> dict[str, Any]:
     name, settings = split_label(row.label)
     runs = [(run_id, content.by_id[run_id].seed) for run_id in row.records]
     details = {
@@ -132,23 +75,26 @@ def _line(content: TaskContent, row: Row, columns: list[Column], index: int) -> 
         # The protocol of the task stands once on the page; the script inserts it for `same`.
         "Protocol": "same" if row.protocol in (None, "same") else f"differs: {row.protocol}",
     }
-    return Line(
-        row=row,
-        index=index,
-        name=name,
-        settings=settings,
-        verdict=base_verdict(row),
-        cells=[_cell(column, column.cells[index], index) for column in columns],
-        details=[(key, text) for key, text in details.items() if text],
-        runs=runs,
-    )
+    verdict = base_verdict(row)
+    return {
+        "row": row,
+        "index": index,
+        "name": name,
+        "settings": settings,
+        "verdict": verdict,
+        "sign": VERDICTS[verdict],
+        "cells": [_cell(column, column.cells[index], index) for column in columns],
+        "details": [(key, text) for key, text in details.items() if text],
+        "runs": runs,
+    }
 
 
-def _cell(column: Column, text: str, index: int | None = None) -> Cell:
-    return Cell(
-        column=column.name,
-        text=re.sub(r" ?\[\d+\]", "", text),
-        is_number=column.is_number,
-        is_best=index in column.best,
-        notes=re.findall(r"\[(\d+)\]", text),
-    )
+def _cell(column: Column, text: str, index: int | None = None) -> dict[str, Any]:
+    """Cell without the marks of footnotes, whose numbers are `notes`."""
+    return {
+        "column": column.name,
+        "text": re.sub(r" ?\[\d+\]", "", text),
+        "is_number": column.is_number,
+        "is_best": index in column.best,
+        "notes": re.findall(r"\[(\d+)\]", text),
+    }
