@@ -15,7 +15,6 @@ from scipy import optimize, special, stats
 
 from bench.compare.result import Interval, Significance
 from bench.core.statistics import CONFIDENCE, LEVEL
-from bench.text.outputs import Floats
 
 POWER = 0.8
 """Probability with which a resolvable difference is found."""
@@ -46,7 +45,7 @@ def permutation_test(
         return None
     found = stats.permutation_test(
         (a, b),
-        _difference_of_means,
+        lambda a_XN, b_XN, axis: np.mean(a_XN, axis=axis) - np.mean(b_XN, axis=axis),
         permutation_type="independent",
         vectorized=True,
         n_resamples=num_resamples,
@@ -126,7 +125,3 @@ def _t_test(name: Literal["Welch's t", "one-sample t"], found: Any) -> Significa
         p=p,
         detail=f"t = {t:.2f}, {degrees:.3g} degrees of freedom",
     )
-
-
-def _difference_of_means(a_XN: Floats, b_XN: Floats, axis: int) -> Floats:
-    return np.asarray(np.mean(a_XN, axis=axis) - np.mean(b_XN, axis=axis))

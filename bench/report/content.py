@@ -69,27 +69,24 @@ def gather(suite: Suite, tasks: Sequence[str] = ()) -> list[TaskContent]:
 
 def _task(suite: Suite, card: Card) -> TaskContent:
     records = suite.records(card.task)
+    diagnosis_paths = [diagnosis_path(suite, record) for record in records]
     return TaskContent(
         card=card,
         table=build_table(card, load_published(suite, card.task), records),
         records=records,
-        sweeps=[read_result(path) for path in sweep_result_paths(suite, card.task)],
-        diagnoses=[found for record in records if (found := _diagnosis(suite, record))],
+        sweeps=[read_result(path) for path in _sweep_result_paths(suite, card.task)],
+        diagnoses=[d for path in diagnosis_paths if (d := read_diagnosis(path))],
         started=_started_runs(suite, card.task, records),
     )
 
 
-def sweep_result_paths(suite: Suite, task: str) -> list[Path]:
+def _sweep_result_paths(suite: Suite, task: str) -> list[Path]:
     """Results of sweeps, sorted by name; those of the working folder take precedence."""
     found: dict[str, Path] = {}
     for folder in reversed(suite.folders):
         paths = (folder / "results" / task / "sweeps").glob("*.json")
         found.update({path.stem: path for path in paths})
     return [path for _, path in sorted(found.items())]
-
-
-def _diagnosis(suite: Suite, record: Record) -> Diagnosis | None:
-    return read_diagnosis(diagnosis_path(suite, record))
 
 
 def _started_runs(suite: Suite, task: str, records: Sequence[Record]) -> list[str]:
@@ -136,11 +133,6 @@ def format_bytes(num_bytes: float | None) -> str:
 def format_setting(value: Any) -> str:
     """Value of a setting in the notation of YAML and the command line."""
     return "null" if value is None else value_text(value)
-
-
-def format_date(moment: str) -> str:
-    """Date of a time in ISO format."""
-    return moment[:10]
 
 
 def split_label(label: str) -> tuple[str, str]:

@@ -18,13 +18,7 @@ from bench.core.record import write_atomically
 from bench.core.suite import Suite
 from bench.data.sources import cache_folder
 from bench.report.comparisons import cost_figures, published_figure
-from bench.report.content import (
-    TaskContent,
-    format_date,
-    format_duration,
-    format_number,
-    gather,
-)
+from bench.report.content import TaskContent, format_number, gather
 from bench.report.curves import curve_figures
 from bench.report.diagnoses import diagnosis_figures
 from bench.report.figures import CONFIG, is_network, load_converter, model_color
@@ -94,8 +88,6 @@ def _environment() -> Environment:
         as_json=_as_json,
         code=_code,
         color=model_color,
-        date=format_date,
-        duration=format_duration,
         is_network=is_network,
         number=format_number,
         plural=plural,
