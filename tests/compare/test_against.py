@@ -1,4 +1,4 @@
-"""Rows of a table held against one of them."""
+"""Tests of the rows of a table against one of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bench.table.rows import Row
 FEW = Resampling(num_resamples=500)
 
 
-def held_against(suite: Suite, name: str) -> dict[str, Row]:
+def rows_against(suite: Suite, name: str) -> dict[str, Row]:
     table = add_significance(suite, task_table(suite, "toy"), name, resampling=FEW)
     return {str(row.model): row for row in table.rows}
 
 
 def test_over_seeds_where_both_have_them_and_over_units_elsewhere(toy: Suite) -> None:
-    rows = held_against(toy, "scrn*")
+    rows = rows_against(toy, "scrn*")
     assert rows["scrn"].tested is None
     found = {model: row.tested for model, row in rows.items() if row.tested}
     assert {model: test.over for model, test in found.items()} == {
@@ -59,7 +59,7 @@ def test_a_row_is_named_by_label_pattern_run_group_or_as_the_best(toy: Suite) ->
     (scrn,) = (row for row in task_table(toy, "toy").rows if row.model == "scrn")
     run = scrn.records[0]
     for name in ("best", "SCRN*", scrn.label, run, run.rpartition("-s")[0]):
-        rows = held_against(toy, name)
+        rows = rows_against(toy, name)
         assert rows["scrn"].tested is None, name
         assert rows["srn"].tested is not None, name
 
@@ -67,7 +67,7 @@ def test_a_row_is_named_by_label_pattern_run_group_or_as_the_best(toy: Suite) ->
 def test_p_is_corrected_for_the_number_of_rows(toy: Suite) -> None:
     table = task_table(toy, "toy")
     pair = [row for row in table.blocks[0] if row.model in ("scrn", "srn")]
-    whole = held_against(toy, "scrn*")["srn"].tested
+    whole = rows_against(toy, "scrn*")["srn"].tested
     only = Table(
         task="toy", title="", metric="perplexity", direction="min", split="test", blocks=[pair]
     )
@@ -86,6 +86,6 @@ def test_p_is_corrected_for_the_number_of_rows(toy: Suite) -> None:
         ("bst", "did you mean 'best'"),
     ],
 )
-def test_a_name_of_none_or_of_several_is_refused(toy: Suite, name: str, message: str) -> None:
+def test_an_unknown_or_ambiguous_reference_is_rejected(toy: Suite, name: str, message: str) -> None:
     with pytest.raises(BenchError, match=message):
-        held_against(toy, name)
+        rows_against(toy, name)

@@ -1,4 +1,4 @@
-"""The command on the page of a run is the one that carries it out."""
+"""Commands that repeat a run."""
 
 from __future__ import annotations
 

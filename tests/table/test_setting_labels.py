@@ -1,4 +1,4 @@
-"""Settings in the words of a label."""
+"""Labels of settings."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ TRANSLATED = {"objective.evaluation": "translate"}
         ),
     ],
 )
-def test_what_is_said_of_settings(settings: dict[str, Any], words: list[str]) -> None:
+def test_settings_are_labelled_in_words(settings: dict[str, Any], words: list[str]) -> None:
     assert setting_labels(settings) == words
