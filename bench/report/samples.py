@@ -10,7 +10,7 @@ from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.domains import load_domain
-from bench.report.content import TaskContent, cut, split_label
+from bench.report.content import TaskContent, split_label, truncate
 from bench.runs.outputs import Outputs, Sample, SampleTable, SampleWord, find_outputs, outputs_class
 
 SPLIT = "test"
@@ -95,7 +95,7 @@ def run_samples(suite: Suite, content: TaskContent) -> tuple[list[RunSamples], l
         if table is not None:
             seen.add(label)
             name, settings = split_label(label)
-            settings = cut(settings, 60)
+            settings = truncate(settings, 60)
             found.append(RunSamples(name=name, settings=settings, record=record, table=table))
     return found, problems
 

@@ -25,7 +25,7 @@ class Score(NamedTuple):
     """Quantity that schedules and the choice of the best weights minimise."""
     beside: Mapping[str, float] = {}
     """Signature -> value of what is reported beside the metric."""
-    count: float = 0.0
+    num_units: float = 0.0
     """Number of units that the loss is the mean of."""
 
 
@@ -69,7 +69,7 @@ class SplitMetric(torchmetrics.Metric):
         loss = self.mean_loss()
         if not math.isfinite(loss):
             return Score(value=math.nan, loss=loss, choice=math.nan)
-        return self.score(loss)._replace(count=float(self.loss[1]))
+        return self.score(loss)._replace(num_units=float(self.loss[1]))
 
     def mean_loss(self) -> float:
         """Mean of the loss in nats."""

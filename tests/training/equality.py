@@ -147,7 +147,7 @@ class Steps(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
         score = module.metric.compute()  # remembered since the epoch's end
         places = [sorted(found) for found in module.metric._keyed]
-        self.evaluations.append(([score.loss, score.count], places))
+        self.evaluations.append(([score.loss, score.num_units], places))
 
 
 def state_size(optimizer: Any) -> int:
