@@ -77,10 +77,15 @@ def curve(
     return found
 
 
-def interval(sums_UK: Floats, metric: Callable[[Floats], Floats]) -> tuple[float, float]:
+def interval(
+    sums_UK: Floats,
+    metric: Callable[[Floats], Floats],
+    *,
+    num_resamples: int = NUM_RESAMPLES,
+) -> tuple[float, float]:
     """Percentile interval of the bootstrap over units, from one seed."""
     size = len(sums_UK)
-    times = np.random.default_rng(1).multinomial(size, np.full(size, 1 / size), NUM_RESAMPLES)
+    times = np.random.default_rng(1).multinomial(size, np.full(size, 1 / size), num_resamples)
     drawn = metric(times @ sums_UK)
     rest = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [rest, 1 - rest])
