@@ -26,7 +26,8 @@ import numpy as np
 
 from bench.core.splits import SPLITS
 from bench.data.language import Floats, Language, uniform
-from bench.text.data.corpus import TextCorpus, Vocabulary
+from bench.data.rows import Vocabulary
+from bench.text.data.corpus import TextCorpus
 from bench.text.data.specification import SyntheticTextSpec
 
 NUM_WORDS = {"det": 6, "pron": 6, "adj": 40, "noun": 160, "verb": 80, "adv": 20, "prep": 8, "": 1}
