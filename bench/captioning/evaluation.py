@@ -37,7 +37,7 @@ from bench.runs.ensembles import (
     in_order,
     load_members,
     resolve_members,
-    wished,
+    search_options,
 )
 from bench.runs.finished import FinishedRun
 from bench.runs.resolve import Resolved
@@ -65,7 +65,7 @@ def evaluate_captions(
     `make_captioner` do.
     """
     members, overrides = find_captioners(suite, runs), SearchOverrides(**settings)
-    resolved = resolve_members(members, "caption", wished(members[0], overrides))
+    resolved = resolve_members(members, "caption", search_options(members[0], overrides))
     work = _Describing(runs=members, overrides=overrides, device=device)
     return run(resolved, suite, options, work=work)
 
@@ -138,7 +138,7 @@ def make_captioner(
     objectives = load_members(runs, CaptioningObjective, device=device)
     for finished, objective in zip(runs[1:], objectives[1:], strict=True):
         _check(runs[0], objectives[0].corpus, finished, objective.corpus)
-    options = wished(runs[0], overrides)
+    options = search_options(runs[0], overrides)
     penalty = LengthPenalty(kind=options["length_penalty"], alpha=options["alpha"])
     search = replace(objectives[0].search, beam_size=options["beam_size"], penalty=penalty)
     return Captioner(objectives=objectives, search=search)
