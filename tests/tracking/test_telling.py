@@ -178,7 +178,7 @@ def test_phones_stand_beside_the_reference(tmp_path: Path) -> None:
         )
         for i in range(9)
     ]
-    header = Header(signature="x", folding="none", target={"a": "a", "b": "b"})
+    header = Header(signature="x", folding="none", target={label: label for label in "ab012345678"})
     Recognitions(header=header, lines=lines).write(tmp_path, "test")
     tracked = Tracked(
         card=Suite(folder=shipped_folder()).card("synthetic-speech"),
