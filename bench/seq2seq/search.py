@@ -13,7 +13,7 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from bench.data.segmentation import END, START
+from bench.data.tokens import END, START
 from bench.seq2seq.beam import Found, LengthPenalty, StateT, StepNetwork, beam_search
 from bench.seq2seq.next_words import Continuations, LogProbs
 from bench.seq2seq.writer import Sources, Writer

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import BenchError
-from bench.data.segmentation import START
+from bench.data.tokens import START
 from bench.layers.full import FullSoftmax
 from bench.models.recurrence import valid_steps
 from bench.seq2seq.attention import Memory

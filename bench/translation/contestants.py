@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.core.errors import BenchError
-from bench.data.segmentation import END, START
+from bench.data.tokens import END, START
 from bench.domains import Corpus
 from bench.models.recurrence import valid_steps
 from bench.runs.resolve import Resolved

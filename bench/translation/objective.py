@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bench.core.config import RunConfig
 from bench.core.errors import BenchError
-from bench.data.segmentation import END, UNKNOWN, Segmenter
+from bench.data.tokens import END, UNKNOWN
 from bench.layers.products import training_products
 from bench.seq2seq.beam import Found
 from bench.seq2seq.objective import WritingObjective
@@ -28,6 +28,7 @@ from bench.seq2seq.search import Search, alignments
 from bench.training.contract import mean_loss, own_options
 from bench.translation.data.batches import Ids, TranslationBatch, TranslationBatches
 from bench.translation.data.corpus import PairSplit, ParallelCorpus
+from bench.translation.data.segmentation import Segmenter
 from bench.translation.network import Pairs, TranslationNetwork
 from bench.translation.scoring import TranslationScoring
 

@@ -19,7 +19,7 @@ from bench.captioning.network.captioner import CaptionNetwork
 from bench.captioning.network.options import CaptioningOptions
 from bench.captioning.network.search import CaptionSearch, quick_search
 from bench.core.errors import BenchError
-from bench.data.segmentation import END, START, UNKNOWN
+from bench.data.tokens import END, START, UNKNOWN
 from bench.models import MODELS
 from bench.seq2seq.beam import LengthPenalty
 from bench.seq2seq.writer import shifted

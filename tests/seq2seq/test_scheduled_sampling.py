@@ -8,7 +8,7 @@ import pytest
 import torch
 from small_networks import make, sentences
 
-from bench.data.segmentation import START
+from bench.data.tokens import START
 from bench.seq2seq.options import Decay
 from bench.seq2seq.writer import mixed_inputs, teacher_forcing
 from bench.translation.network import shifted

@@ -9,7 +9,7 @@ import torch
 from small_networks import END, SOURCE_SIZE, TARGET_SIZE, gradients, make, only, sentences
 
 from bench.core.errors import BenchError
-from bench.data.segmentation import START
+from bench.data.tokens import START
 from bench.models import MODELS
 from bench.models.deep import Deep
 from bench.seq2seq.beam import LengthPenalty

@@ -14,7 +14,7 @@ from tiny_translation import make_corpus, make_objective, make_suite, resolved_i
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.data.segmentation import END, START
+from bench.data.tokens import END, START
 from bench.runs.run import run
 from bench.seq2seq.beam import LengthPenalty
 from bench.seq2seq.options import NetworkOptions

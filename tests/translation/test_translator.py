@@ -11,7 +11,7 @@ from tiny_translation import make_corpus, make_objective, make_suite
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.data.segmentation import UNKNOWN
+from bench.data.tokens import UNKNOWN
 from bench.seq2seq.beam import Found
 from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.objective import word

@@ -29,9 +29,8 @@ from bench.captioning.data.synthetic import draw
 from bench.core.errors import BenchError, nearest
 from bench.data.files import digest_of, mismatch
 from bench.data.problems import OnBad, Progress, settle
-from bench.data.segmentation import UNKNOWN
 from bench.data.sources import Download, DownloadProgress, cache_folder, locate
-from bench.translation.data.specification import NUM_SPECIAL
+from bench.data.tokens import NUM_SPECIAL, UNKNOWN
 
 # Features by torchvision's networks, where it is installed; weights only when asked for.
 #

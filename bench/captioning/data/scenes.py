@@ -23,8 +23,7 @@ from bench.captioning.data.listing import Image
 from bench.captioning.data.specification import PARTS, CaptionsSpec, SyntheticCaptionsSpec
 from bench.captioning.data.words import Tokens
 from bench.core.errors import BenchError
-from bench.data.grammar import draws
-from bench.data.language import uniform
+from bench.data.random import draws, uniform
 from bench.data.sources import candidates
 from bench.text.data.specification import CorpusSpec
 

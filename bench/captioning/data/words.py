@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from bench.data.segmentation import END, SPECIAL, START, UNKNOWN
+from bench.data.tokens import END, SPECIAL, START, UNKNOWN
 from bench.text.data.corpus import Vocabulary
 
 Tokens = tuple[str, ...]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.captioning.network.captioner import CaptionNetwork
 from bench.captioning.network.options import CaptioningOptions
-from bench.data.segmentation import END, START, UNKNOWN
+from bench.data.tokens import END, START, UNKNOWN
 from bench.layers.full import FullSoftmax, chunk_rows
 from bench.layers.products import product, products_as
 from bench.seq2seq.attention import Memory

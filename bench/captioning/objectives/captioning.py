@@ -26,7 +26,7 @@ from bench.captioning.network.options import CaptioningOptions
 from bench.captioning.network.search import CaptionSearch, quick_search
 from bench.captioning.scoring import CaptionScoring, ScoredCaptions, Written
 from bench.core.config import RunConfig
-from bench.data.segmentation import END
+from bench.data.tokens import END
 from bench.layers.products import training_products
 from bench.seq2seq.beam import Found
 from bench.seq2seq.objective import WritingObjective

@@ -13,7 +13,7 @@ import numpy as np
 from bench.core.errors import BenchError
 from bench.core.splits import SPLITS
 from bench.data.files import digest_of, mismatch
-from bench.data.language import uniform
+from bench.data.random import uniform
 from bench.data.sources import Download, DownloadProgress, locate
 from bench.frames.data.corpus import FrameCorpus, FrameSplit
 from bench.frames.data.motion import (

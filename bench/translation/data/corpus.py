@@ -15,7 +15,7 @@ from bench.data import problems as corpus_problems
 from bench.data.lines import Lines, UnreadableError, read_lines
 from bench.data.problems import OnBad
 from bench.data.rows import Rows
-from bench.data.segmentation import Form, Segmenter
+from bench.translation.data.segmentation import Form, Segmenter
 from bench.translation.metrics import BleuProtocol
 
 # What can be wrong with parallel text, and what is done about it: refuse, or skip when told to.

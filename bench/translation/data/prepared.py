@@ -13,12 +13,12 @@ import numpy as np
 
 from bench.core.errors import BenchError, nearest
 from bench.data.files import digest_of
-from bench.data.grammar import Grammar, draws, make_grammar
 from bench.data.lines import Lines
 from bench.data.problems import OnBad, Progress, kinds
+from bench.data.random import draws
 from bench.data.rows import Rows
-from bench.data.segmentation import UNKNOWN, Form, Segmenter, Tokeniser, Words, learn_words
 from bench.data.sources import Download, DownloadProgress, cache_folder
+from bench.data.tokens import UNKNOWN
 from bench.translation.data.corpus import (
     Pairs,
     PairSplit,
@@ -28,7 +28,9 @@ from bench.translation.data.corpus import (
     Splits,
     settle,
 )
+from bench.translation.data.grammar import Grammar, make_grammar
 from bench.translation.data.listing import Found, find_files, read_split, with_languages
+from bench.translation.data.segmentation import Form, Segmenter, Tokeniser, Words, learn_words
 from bench.translation.data.specification import (
     PARTS,
     ParallelSpec,

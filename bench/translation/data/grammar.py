@@ -16,12 +16,12 @@ source sentence has one parse, and one translation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bench.data.language import uniform
+from bench.data.random import uniform
 from bench.translation.data.specification import SyntheticTranslationSpec
 
 CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
@@ -168,12 +168,6 @@ def make_grammar(spec: SyntheticTranslationSpec) -> Grammar:
     order = np.argsort(uniform(stream, len(nouns)))
     feminine = frozenset(np.array(list(nouns))[order[: len(nouns) // 2]].tolist())
     return Grammar(spec=spec, nouns=nouns, verbs=verbs, adjectives=adjectives, feminine=feminine)
-
-
-def draws(stream: np.random.PCG64) -> Iterator[float]:
-    """Uniform numbers in [0, 1) without end."""
-    while True:
-        yield from uniform(stream, 1 << 12).tolist()
 
 
 def _stems(stream: np.random.PCG64, letters: Sequence[str], number: int) -> list[str]:
