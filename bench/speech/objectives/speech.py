@@ -23,10 +23,10 @@ from torch.nn import functional as F
 from bench.core.config import Count, NonNegative, Positive, RunConfig
 from bench.core.structs import Frozen
 from bench.models import build_recurrence
-from bench.seq2seq.beam import Labels
 from bench.speech.data.batches import SpeechBatch, SpeechBatches
 from bench.speech.data.corpus import SpeechCorpus
 from bench.speech.data.prepared import FeatureSplit, SpeechData
+from bench.speech.decoding.hypotheses import Labels
 from bench.speech.metrics import Edits, Folding, align, count_edits, phone_error_signature
 from bench.speech.outputs import Header, Recognition, Recognitions, write_recognitions
 from bench.training.contract import mean_loss, own_options
