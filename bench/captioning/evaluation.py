@@ -39,7 +39,7 @@ from bench.runs.ensembles import (
 from bench.runs.finished import FinishedRun
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
-from bench.seq2seq.beam import Found, LengthPenalty
+from bench.seq2seq.beam import Hypothesis, LengthPenalty
 from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 
@@ -85,11 +85,11 @@ class Captioner:
             for one in self.objectives
         ]
 
-    def describe(self, split: str) -> list[Found]:
+    def describe(self, split: str) -> list[Hypothesis]:
         """The best caption of each image."""
         return [found[0] for found in self._search(self.features(split))]
 
-    def _search(self, features: Sequence[Tensor]) -> Iterator[list[Found]]:
+    def _search(self, features: Sequence[Tensor]) -> Iterator[list[Hypothesis]]:
         for first in range(0, len(features[0]), EVALUATION_IMAGES):
             rows = slice(first, first + EVALUATION_IMAGES)
             yield from self.search(self.networks, [part[rows] for part in features])

@@ -21,10 +21,10 @@ from bench.models.bidirectional import Bidirectional
 from bench.models.deep import Deep
 from bench.models.recurrence import Recurrence, State, keep, valid_steps
 from bench.seq2seq.attention import Memory, build_attention
-from bench.seq2seq.decoder import Bridge, Carried, Decoder, Readout, initialise_
-from bench.seq2seq.options import NetworkOptions
-from bench.seq2seq.writer import Writer, shifted
+from bench.seq2seq.decoder import Bridge, Decoder, DecoderState, Readout, initialise_
+from bench.seq2seq.writer import Writer
 from bench.training.dropout import drop_by
+from bench.translation.options import NetworkOptions
 
 # A decoder from the options: its recurrence, attention and readout, with sizes that match.
 
@@ -173,9 +173,6 @@ def mirrored(lengths_B: Tensor, num_places: int) -> Tensor:
     return torch.where(turned_BS >= 0, turned_BS, place_S)
 
 
-__all__ = ["Pairs", "TranslationNetwork", "shifted"]
-
-
 class Pairs(NamedTuple):
     """Sentences and their translations."""
 
@@ -247,7 +244,7 @@ class TranslationNetwork(Writer):
                 )
             self.encoder.embedding = self.embedding
 
-    def encode(self, *source: Tensor) -> tuple[Memory, Carried]:
+    def encode(self, *source: Tensor) -> tuple[Memory, DecoderState]:
         """What attention remembers of `source_BS` and `lengths_B`, and the decoder's beginning."""
         source_BS, lengths_B = source
         h_BSA, state = self.encoder(source_BS, lengths_B)
@@ -257,7 +254,7 @@ class TranslationNetwork(Writer):
         if attention is None:
             empty = h_BSA[:, :, :0]
             return Memory(empty, empty, valid_BS), carried
-        return attention.remember(h_BSA, valid_BS), carried
+        return attention.build_memory(h_BSA, valid_BS), carried
 
     def loss(self, pairs: Pairs, *, teacher_forcing: float = 1.0) -> tuple[Tensor, Tensor]:
         """Sum of -log p over the target words and ends [], and their number []."""

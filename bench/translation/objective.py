@@ -21,16 +21,16 @@ from bench.core.config import RunConfig
 from bench.core.errors import BenchError
 from bench.data.tokens import END, UNKNOWN
 from bench.layers.products import training_products
-from bench.seq2seq.beam import Found
+from bench.seq2seq.beam import Hypothesis
 from bench.seq2seq.objective import WritingObjective
-from bench.seq2seq.options import TranslationOptions
-from bench.seq2seq.search import Search, alignments
 from bench.training.contract import mean_loss, own_options
 from bench.translation.data.batches import Ids, TranslationBatch, TranslationBatches
 from bench.translation.data.corpus import PairSplit, ParallelCorpus
 from bench.translation.data.segmentation import Segmenter
 from bench.translation.network import Pairs, TranslationNetwork
+from bench.translation.options import TranslationOptions
 from bench.translation.scoring import TranslationScoring
+from bench.translation.search import TranslationSearch, alignments
 
 # From what a search found to text; unknown words as they are, or replaced by their source words.
 #
@@ -64,7 +64,7 @@ class Translation:
 
 
 def word(
-    found: Found,
+    found: Hypothesis,
     attention_TS: Tensor | None,
     *,
     source: Segmenter,
@@ -113,7 +113,7 @@ class TranslationObjective(WritingObjective):
         train = corpus.splits["train"]
         counts_V = train.target.counts(len(corpus.target.symbols))
         counts_V[END] = len(train)
-        self.begin_writing(
+        self.set_network(
             TranslationNetwork(
                 config.model,
                 options,
@@ -122,12 +122,12 @@ class TranslationObjective(WritingObjective):
                 products=training_products(config.trainer),
             )
         )
-        self.search = Search(
+        self.search = TranslationSearch(
             beam_size=options.beam_size,
             penalty=self.length_penalty,
             max_length_factor=options.max_length_factor,
         )
-        self.quick_search = Search(max_length_factor=options.max_length_factor)
+        self.quick_search = TranslationSearch(max_length_factor=options.max_length_factor)
         self.scoring = TranslationScoring(
             protocol=replace(corpus.bleu, unknown=options.replace_unknown),
             train_sources=lambda: train.source_text,
@@ -180,7 +180,7 @@ class TranslationObjective(WritingObjective):
     def test_step(self, batch: TranslationBatch, batch_idx: int) -> None:
         self._evaluate(batch, self.search)
 
-    def _evaluate(self, batch: TranslationBatch, search: Search) -> None:
+    def _evaluate(self, batch: TranslationBatch, search: TranslationSearch) -> None:
         pairs, networks = as_pairs(batch), [self.network]
         nats_B = -self.network.target_log_probs(pairs).double().sum(1)
         self.evaluation_sums += torch.stack([nats_B.sum(), pairs.target_lengths.sum().double()])

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.seq2seq.beam import LengthPenalty
-from bench.seq2seq.search import Search, alignments, mean_log_prob, padded
+from bench.seq2seq.search import mean_log_prob, padded
 from bench.translation.network import Pairs
 from bench.translation.objective import ReplaceUnknown, Translation, TranslationObjective, word
+from bench.translation.search import TranslationSearch, alignments
 
 __all__ = ["Translation", "Translator"]
 
@@ -43,7 +44,7 @@ class Translator:
         corpus = objectives[0].corpus
         self.source, self.target = corpus.source, corpus.target
         self.networks = [objective.eval().network for objective in objectives]
-        self.search = Search(
+        self.search = TranslationSearch(
             beam_size=beam_size,
             penalty=LengthPenalty(kind=length_penalty, alpha=alpha),
             max_length_factor=max_length_factor,

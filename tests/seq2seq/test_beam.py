@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_writer import END, START, Writer, every_sequence
 
 from bench.core.errors import BenchError
-from bench.seq2seq.beam import Found, Kind, LengthPenalty, StateT, StepNetwork, beam_search
+from bench.seq2seq.beam import Hypothesis, Kind, LengthPenalty, StateT, StepNetwork, beam_search
 from bench.seq2seq.next_words import LogProbs, top_entries
 from bench.seq2seq.search import Ensemble, mean_log_prob
 
@@ -30,7 +30,7 @@ def search(
     beam_size: int,
     num_best: int = 1,
     penalty: LengthPenalty | None = None,
-) -> list[list[Found]]:
+) -> list[list[Hypothesis]]:
     return beam_search(
         network,
         torch.tensor(max_lengths),

@@ -28,7 +28,7 @@ from bench.captioning.scoring import CaptionScoring, ScoredCaptions, Written
 from bench.core.config import RunConfig
 from bench.data.tokens import END
 from bench.layers.products import training_products
-from bench.seq2seq.beam import Found
+from bench.seq2seq.beam import Hypothesis
 from bench.seq2seq.objective import WritingObjective
 from bench.seq2seq.search import padded
 from bench.training.contract import mean_loss, own_options
@@ -59,7 +59,7 @@ class CaptioningObjective(WritingObjective):
             products=training_products(config.trainer),
         )
         network.scale.learn(store.rows, train.feature_row)
-        self.begin_writing(network)
+        self.set_network(network)
         self.quick_search = quick_search(options)
         self.search = replace(
             self.quick_search, beam_size=options.beam_size, penalty=self.length_penalty
@@ -105,7 +105,7 @@ class CaptioningObjective(WritingObjective):
 
     def _begin(self) -> None:
         """Forget the evaluation before."""
-        self.found: dict[int, Found] = {}
+        self.found: dict[int, Hypothesis] = {}
         """Place of an image in the split -> what was written of it."""
         self.alignments: dict[int, WordRegions] = {}
         """The same -> what its words looked at most, with attention."""
@@ -133,7 +133,7 @@ class CaptioningObjective(WritingObjective):
         if self.options.image == "attention":
             self._align(batch, best)
 
-    def _align(self, batch: ImageBatch, best: Sequence[Found]) -> None:
+    def _align(self, batch: ImageBatch, best: Sequence[Hypothesis]) -> None:
         caption_IT, _ = padded([one.tokens for one in best], batch.features.device)
         a_ITR = self.network.word_alignments((batch.features,), caption_IT)
         assert a_ITR is not None
@@ -143,7 +143,7 @@ class CaptioningObjective(WritingObjective):
             name, words = self._evaluated.names[place], self.words(one)
             self.alignments[place] = WordRegions.of(name, words, regions, weights)
 
-    def words(self, found: Found) -> list[str]:
+    def words(self, found: Hypothesis) -> list[str]:
         """What was written."""
         return self.corpus.vocabulary.decode(found.tokens)
 
