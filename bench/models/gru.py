@@ -1,4 +1,4 @@
-"""The gated recurrent unit.
+"""Gated recurrent unit.
 
 K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine
 translation", EMNLP 2014:
@@ -74,6 +74,3 @@ class GRU(Recurrence):
             h_TBH: Tensor = GRULoop.apply(*arguments)  # type: ignore[no-untyped-call]
             h_BTH = h_TBH.transpose(0, 1)
         return h_BTH, (last_state(h_BTH, h_BH, lengths_B),)
-
-    def flops_per_step(self) -> int:
-        return 2 * (self.W_GD.numel() + self.U_GH.numel())

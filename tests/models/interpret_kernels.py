@@ -93,18 +93,18 @@ def one_sided() -> dict[str, float]:
 def replayed() -> dict[str, float]:
     """Graphs over fused kernels: the path of a GPU, with a stand-in for the graph."""
     cuda_graphs.REPLAYED_ON.add("cpu")
-    cuda_graphs.REPLAYS = cuda_graphs.Replays(Remembered, sightings=1)
-    cuda_graphs.FEWEST_STEPS = 1
+    cuda_graphs.GRAPHS = cuda_graphs.GraphCache(Remembered, record_at_call=1)
+    cuda_graphs.MIN_STEPS = 1
     found = {f"replayed: {case}": worst for case, worst in differences().items()}
-    assert len(cuda_graphs.REPLAYS) > 0
+    assert len(cuda_graphs.GRAPHS) > 0
     return found
 
 
 if __name__ == "__main__":
     fusion.FUSED_ON.add("cpu")
     x = torch.ones(1)
-    modules = [steps_for(x, None), steps_for(x, torch.ones(1)), gru_steps_for(x)]
-    paths = [module.__name__ for module in modules]
+    steps = [steps_for(x, None), steps_for(x, torch.ones(1)), gru_steps_for(x)]
+    paths = [backward.__module__ for _, backward in steps]
     values = differences() | one_sided()
     CASES = {case: CASES[case] for case in ("diagonal coupled", "gru")}
     json.dump({"paths": paths, "differences": values | replayed()}, sys.stdout)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.models.fast import cuda_graphs
-from bench.models.fast.cuda_graphs import Replays, Tensors
+from bench.models.fast.cuda_graphs import GraphCache, Tensors
 
 
 class Remembered:
@@ -25,8 +25,8 @@ class Remembered:
                 own.copy_(found)
 
 
-def replay_on_cpu(monkeypatch: pytest.MonkeyPatch, replays: Replays) -> None:
+def replay_on_cpu(monkeypatch: pytest.MonkeyPatch, replays: GraphCache) -> None:
     """Every loop on the CPU, short ones too, goes through `replays`."""
     monkeypatch.setattr(cuda_graphs, "REPLAYED_ON", {"cpu"})
-    monkeypatch.setattr(cuda_graphs, "FEWEST_STEPS", 1)
-    monkeypatch.setattr(cuda_graphs, "REPLAYS", replays)
+    monkeypatch.setattr(cuda_graphs, "MIN_STEPS", 1)
+    monkeypatch.setattr(cuda_graphs, "GRAPHS", replays)

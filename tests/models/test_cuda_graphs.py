@@ -12,7 +12,7 @@ from remembered import Remembered, replay_on_cpu
 from torch import Tensor
 
 from bench.models.fast import cuda_graphs
-from bench.models.fast.cuda_graphs import Replays, Tensors, replayed
+from bench.models.fast.cuda_graphs import GraphCache, Tensors, replay
 from bench.models.recurrence import Recurrence
 
 LOOPS = [
@@ -44,7 +44,7 @@ def test_replayed_loops_are_the_loops(
     recurrence, lengths_B = case.build(), None if lengths is None else torch.tensor(lengths)
     inputs = [torch.randn(3, 6, INPUT_SIZE, dtype=torch.float64) for _ in range(3)]
     expected = [results(recurrence, x_BTD, lengths_B) for x_BTD in inputs]
-    replays = Replays(Remembered, sightings=1)
+    replays = GraphCache(Remembered, record_at_call=1)
     replay_on_cpu(monkeypatch, replays)
     found = [results(recurrence, x_BTD, lengths_B) for x_BTD in inputs]
     assert len(replays) == 2, "one graph forward, one backward, for all three batches"
@@ -52,7 +52,7 @@ def test_replayed_loops_are_the_loops(
 
 
 def test_a_later_forward_leaves_what_an_earlier_one_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    replay_on_cpu(monkeypatch, Replays(Remembered, sightings=1))
+    replay_on_cpu(monkeypatch, GraphCache(Remembered, record_at_call=1))
     gru = next(combinations("gru")).build()
     first_BTD, second_BTD = (torch.randn(3, 6, INPUT_SIZE).double() for _ in range(2))
     wanted = []
@@ -77,14 +77,14 @@ def test_gradients_add_up_over_layers_that_share_a_graph(monkeypatch: pytest.Mon
         gru(gru(x_BTD)[0])[0].square().sum().backward()
         return [torch.as_tensor(parameter.grad).clone() for parameter in gru.parameters()]
 
-    expected, replays = gradients(), Replays(Remembered, sightings=1)
+    expected, replays = gradients(), GraphCache(Remembered, record_at_call=1)
     replay_on_cpu(monkeypatch, replays)
     torch.testing.assert_close(gradients(), expected, rtol=0, atol=0)
     assert len(replays) == 2
 
 
 def test_a_recording_begins_at_the_third_sighting_of_its_shapes() -> None:
-    replays, x = Replays(Remembered, sightings=3), torch.ones(9, 2)
+    replays, x = GraphCache(Remembered, record_at_call=3), torch.ones(9, 2)
     for number, kept in enumerate((0, 0, 1, 1), start=1):
         product, none = replays(twice, (number * x, None), (3,))
         assert torch.equal(torch.as_tensor(product), 3.0 * number * x)
@@ -103,7 +103,7 @@ def test_a_recording_begins_at_the_third_sighting_of_its_shapes() -> None:
     ids=["shape", "type", "one-more", "option"],
 )
 def test_other_work_is_another_recording(tensors: Tensors, options: tuple[int, ...]) -> None:
-    replays = Replays(Remembered, sightings=1)
+    replays = GraphCache(Remembered, record_at_call=1)
     replays(twice, (torch.ones(9, 2), None), (3,))
     found = replays(twice, tensors, options)
     assert len(replays) == 2
@@ -111,19 +111,19 @@ def test_other_work_is_another_recording(tensors: Tensors, options: tuple[int, .
 
 
 def test_strides_are_no_part_of_the_work() -> None:
-    replays, x = Replays(Remembered, sightings=1), torch.arange(18.0).view(9, 2)
+    replays, x = GraphCache(Remembered, record_at_call=1), torch.arange(18.0).view(9, 2)
     replays(twice, (torch.ones(9, 2), None), (3,))
     for given in (x, x.t().contiguous().t(), x[:1].expand(9, 2)):
         assert torch.equal(torch.as_tensor(replays(twice, (given, None), (3,))[0]), 3 * given)
     assert len(replays) == 1
 
 
-def meet(replays: Replays, size: int) -> None:
+def meet(replays: GraphCache, size: int) -> None:
     replays(twice, (torch.ones(9, size), None), (3,))
 
 
 def test_graphs_are_bounded_and_ragged_shapes_do_not_drive_out_used_ones() -> None:
-    replays = Replays(Remembered, sightings=1, capacity=2, patience=5)
+    replays = GraphCache(Remembered, record_at_call=1, capacity=2, max_idle_calls=5)
     recorded = list[Remembered]()
 
     def record(function: Callable[[], Tensors], device: torch.device) -> Remembered:
@@ -144,8 +144,8 @@ def test_graphs_are_bounded_and_ragged_shapes_do_not_drive_out_used_ones() -> No
 
 
 def test_what_is_counted_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda_graphs, "KEYS_COUNTED", 4)
-    replays = Replays(Remembered, sightings=2)
+    monkeypatch.setattr(cuda_graphs, "MAX_COUNTED_KEYS", 4)
+    replays = GraphCache(Remembered, record_at_call=2)
     for size in (1, 2, 3, 4, 5, 1):
         meet(replays, size)
     assert len(replays) == 0, "the first sighting of 1 was forgotten"
@@ -157,7 +157,7 @@ def test_what_cannot_be_recorded_runs_without_and_says_so_once() -> None:
     def refuse(*_: object) -> Remembered:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    replays = Replays(refuse, sightings=1)
+    replays = GraphCache(refuse, record_at_call=1)
     with pytest.warns(UserWarning, match="cannot be recorded as a CUDA graph.*not permitted"):
         meet(replays, 1)
     with warnings.catch_warnings():
@@ -170,14 +170,14 @@ def test_what_cannot_be_recorded_runs_without_and_says_so_once() -> None:
 
 
 def test_short_loops_and_other_devices_are_not_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    replays = Replays(Remembered, sightings=1)
-    monkeypatch.setattr(cuda_graphs, "REPLAYS", replays)
-    replayed(twice, torch.ones(9, 2), None, options=(3,))
+    replays = GraphCache(Remembered, record_at_call=1)
+    monkeypatch.setattr(cuda_graphs, "GRAPHS", replays)
+    replay(twice, torch.ones(9, 2), None, options=(3,))
     assert len(replays) == 0
     monkeypatch.setattr(cuda_graphs, "REPLAYED_ON", {"cpu"})
-    replayed(twice, torch.ones(cuda_graphs.FEWEST_STEPS - 1, 2), None, options=(3,))
+    replay(twice, torch.ones(cuda_graphs.MIN_STEPS - 1, 2), None, options=(3,))
     assert len(replays) == 0
-    replayed(twice, torch.ones(cuda_graphs.FEWEST_STEPS, 2), None, options=(3,))
+    replay(twice, torch.ones(cuda_graphs.MIN_STEPS, 2), None, options=(3,))
     assert len(replays) == 1
 
 
@@ -188,7 +188,7 @@ def test_inference_and_training_share_recordings(
     gru = next(combinations("gru")).build()
     x_BTD = torch.randn(3, 6, INPUT_SIZE).double()
     expected = results(gru, x_BTD, None)
-    replay_on_cpu(monkeypatch, Replays(Remembered, sightings=sightings))
+    replay_on_cpu(monkeypatch, GraphCache(Remembered, record_at_call=sightings))
     with torch.inference_mode():
         y_BTH, _ = gru(x_BTD)
     torch.testing.assert_close(y_BTH, expected[0], rtol=0, atol=0)

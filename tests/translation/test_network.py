@@ -212,7 +212,7 @@ def test_a_decoder_reads_forward_whatever_the_encoder_does() -> None:
     assert isinstance(network.encoder.recurrence, Deep)
     assert isinstance(decoder, Deep)
     assert (network.encoder.recurrence.is_causal, decoder.is_causal) == (False, True)
-    assert [getattr(layer, "peephole", None) for layer in decoder.pile()] == ["diagonal"] * 2
+    assert [getattr(layer, "peephole", None) for layer in decoder.stack()] == ["diagonal"] * 2
 
 
 @pytest.mark.parametrize("init", ["uniform", "bahdanau", "parts"])

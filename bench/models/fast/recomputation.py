@@ -1,9 +1,9 @@
-"""Reading block by block, what lies inside a block being computed again for its gradient.
+"""Scan in blocks whose inner values are recomputed for the gradient.
 
 T. Chen, B. Xu, C. Zhang and C. Guestrin, "Training deep nets with sublinear memory cost",
-arXiv:1604.06174; of recurrences A. Gruslys et al., NIPS 2016. Gates and other values inside a step
-are kept for one block of K steps at a time, instead of all T; inputs, outputs and the states
-between blocks are kept throughout. It takes one more forward pass.
+arXiv:1604.06174; for recurrences A. Gruslys et al., NIPS 2016. Gates and other values inside a step
+are stored for one block of K steps at a time, instead of all T; inputs, outputs and the states
+between blocks are stored throughout. The cost is one more forward pass.
 
 Shapes: B batch, T time, D input, H output, K steps of a block.
 """
@@ -28,7 +28,7 @@ def scan_in_blocks(
     *,
     num_steps: int,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """What `scan` makes of all steps, by blocks of `num_steps`: the law of chunking."""
+    """Run `scan` over all steps, in blocks of `num_steps`; exact by the law of chunking."""
     outputs = []
     for start in range(0, x_BTD.shape[1], num_steps):
         x_BKD = x_BTD[:, start : start + num_steps]
