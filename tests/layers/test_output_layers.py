@@ -50,7 +50,7 @@ def test_loss_and_gradients_equal_the_plain_formula(
     kind: str, num_rows: int, ignored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A tiny buffer makes 200 rows cross several chunk boundaries.
-    monkeypatch.setattr(full_module, "CHUNK_BYTES", {"learning": 1, "reading": 1})
+    monkeypatch.setattr(full_module, "CHUNK_BYTES", {"training": 1, "inference": 1})
     monkeypatch.setattr(full_module, "MIN_CHUNK_ROWS", 32)
     layer = layer_of(kind).double()
     h_NH, target_N = batch(num_rows, ignored=ignored)

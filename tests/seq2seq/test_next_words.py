@@ -61,7 +61,7 @@ def test_the_best_words_are_those_of_all(
 @torch.no_grad()
 def test_rows_of_several_chunks_come_back_in_order() -> None:
     num_words = 20_000
-    num_rows = 2 * chunk_rows(num_words, 4, "cpu", "reading") + 3
+    num_rows = 2 * chunk_rows(num_words, 4, "cpu", "inference") + 3
     following = next_words(num_rows, num_words, dtype=torch.float32)
     found, log_p_NV = following.best(4, (1,), end=END), following.log_probs()
     expected = LogProbs(log_p_NV).best(4, (1,), end=END)

@@ -227,7 +227,7 @@ def _edges(
     row_E = _rows(parent_M, len(r_NR) // num_images, num_images)
     token_E, log_p_E = token_M.repeat(num_images), r_NR.new_empty(len(row_E))
     weight_VR, bias_V = output.weight, output.bias
-    size = chunk_rows(len(weight_VR), weight_VR.element_size(), r_NR.device.type, "reading")
+    size = chunk_rows(len(weight_VR), weight_VR.element_size(), r_NR.device.type, "inference")
     starts = torch.arange(0, len(r_NR) + size, size, device=row_E.device)
     edges = torch.searchsorted(row_E, starts).tolist()  # rows rise: parents do, images do
     with products_as(output.products, r_NR.device):
