@@ -12,7 +12,7 @@ import msgspec
 from bench.captioning.data.corpus import CaptionCorpus
 from bench.captioning.data.prepared import prepare_captions
 from bench.core.errors import BenchError
-from bench.data.problems import OnBad, Style, shown, summary
+from bench.data.problems import OnBad, Style, progress_bar, summary
 from bench.data.sources import Download, DownloadProgress, locate
 from bench.frames.data.corpus import FrameCorpus
 from bench.frames.data.prepared import prepare_frames
@@ -87,7 +87,7 @@ def load_corpus(
         return prepare_frames(spec, task=task, twin=twin, path=path, **fetch)
     found: SpeechData | ParallelCorpus | CaptionCorpus
     given = _Given(task=task, twin=twin, path=path, on_bad=on_bad)
-    with shown(f"{MADE[kind]} of {task}", style) as report:
+    with progress_bar(f"{MADE[kind]} of {task}", style) as report:
         if isinstance(spec, SpeechSpec | SyntheticSpeechSpec):
             found = prepare_speech(spec, progress=report, **given)
         elif isinstance(spec, ParallelSpec | SyntheticTranslationSpec):

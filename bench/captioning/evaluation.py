@@ -24,7 +24,7 @@ from bench.core.outcome import Outcome
 from bench.core.provenance import Stopwatch
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.data.problems import shown
+from bench.data.problems import progress_bar
 from bench.domains import Corpus
 from bench.runs.ensembles import (
     Device,
@@ -237,7 +237,7 @@ class Retrieving:
         stopwatch = Stopwatch.start()
         captioner = make_captioner(self.runs, SearchOverrides(), device=self.device)
         images = captioner.corpus.splits["test"]
-        with shown(f"captions of {resolved.card.task} for each image", style) as report:
+        with progress_bar(f"captions of {resolved.card.task} for each image", style) as report:
             log_p_SI = log_likelihoods(
                 captioner.networks, captioner.features("test"), images.rows, progress=report
             )

@@ -103,21 +103,23 @@ def _speech(
 ) -> None:
     """Every bad utterance by name, then what there is; makes the features on the way."""
     from bench.core.errors import BenchError
-    from bench.data.problems import shown
-    from bench.speech.data.corpus import settle
+    from bench.data.problems import progress_bar
+    from bench.speech.data.corpus import check_problems
     from bench.speech.data.prepared import prepare_speech
     from bench.speech.data.specification import SpeechSpec
 
     task = card.task
     if fetch and isinstance(spec, SpeechSpec):
         raise BenchError(f"{task} is not downloaded: get it from {spec.obtain}")
-    with shown(f"features of {task}", "live" if sys.stderr.isatty() else "plain") as progress:
+    with progress_bar(
+        f"features of {task}", "live" if sys.stderr.isatty() else "plain"
+    ) as progress:
         data = prepare_speech(
             spec, task=task, twin=card.twin, path=path, on_bad="skip", progress=progress
         )
     for problem in data.skipped:
         print(problem)
-    settle(data.skipped, "refuse", task=task)
+    check_problems(data.skipped, "refuse", task=task)
     splits = ", ".join(
         f"{name} {len(split):,} ({sum(map(len, split.labels)):,} phones)"
         for name, split in data.splits.items()
@@ -137,13 +139,13 @@ def _translation(
     chosen: tuple[str | None, str | None],
 ) -> None:
     """The splits that are there and what is bad in them, then the vocabularies."""
-    from bench.data.problems import shown
+    from bench.data.problems import progress_bar
     from bench.translation.data.prepared import prepare_parallel, report_files, report_symbols
     from bench.translation.data.specification import ParallelSpec
 
     task, (segmentation, languages) = card.task, chosen
     download: Download = "missing" if fetch else "never"
-    with shown(f"words of {task}", "live" if sys.stderr.isatty() else "plain") as progress:
+    with progress_bar(f"words of {task}", "live" if sys.stderr.isatty() else "plain") as progress:
         if isinstance(spec, ParallelSpec):
             report_files(
                 spec,
@@ -175,10 +177,12 @@ def _captions(
 ) -> None:
     """What is bad, then what there is; makes the features on the way."""
     from bench.captioning.data.prepared import prepare_captions, report
-    from bench.data.problems import shown
+    from bench.data.problems import progress_bar
 
     download: Download = "missing" if fetch else "never"
-    with shown(f"features of {card.task}", "live" if sys.stderr.isatty() else "plain") as progress:
+    with progress_bar(
+        f"features of {card.task}", "live" if sys.stderr.isatty() else "plain"
+    ) as progress:
         corpus = prepare_captions(
             spec,
             task=card.task,

@@ -1,4 +1,4 @@
-"""Sentences as rows of numbers, end to end in one array: no object a sentence."""
+"""Sentences as rows of ids, end to end in one array: no object a sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Rows(Sequence[Ids]):
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[int]]) -> Rows:
-        """The same of lists."""
+        """Rows of lists."""
         flat, lengths = array("i"), array("q")
         for row in rows:
             flat.extend(row)
@@ -48,11 +48,11 @@ class Rows(Sequence[Ids]):
         return (self[place] for place in range(len(self)))
 
     def counts(self, size: int) -> Ids:
-        """How often each id below `size` stands in them."""
+        """Occurrences of each id below `size`."""
         return np.bincount(self.flat, minlength=size).astype(np.int64)
 
     def padded(self, places: Ids, *, end: int) -> tuple[Ids, Ids]:
-        """Some rows [B, T], each with `end` behind it and zeros after that, and lengths with it."""
+        """Rows at `places` [B, T], `end` and then zeros behind each, and lengths with the end."""
         length_B = self.length_N[places]
         ids_BT = np.zeros((len(places), int(length_B.max()) + 1), np.int64)
         column_T = np.arange(ids_BT.shape[1])

@@ -28,7 +28,7 @@ from bench.captioning.data.store import FeatureStore, open_store
 from bench.captioning.data.synthetic import draw
 from bench.core.errors import BenchError, nearest
 from bench.data.files import digest_of, mismatch
-from bench.data.problems import OnBad, Progress, settle
+from bench.data.problems import OnBad, Progress, check_problems
 from bench.data.sources import Download, DownloadProgress, cache_folder, locate
 from bench.data.tokens import NUM_SPECIAL, UNKNOWN
 
@@ -202,7 +202,7 @@ def prepare_captions(
         progress=fetching,
     )
     listing = _listed(spec, folder)
-    settle(listing.problems, on_bad, task=task, thing=THING)
+    check_problems(listing.problems, on_bad, task=task, thing=THING)
     images = images_of(spec, folder)
     store = open_features(
         spec,
@@ -297,4 +297,4 @@ def report(corpus: CaptionCorpus, *, task: str, checked: str) -> None:
     for name, bound in (corpus.bound or {}).items():
         print(f"{name}: no captioner has a CIDEr above {bound:.1f}%")
     print(f"{task}: {checked}; {len(corpus.vocabulary) - NUM_SPECIAL:,} words")
-    settle(corpus.skipped, "refuse", task=task, thing=THING)
+    check_problems(corpus.skipped, "refuse", task=task, thing=THING)

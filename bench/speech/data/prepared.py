@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bench.core.errors import BenchError
 from bench.data.problems import OnBad, Progress
 from bench.data.sources import cache_folder
-from bench.speech.data.corpus import Labels, Problem, SpeechCorpus, Utterance, settle
+from bench.speech.data.corpus import Labels, Problem, SpeechCorpus, Utterance, check_problems
 from bench.speech.data.listing import list_speech
 from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec
 from bench.speech.data.store import Features, Index, open_features
@@ -100,11 +100,11 @@ def prepare_speech(
     """
     corpus = list_corpus(spec, task=task, twin=twin, path=path)
     if on_bad == "refuse":
-        settle(corpus.problems, on_bad, task=task)
+        check_problems(corpus.problems, on_bad, task=task)
     cache = cache or cache_folder()
     index, frames_ND = open_features(corpus, cache, num_workers=num_workers, progress=progress)
     problems = (*corpus.problems, *_with_files(index.problems, corpus))
-    settle(problems, on_bad, task=task)
+    check_problems(problems, on_bad, task=task)
     if isinstance(spec, SpeechSpec) and not problems:
         _check_samples(spec, index, task)
     splits = _splits(corpus, index, frames_ND)

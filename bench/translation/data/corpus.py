@@ -44,9 +44,9 @@ def summary(problems: Sequence[Problem]) -> str:
     return corpus_problems.summary(problems, thing="pair")
 
 
-def settle(problems: Sequence[Problem], on_bad: OnBad, *, task: str) -> None:
+def check_problems(problems: Sequence[Problem], on_bad: OnBad, *, task: str) -> None:
     """Refuse the text for its bad pairs, in one line; with `skip` they are left out."""
-    corpus_problems.settle(problems, on_bad, task=task, thing="pair")
+    corpus_problems.check_problems(problems, on_bad, task=task, thing="pair")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 from bench.core.errors import BenchError, nearest
 from bench.data.files import digest_of
 from bench.data.lines import Lines
-from bench.data.problems import OnBad, Progress, kinds
+from bench.data.problems import OnBad, Progress, count_kinds
 from bench.data.random import draws
 from bench.data.rows import Rows
 from bench.data.sources import Download, DownloadProgress, cache_folder
@@ -26,7 +26,7 @@ from bench.translation.data.corpus import (
     Problem,
     ReadPairs,
     Splits,
-    settle,
+    check_problems,
 )
 from bench.translation.data.grammar import Grammar, make_grammar
 from bench.translation.data.listing import Found, find_files, read_split, with_languages
@@ -289,7 +289,7 @@ def _read(
     """Train, valid and test, and what is bad in them."""
     read = {split: read_split(found, split) for split in PARTS}
     problems = tuple(problem for part in read.values() for problem in part.problems)
-    settle(problems, on_bad, task=task)
+    check_problems(problems, on_bad, task=task)
     for split, part in read.items():
         _check_not_empty(part, split, task)
     return read, problems
@@ -299,7 +299,7 @@ def _further(
     found: Found, split: str, assembly: Assembly, *, on_bad: OnBad, task: str
 ) -> PairSplit:
     read = read_split(found, split)
-    settle(read.problems, on_bad, task=task)
+    check_problems(read.problems, on_bad, task=task)
     _check_not_empty(read, split, task)
     return assembly.split(read.parts)
 
@@ -355,7 +355,7 @@ def report_files(
             print(f"{split}: missing")
             continue
         read = read_split(found, split)
-        bad = ", ".join(f"{number:,} {kind}" for kind, number in kinds(read.problems).items())
+        bad = ", ".join(f"{number:,} {kind}" for kind, number in count_kinds(read.problems).items())
         print(f"{split}: {len(read):,} pairs" + (f"; bad: {bad}" if bad else ""))
         problems += read.problems
     for problem in problems[:NUM_LISTED]:
@@ -364,7 +364,7 @@ def report_files(
         print(f"and {len(problems) - NUM_LISTED:,} more")
     if missing:
         raise missing[0]
-    settle(problems, "refuse", task=task)
+    check_problems(problems, "refuse", task=task)
 
 
 def report_symbols(corpus: ParallelCorpus, *, task: str, checked: str) -> None:
