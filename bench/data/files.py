@@ -34,11 +34,8 @@ class FileSpec(Frozen, frozen=True, kw_only=True):
 
     def digest(self) -> tuple[str, str] | None:
         """Strongest checksum on the card, as (algorithm, hexadecimal digits)."""
-        if self.sha256:
-            return "sha256", self.sha256
-        if self.sha1:
-            return "sha1", self.sha1
-        return ("md5", self.md5) if self.md5 else None
+        digests = {"sha256": self.sha256, "sha1": self.sha1, "md5": self.md5}
+        return next(((name, digits) for name, digits in digests.items() if digits), None)
 
 
 class Mirror(Frozen, frozen=True, kw_only=True):

@@ -116,8 +116,7 @@ def status(spec: CorpusFiles, path: Path | None = None) -> list[FileStatus]:
 def _status(name: str, path: Path, spec: CorpusFiles) -> FileStatus:
     if not path.is_file():
         return FileStatus(name=name, path=path, state="missing")
-    reason = mismatch(path, spec.files[name])
-    if reason is not None:
+    if (reason := mismatch(path, spec.files[name])) is not None:
         return FileStatus(name=name, path=path, state="altered", reason=reason)
     if spec.files[name].digest() is None:
         reason = "the card holds no checksum of it"

@@ -79,7 +79,7 @@ class ConvLSTM(Recurrence):
         # Fan-in of a cell from the state; only the matrix of its own place can be orthogonal.
         fan_in = hidden_size * state_kernel_size**2
         own_place = self.U_GHKK.detach()[:, :, middle, middle]
-        initialise_(self, init=init, scale=init_scale, hidden_size=fan_in, recurrent=[own_place])
+        initialise_(self, init, init_scale, fan_in, recurrent=[own_place])
         with torch.no_grad():
             self.b_G[hidden_size : 2 * hidden_size] += forget_bias
 

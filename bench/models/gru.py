@@ -44,9 +44,7 @@ class GRU(Recurrence):
         self.W_GD = nn.Parameter(torch.empty(3 * hidden_size, input_size))
         self.U_GH = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
         self.b_G = nn.Parameter(torch.empty(3 * hidden_size))
-        initialise_(
-            self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[self.U_GH]
-        )
+        initialise_(self, init, init_scale, hidden_size, recurrent=[self.U_GH])
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.output_size,),)

@@ -46,8 +46,7 @@ class Jordan(Recurrence):
         self.b_H = nn.Parameter(torch.empty(hidden_size))
         self.W_y_OH = nn.Parameter(torch.empty(feedback_size, hidden_size))
         self.b_y_O = nn.Parameter(torch.empty(feedback_size))
-        recurrent = [self.W_o_HO, self.W_y_OH]
-        initialise_(self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=recurrent)
+        initialise_(self, init, init_scale, hidden_size, recurrent=[self.W_o_HO, self.W_y_OH])
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.feedback_size,),)

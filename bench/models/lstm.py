@@ -62,7 +62,7 @@ class LSTM(Recurrence):
             nn.Parameter(torch.empty(num_peepholes, hidden_size)) if peephole == "full" else None
         )
         recurrent = [self.U_GH] if self.P_QH is None else [self.U_GH, self.P_QH]
-        initialise_(self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=recurrent)
+        initialise_(self, init, init_scale, hidden_size, recurrent)
         with torch.no_grad():
             self.b_G[-3 * hidden_size : -2 * hidden_size] += forget_bias
 

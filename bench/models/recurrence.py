@@ -1,6 +1,6 @@
 """Contract of every architecture: (x, state) -> (y, state).
 
-Shapes: B batch, T time, D input, H output.
+Shapes: B batch, T time, D input, H output, K steps of a block.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from bench.core.errors import BenchError
-from bench.models.fast.recomputation import scan_in_blocks
 
 State = tuple[Tensor, ...]
 Init = Literal["uniform", "normal", "orthogonal"]
@@ -85,10 +85,27 @@ class Recurrence(nn.Module, ABC):
         steps = self.recompute_steps
         if steps is None or x_BTD.shape[1] <= steps or not torch.is_grad_enabled():
             return self.scan(x_BTD, state, lengths_B)
-        return scan_in_blocks(self.scan, x_BTD, state, lengths_B, num_steps=steps)
+        outputs = []
+        for start in range(0, x_BTD.shape[1], steps):
+            x_BKD = x_BTD[:, start : start + steps]
+            left_B = None if lengths_B is None else (lengths_B - start).clamp(0, x_BKD.shape[1])
+            # A recurrence draws nothing inside a scan, so there is no random state to restore.
+            found: Any = checkpoint(
+                self.scan, x_BKD, state, left_B, use_reentrant=False, preserve_rng_state=False
+            )
+            y_BKH, state = found
+            outputs.append(y_BKH)
+        return torch.cat(outputs, dim=1), state
 
     def recompute(self, num_steps: int | None) -> None:
-        """Let causal layers recompute blocks of `num_steps` steps; None: store everything."""
+        """Let causal layers recompute the inside of blocks of `num_steps` steps for the gradient.
+
+        T. Chen, B. Xu, C. Zhang and C. Guestrin, "Training deep nets with sublinear memory cost",
+        arXiv:1604.06174; for recurrences A. Gruslys et al., NIPS 2016. Gates and other values
+        inside a step are stored for one block at a time instead of all T steps; inputs, outputs and
+        the states between blocks are stored throughout. The cost is one more forward pass. None
+        stores everything.
+        """
         parts = [part for part in self.modules() if isinstance(part, Recurrence)]
         if len(parts) == 1:
             self.recompute_steps = num_steps if self.is_causal else None
@@ -161,20 +178,15 @@ def last_state(sequence_BTH: Tensor, initial_BH: Tensor, lengths_B: Tensor | Non
 
 @torch.no_grad()
 def initialise_(
-    module: nn.Module,
-    *,
-    init: Init,
-    scale: float | None,
-    hidden_size: int,
-    recurrent: Iterable[Tensor],
+    module: nn.Module, init: Init, scale: float | None, size: int, recurrent: Iterable[Tensor] = ()
 ) -> None:
-    """Draw every parameter of `module` anew.
+    """Draw every parameter of `module` anew, in their order.
 
     `uniform` draws from U(-scale, scale) and `normal` from N(0, scale^2); `scale` None means
-    1 / sqrt(hidden_size). `orthogonal` draws as `uniform`, then makes each square block of the
+    1 / sqrt(size). `orthogonal` draws as `uniform`, then makes each square block of the
     `recurrent` matrices (one block a gate) orthogonal (Saxe et al. 2014).
     """
-    bound = 1.0 / math.sqrt(hidden_size) if scale is None else scale
+    bound = 1.0 / math.sqrt(size) if scale is None else scale
     for parameter in module.parameters():
         if init == "normal":
             parameter.normal_(0.0, bound)

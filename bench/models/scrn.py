@@ -62,9 +62,7 @@ class SCRN(Recurrence):
         self.R_HH = nn.Parameter(torch.empty(hidden_size, hidden_size))
         self.b_H = nn.Parameter(torch.empty(hidden_size)) if bias == "hidden" else None
         self.P_HC = nn.Parameter(torch.empty(hidden_size, context_size))
-        initialise_(
-            self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[self.R_HH]
-        )
+        initialise_(self, init, init_scale, hidden_size, recurrent=[self.R_HH])
         learned = alpha_kind == "learned"
         logit_C = torch.full((context_size,), alpha).logit()
         self.alpha_logit_C = nn.Parameter(logit_C) if learned else None

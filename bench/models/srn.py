@@ -48,9 +48,7 @@ class SRN(Recurrence):
         add_input_matrices(self, input, input_size, {"A_HD": hidden_size})
         self.R_HH = nn.Parameter(torch.empty(hidden_size, hidden_size))
         self.b_H = nn.Parameter(torch.empty(hidden_size)) if bias == "hidden" else None
-        initialise_(
-            self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[self.R_HH]
-        )
+        initialise_(self, init, init_scale, hidden_size, recurrent=[self.R_HH])
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.output_size,),)

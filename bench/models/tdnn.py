@@ -44,7 +44,7 @@ class TDNN(Recurrence):
         # Column blocks from the oldest input, W_{n-1}, to the present one, W_0.
         self.W_HW = nn.Parameter(torch.empty(hidden_size, window_length * input_size))
         self.b_H = nn.Parameter(torch.empty(hidden_size))
-        initialise_(self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[])
+        initialise_(self, init, init_scale, hidden_size)
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.window_length - 1, self.input_size),)

@@ -45,7 +45,7 @@ class WaveNet(Recurrence):
         self.blocks = nn.ModuleList(
             Block(hidden_size, last=dilation == self.dilations[-1]) for dilation in self.dilations
         )
-        initialise_(self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[])
+        initialise_(self, init, init_scale, hidden_size)
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         return tuple((dilation, self.output_size) for dilation in self.dilations)

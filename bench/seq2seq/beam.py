@@ -87,9 +87,9 @@ class Hypothesis:
     """Finished sequence."""
 
     tokens: tuple[int, ...]
-    """Without the end."""
+    """Tokens without the end."""
     log_prob: float
-    """Natural, of the tokens and the end."""
+    """Natural log-probability of the tokens and the end."""
     score: float
     """`log_prob` after the length penalty."""
 

@@ -166,13 +166,7 @@ class Readout(nn.Module):
     """
 
     def __init__(
-        self,
-        kind: Kind,
-        output_size: int,
-        context_size: int,
-        embedding_size: int,
-        *,
-        size: int,
+        self, kind: Kind, output_size: int, context_size: int, embedding_size: int, *, size: int
     ) -> None:
         super().__init__()
         self.kind = kind

@@ -29,9 +29,9 @@ NUM_CALLS = cuda_graphs.RECORD_AT_CALL + 2
 def exact(monkeypatch: pytest.MonkeyPatch) -> GraphCache:
     """Products of whole factors, and graphs of this test alone."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    replays = GraphCache()
-    monkeypatch.setattr(cuda_graphs, "GRAPHS", replays)
-    return replays
+    graphs = GraphCache()
+    monkeypatch.setattr(cuda_graphs, "GRAPHS", graphs)
+    return graphs
 
 
 @pytest.fixture(params=CASES, ids=str)

@@ -1,4 +1,4 @@
-"""How layers and directions are put together."""
+"""Stacks of layers and pairs of directions."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_a_forbidden_word_may_be_by_far_the_most_probable() -> None:
 
 
 @torch.no_grad()
-def test_what_is_no_number_is_among_the_best() -> None:
+def test_nan_is_among_the_best() -> None:
     following = next_words(3, 700, dtype=torch.float32)
     following.output.bias[650] = math.nan
     assert bool(following.best(2, (1,), end=END).log_probs.isnan().any())

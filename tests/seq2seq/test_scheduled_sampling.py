@@ -1,4 +1,4 @@
-"""Scheduled sampling: how much is read as written, and that draws are the network's own."""
+"""Scheduled sampling: the share of reference words, and samples from the network itself."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_share_falls(decay: Decay, step: int, share: float) -> None:
 
 
 @pytest.mark.parametrize(("share", "kept"), [(1.0, 1.0), (0.0, 0.0), (0.5, 0.5)])
-def test_so_many_words_are_read_as_written(share: float, kept: float) -> None:
+def test_share_of_words_from_the_reference(share: float, kept: float) -> None:
     network = make({"output_bias": "zero"})
     pairs = sentences([3] * 400, [6] * 400)
     with torch.no_grad():

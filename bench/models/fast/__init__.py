@@ -4,5 +4,5 @@
 the library's kernels where these fit; `gru_triton` and `lstm_triton` are their steps as fused
 kernels, of which `triton_functions` holds common parts and `fusion` decides the use. `decay` sums a
 decaying context, `recurrent_product` multiplies or convolves the state, `cuda_graphs` replays
-loops, `recomputation` trades time for memory.
+loops.
 """

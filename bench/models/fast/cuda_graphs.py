@@ -14,13 +14,14 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 Tensors = tuple[Tensor | None, ...]
 Function = Callable[..., Tensors]
+Recording = tuple[Callable[[], None], Tensors]
+"""Function that repeats the work on fixed memory, and the outputs that it overwrites."""
 
 REPLAYED_ON = {"cuda"}
 """Types of devices; tests of the replaying itself add the CPU."""
@@ -37,41 +38,29 @@ MAX_COUNTED_KEYS = 1024
 NUM_WARM_UPS = 3
 
 
-class Recording(Protocol):
-    """Work of a function on fixed memory, repeated at each replay, which overwrites `outputs`."""
-
-    outputs: Tensors
-
-    def replay(self) -> None:
-        """Repeat the work."""
-
-
-class CudaRecording:
-    """Recording as a CUDA graph, warmed up on a side stream, as torch's notes on graphs ask."""
-
-    def __init__(self, function: Callable[[], Tensors], device: torch.device) -> None:
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(device):
-            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for _ in range(NUM_WARM_UPS):
-                    function()
-            torch.cuda.current_stream().wait_stream(side)
-            # Threads that load data may use the GPU meanwhile.
-            with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
-                self.outputs = function()
-
-    def replay(self) -> None:
-        self.graph.replay()
+def record_graph(function: Callable[[], Tensors], device: torch.device) -> Recording:
+    """Record a CUDA graph, warmed up on a side stream, as torch's notes on graphs ask."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.device(device):
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(NUM_WARM_UPS):
+                function()
+        torch.cuda.current_stream().wait_stream(side)
+        # Threads that load data may use the GPU meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            outputs = function()
+    return graph.replay, outputs
 
 
 @dataclass(kw_only=True)
 class _Entry:
     """Recording, its inputs, and the number of the last call that used it."""
 
-    recording: Recording
+    replay: Callable[[], None]
     inputs: Tensors
+    outputs: Tensors
     last_call: int
 
 
@@ -84,7 +73,7 @@ class GraphCache:
 
     def __init__(
         self,
-        record: Callable[[Callable[[], Tensors], torch.device], Recording] = CudaRecording,
+        record: Callable[[Callable[[], Tensors], torch.device], Recording] = record_graph,
         *,
         capacity: int = CAPACITY,
         record_at_call: int = RECORD_AT_CALL,
@@ -122,8 +111,8 @@ class GraphCache:
         for own, given in zip(entry.inputs, tensors, strict=True):
             if own is not None and given is not None:
                 own.copy_(given)
-        entry.recording.replay()
-        return tuple(None if found is None else found.clone() for found in entry.recording.outputs)
+        entry.replay()
+        return tuple(None if found is None else found.clone() for found in entry.outputs)
 
     def _record(
         self, key: Hashable, function: Function, tensors: Tensors, options: tuple[Hashable, ...]
@@ -133,7 +122,7 @@ class GraphCache:
         inputs = tuple(None if given is None else dense_copy(given) for given in tensors)
         device = next(given.device for given in tensors if given is not None)
         try:
-            recording = self.record(lambda: function(*inputs, *options), device)
+            repeat, outputs = self.record(lambda: function(*inputs, *options), device)
         except RuntimeError as error:
             self._refused.add(function)
             warnings.warn(
@@ -144,8 +133,9 @@ class GraphCache:
             return None
         if len(self._entries) >= self.capacity:
             self._entries.popitem(last=False)
-        self._entries[key] = _Entry(recording=recording, inputs=inputs, last_call=self._num_calls)
-        return self._entries[key]
+        entry = _Entry(replay=repeat, inputs=inputs, outputs=outputs, last_call=self._num_calls)
+        self._entries[key] = entry
+        return entry
 
     def _is_due(self, key: Hashable) -> bool:
         """Count a call. True if there were enough, and there is room or an idle graph."""

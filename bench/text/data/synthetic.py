@@ -51,7 +51,7 @@ GRAMMAR = (
 
 
 def make_language(spec: SyntheticTextSpec) -> Language:
-    """The distribution that a card means: its seed decides which words each topic prefers."""
+    """Build the distribution of a card; its seed decides which words each topic prefers."""
     source = np.random.PCG64(spec.seed)
     classes = list(NUM_WORDS)
     tables = []
@@ -82,7 +82,7 @@ def make_language(spec: SyntheticTextSpec) -> Language:
 
 
 def generate(spec: SyntheticTextSpec) -> TextCorpus:
-    """The corpus of a card, the same wherever it is drawn, with the bound of valid and test."""
+    """Draw the corpus of a card, the same everywhere, with the bound of valid and test."""
     language = make_language(spec)
     num_tokens = (spec.num_train_tokens, spec.num_valid_tokens, spec.num_test_tokens)
     drawn = {
@@ -111,7 +111,7 @@ def generate(spec: SyntheticTextSpec) -> TextCorpus:
 
 
 def standard_error(values_N: Floats) -> float:
-    """Of the mean of a sequence whose neighbours are alike: from the means of its blocks."""
+    """Standard error of the mean of a correlated sequence, from the means of its blocks."""
     num_blocks = min(30, len(values_N))
     means = [float(block.mean()) for block in np.array_split(values_N, num_blocks)]
     return float(np.std(means, ddof=1) / num_blocks**0.5)
