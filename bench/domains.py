@@ -1,157 +1,140 @@
-"""From a card's corpus to the examples, whatever its kind."""
+"""The contract of a domain (a kind of task), and the table of all domains.
+
+A domain is a package that holds everything one kind of task needs: corpora, objectives, metrics,
+baselines, outputs. The rest of `bench` reaches it through its `Domain` alone. This module and the
+index of a domain import neither torch nor numpy; code is named as "module:attribute" and loaded
+when it is used, so that a run of one kind of task never imports another.
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Protocol, TypedDict
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+from bench.core.errors import BenchError, nearest
+from bench.core.structs import Frozen
 
-from bench.captioning.data.corpus import CaptionCorpus
-from bench.captioning.data.prepared import prepare_captions
-from bench.core.errors import BenchError
-from bench.data.problems import OnBad, Style, progress_bar, summary
-from bench.data.sources import Download, DownloadProgress, locate
-from bench.frames.data.corpus import FrameCorpus
-from bench.frames.data.prepared import prepare_frames
-from bench.frames.data.specification import MovingDigitsSpec, SyntheticFramesSpec
-from bench.speech.data.prepared import SpeechData, prepare_speech
-from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec
-from bench.text.data.corpus import TextCorpus, load_text
-from bench.text.data.specification import CorpusSpec, Kind, SyntheticTextSpec, TextSpec, kind_of
-from bench.text.data.synthetic import generate
-from bench.translation.data.corpus import ParallelCorpus
-from bench.translation.data.prepared import prepare_parallel
-from bench.translation.data.specification import ParallelSpec, SyntheticTranslationSpec
+if TYPE_CHECKING:
+    from bench.training.baseline import Baseline
+    from bench.training.objective import Objective
 
-SETTINGS = {
-    "text": ("minimum_count", "download"),
-    "speech": ("on_bad",),
-    "translation": ("segmentation", "languages", "download", "on_bad"),
-    "captions": ("features", "download", "on_bad"),
-    "frames": ("download",),
+DOMAINS: dict[str, str] = {
+    "text": "bench.text:DOMAIN",
+    "speech": "bench.speech:DOMAIN",
+    "translation": "bench.translation:DOMAIN",
+    "captions": "bench.captioning:DOMAIN",
+    "frames": "bench.frames:DOMAIN",
 }
-"""What each kind of corpus may be asked for, beside a path."""
-MADE = {"speech": "features", "translation": "words", "captions": "features"}
-THING = {"speech": "utterance", "translation": "pair", "captions": "caption or image"}
+"""Kind -> the domain's index, "module:attribute"."""
 
 
-class Corpus(Protocol):
-    """What every kind of corpus tells a record; its objective knows the rest."""
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A mode of `bench evaluate`.
+
+    `run` names a function `(suite, runs, settings, *, device, options) -> Record`; `settings` names
+    the command line's settings that the mode has.
+    """
+
+    run: str
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """Index of one kind of task; functions and classes are named as "module:attribute"."""
+
+    kind: str
+    """Name of the domain; `Card.kind` of its tasks."""
+    specs: tuple[type[Frozen], ...]
+    """Tagged structs that a card's `corpus:` may be."""
+    data_options: frozenset[str]
+    """Settings `data.*` that `load` reads, besides `path`."""
+    load: str
+    """`(card, data, *, style, progress) -> Corpus`; see `bench.data.corpora.load_corpus`."""
+    inspect: str
+    """`(card, data, *, fetch, progress) -> None`: verifies a corpus and prints what it holds."""
+    objectives: Mapping[str, str]
+    """Name -> `bench.training.objective.Objective`."""
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    """Name -> `bench.training.baseline.Baseline`."""
+    evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
+    """Mode of `bench evaluate` -> how it is carried out."""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """Objective -> `bench.runs.outputs.Outputs`; baselines keep those of the card's objective."""
+    contestants: str | None = None
+    """Contestants of `bench speed`; see `bench.speed`."""
+    images: str | None = None
+    """`(spec) -> Callable[[str], PIL image]`: the images that samples name."""
 
     @property
-    def checksums(self) -> Mapping[str, str]:
-        """sha256 of what was read, by name."""
-        ...
+    def tags(self) -> tuple[str, ...]:
+        """The values of `corpus.kind` that belong to this domain."""
+        return tuple(str(spec.__struct_config__.tag) for spec in self.specs)
 
 
-def load_corpus(
-    spec: CorpusSpec,
-    *,
-    task: str,
-    twin: str | None = None,
-    path: Path | None = None,
-    minimum_count: int | None = None,
-    download: Download = "never",
-    on_bad: OnBad = "refuse",
-    segmentation: str | None = None,
-    languages: str | None = None,
-    features: str | None = None,
-    style: Style = "quiet",
-    progress: DownloadProgress | None = None,
-) -> TextCorpus | SpeechData | ParallelCorpus | CaptionCorpus | FrameCorpus:
-    """Find, check and read the corpus of a task, or generate it.
+def load_attribute(target: str) -> Any:
+    """Import what "module:attribute" names."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
-    `path`: the user's folder, tried instead of $BENCH_DATA and the cache. `twin`: the task that
-    the message names when files are missing. `minimum_count`: words seen less often in training
-    become the unknown symbol, for texts of the user's own. `on_bad`: what becomes of recordings,
-    pairs of lines and captions that cannot be used. `segmentation` and `languages`: of
-    translation, see `prepare_parallel`. `features`: of captions, see `prepare_captions`. `style`
-    and `progress` show what is made of a corpus and a download. Raises BenchError as `locate`,
-    `load_text` and the functions that prepare do.
-    """
-    kind = kind_of(spec)
-    asked = {"minimum_count": minimum_count, "segmentation": segmentation, "languages": languages}
-    asked |= {"features": features, "download": download, "on_bad": on_bad}
-    _check_settings(task, kind, asked)
-    if isinstance(spec, TextSpec | SyntheticTextSpec):
-        text = _text(spec, minimum_count, task=task, path=path)
-        if isinstance(text, TextCorpus):
-            return text
-        folder = locate(text, task=task, twin=twin, path=path, download=download, progress=progress)
-        return load_text(text, folder)
-    fetch = _Fetch(download=download, fetching=progress)
-    if isinstance(spec, MovingDigitsSpec | SyntheticFramesSpec):
-        return prepare_frames(spec, task=task, twin=twin, path=path, **fetch)
-    found: SpeechData | ParallelCorpus | CaptionCorpus
-    given = _Given(task=task, twin=twin, path=path, on_bad=on_bad)
-    with progress_bar(f"{MADE[kind]} of {task}", style) as report:
-        if isinstance(spec, SpeechSpec | SyntheticSpeechSpec):
-            found = prepare_speech(spec, progress=report, **given)
-        elif isinstance(spec, ParallelSpec | SyntheticTranslationSpec):
-            chosen = _Chosen(segmentation=segmentation, languages=languages)
-            found = prepare_parallel(spec, progress=report, **chosen, **given, **fetch)
-        else:
-            found = prepare_captions(spec, features=features, progress=report, **given, **fetch)
-    if found.skipped and style != "quiet":
-        left_out = summary(found.skipped, thing=THING[kind])
-        print(f"{task}: left out {left_out}", file=sys.stderr, flush=True)
+
+def load_domain(kind: str) -> Domain:
+    """The domain called `kind`."""
+    found = load_attribute(DOMAINS[kind])
+    assert isinstance(found, Domain)
     return found
 
 
-class _Given(TypedDict):
-    """What every kind is prepared with."""
-
-    task: str
-    twin: str | None
-    path: Path | None
-    on_bad: OnBad
+def all_domains() -> Iterator[Domain]:
+    """Every domain in the order of the table."""
+    return map(load_domain, DOMAINS)
 
 
-class _Fetch(TypedDict):
-    """Whether files are downloaded, and who is told."""
+def domain_of_tag(tag: str) -> Domain | None:
+    """The domain whose corpora are tagged so, None for an unknown tag.
 
-    download: Download
-    fetching: DownloadProgress | None
-
-
-class _Chosen(TypedDict):
-    """Of translation."""
-
-    segmentation: str | None
-    languages: str | None
+    Domains whose name is part of the tag are tried first, so that others are not imported.
+    """
+    for kind in sorted(DOMAINS, key=lambda kind: kind not in tag):
+        if tag in (domain := load_domain(kind)).tags:
+            return domain
+    return None
 
 
-def _check_settings(task: str, kind: Kind, asked: Mapping[str, object]) -> None:
-    """Refuse settings that mean nothing to this kind of corpus."""
-    for name, value in asked.items():
-        if name not in SETTINGS[kind] and value not in (None, "never", "refuse"):
-            name = name.replace("_", "-")
-            raise BenchError(f"{task} is {kind}, which knows no {name}: leave out --data.{name}")
+def domain_of(spec: object) -> Domain:
+    """The domain that a corpus specification belongs to."""
+    domain = domain_of_tag(str(type(spec).__struct_config__.tag))  # type: ignore[attr-defined]
+    assert domain is not None, spec
+    return domain
 
 
-def as_text(corpus: Corpus, *, task: str) -> TextCorpus:
-    """The corpus, which has to be text."""
-    if not isinstance(corpus, TextCorpus):
-        raise BenchError(f"task {task!r} is not text, which this reads: name a text task")
-    return corpus
+def all_baselines() -> dict[str, str]:
+    """Name -> "module:class" of the baselines of all domains."""
+    return {name: each for domain in all_domains() for name, each in domain.baselines.items()}
 
 
-def _text(
-    spec: TextSpec | SyntheticTextSpec, minimum_count: int | None, *, task: str, path: Path | None
-) -> TextCorpus | TextSpec:
-    """The text that is generated, or the card of that which lies in files."""
-    if isinstance(spec, SyntheticTextSpec):
-        if path is not None:
-            raise BenchError(f"{task} is generated and reads no files: leave out --data.path")
-        return generate(spec)
-    if minimum_count is None:
-        return spec
-    if spec.files:
-        raise BenchError(
-            f"the vocabulary of {task} is part of its protocol: leave out --data.minimum-count"
-        )
-    vocabulary = msgspec.structs.replace(spec.vocabulary, minimum_count=minimum_count)
-    return msgspec.structs.replace(spec, vocabulary=vocabulary)
+def baseline_class(kind: str, name: str, *, task: str = "this task") -> type[Baseline]:
+    """Class of the baseline `name` for tasks of `kind`.
+
+    Raises BenchError for an unknown name and for a baseline of another domain, with those that fit.
+    """
+    if name in (own := load_domain(kind).baselines):
+        return load_attribute(own[name])  # type: ignore[no-any-return]
+    for other in all_domains():
+        if name in other.baselines:
+            advice = f"choose {', '.join(own)} or a network" if own else "choose a network"
+            raise BenchError(
+                f"the baseline {name!r} reads {other.kind}, {task} is {kind}: {advice}"
+            )
+    raise BenchError(f"unknown baseline {name!r}, {nearest(name, all_baselines())}")
+
+
+def objective_class(kind: str, name: str) -> type[Objective]:
+    """Class of the objective `name` of the domain `kind`; this imports torch and Lightning."""
+    known = load_domain(kind).objectives
+    if name not in known:
+        raise BenchError(f"unknown objective {name!r}, {nearest(name, known)}")
+    return load_attribute(known[name])  # type: ignore[no-any-return]

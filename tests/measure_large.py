@@ -27,7 +27,6 @@ from bench.core.suite import Suite
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of
 from bench.training.objective import Objective
-from bench.training.objectives import objective_class
 from bench.training.optimiser import build_optimizer, clip_gradients
 
 NUM_WORDS = {"en": 160_000, "fr": 80_000}
@@ -82,7 +81,7 @@ def make_objective(folder: Path, way: dict[str, Any]) -> Objective:
     overrides = merge(recipe, own, way)
     resolved = resolve(Suite(folder=folder), "large", model="lstm", overrides=overrides)
     torch.manual_seed(1)
-    return objective_class(resolved.objective)(resolved.config, corpus_of(resolved))
+    return resolved.objective_class()(resolved.config, corpus_of(resolved))
 
 
 def measure(folder: Path, name: str) -> dict[str, float]:

@@ -11,11 +11,11 @@ import pytest
 from bench.core.config import dotted
 from bench.core.published import load_published
 from bench.core.suite import Suite, shipped_folder
+from bench.domains import all_baselines
 from bench.models import MODELS
 from bench.runs.resolve import Resolved, resolve
 from bench.text.data.corpus import TextCorpus, Vocabulary
 from bench.text.objective import LanguageModel
-from bench.training.baselines import BASELINES
 from bench.training.optimiser import Schedule
 
 SUITE = Suite(folder=shipped_folder())
@@ -25,7 +25,7 @@ RECIPES = [(card.task, recipe) for card in SUITE.cards() for recipe in card.reci
 def by_recipe(task: str, recipe: str) -> Resolved:
     """The recipe; one that names no model is tried on its namesake, or on a simple network."""
     named = "name" in SUITE.card(task).recipe(recipe).get("model", {})
-    namesake = recipe if recipe in {*MODELS, *BASELINES} else "srn"
+    namesake = recipe if recipe in {*MODELS, *all_baselines()} else "srn"
     return resolve(SUITE, task, model=None if named else namesake, recipe=recipe)
 
 

@@ -15,11 +15,11 @@ from bench.core.config import RunConfig, choices, digest
 from bench.core.record import read_record
 from bench.core.structs import to_struct
 from bench.core.suite import Suite
+from bench.domains import objective_class
 from bench.models import MODELS, resolve_options
 from bench.table import task_table, write_tables
 from bench.table.embed import embedded, tasks_embedded
 from bench.text.data.specification import TextSpec
-from bench.training.objectives import objective_options
 
 ROOT = Path(__file__).parent.parent
 SUITE = Suite(folder=ROOT)
@@ -59,8 +59,9 @@ def test_the_names_of_learned_runs_follow_from_their_configurations() -> None:
         if record.model in MODELS and "evaluation" not in record.config["objective"]:
             config = to_struct(record.config, RunConfig, where=record.id)
             model = asdict(resolve_options(record.model, {}))
-            name = record.config["objective"].get("name", SUITE.card(record.task).objective)
-            objective = asdict(objective_options(name)())
+            card = SUITE.card(record.task)
+            name = record.config["objective"].get("name", card.objective)
+            objective = asdict(objective_class(card.kind, name).Options())
             defaults = to_builtins(RunConfig(task=record.task, model=model, objective=objective))
             assert digest(choices(config, defaults), record.card_version) == record.digest
             named.append(record.id)

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from bench.captioning.data.batches import CaptionBatch, ImageBatches
 from bench.captioning.objectives.captioning import EVALUATION_IMAGES, CaptioningObjective
 from bench.core.errors import BenchError
+from bench.data.corpora import Corpus
 from bench.data.tokens import END
-from bench.domains import Corpus
 from bench.models.recurrence import valid_steps
 from bench.runs.resolve import Resolved
 from bench.seq2seq.writer import shift_right

@@ -24,8 +24,8 @@ from bench.core.outcome import Outcome
 from bench.core.provenance import Stopwatch
 from bench.core.record import Record
 from bench.core.suite import Suite
+from bench.data.corpora import Corpus
 from bench.data.problems import progress_bar
-from bench.domains import Corpus
 from bench.runs.ensembles import (
     Device,
     SearchOverrides,

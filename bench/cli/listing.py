@@ -6,18 +6,11 @@ import ast
 import importlib.util
 from pathlib import Path
 
-from bench.captioning.data.specification import CaptionsSpec
 from bench.core.aligned import aligned
-from bench.core.cards import Card
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.data.sources import status
-from bench.frames.data.specification import MovingDigitsSpec
+from bench.domains import all_baselines
 from bench.models import MODELS
-from bench.speech.data.specification import SpeechSpec, candidate_folders
-from bench.text.data.specification import TextSpec
-from bench.training.baselines import BASELINES
-from bench.translation.data.specification import ParallelSpec
 
 
 def tasks(suite: Suite) -> str:
@@ -32,7 +25,7 @@ def tasks(suite: Suite) -> str:
 def models() -> str:
     """Every architecture and baseline with the first line of its file."""
     rows = [(name, "recurrence", _headline(target)) for name, target in MODELS.items()]
-    rows += [(name, "baseline", _headline(target)) for name, target in BASELINES.items()]
+    rows += [(name, "baseline", _headline(target)) for name, target in all_baselines().items()]
     return aligned(("model", "kind", "what"), rows)
 
 
@@ -43,21 +36,6 @@ def runs(suite: Suite, task: str | None = None) -> str:
     if not records:
         return "no runs yet: bench run --task synthetic-text --model scrn"
     return aligned(("run", "task", "metric", "valid", "test", "finished"), list(map(_row, records)))
-
-
-def files(card: Card, path: Path | None = None) -> str:
-    """Each file of a card: where it was looked for and what was found there; empty without any."""
-    if isinstance(card.corpus, SpeechSpec):
-        places = candidate_folders(card.corpus, path)
-        states = [(str(place), "there" if place.is_dir() else "missing") for place in places]
-        return aligned(("folder", "state"), states)
-    if not isinstance(card.corpus, TextSpec | ParallelSpec | CaptionsSpec | MovingDigitsSpec):
-        return f"{card.task} is generated and needs no file"
-    rows = [
-        (found.name, str(found.path), found.state, found.reason)
-        for found in status(card.corpus, path)
-    ]
-    return "" if not rows else aligned(("file", "path", "state", "why"), rows)
 
 
 def _row(record: Record) -> tuple[str, ...]:

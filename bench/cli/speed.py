@@ -14,7 +14,7 @@ from bench.cli.settings import (
 )
 
 if TYPE_CHECKING:
-    from bench.domains import Corpus
+    from bench.data.corpora import Corpus
     from bench.runs.resolve import Resolved
 
 
@@ -73,11 +73,12 @@ def speed(
 
     from bench.core.errors import BenchError
     from bench.core.suite import Suite
-    from bench.domains import as_text, load_corpus
+    from bench.data.corpora import load_corpus
     from bench.runs.resolve import resolve
     from bench.speed.machine import device_of
     from bench.speed.parts import cell_report, output_report
     from bench.text.contestants import step_report
+    from bench.text.data.prepared import as_text
 
     place = Suite.at(suite)
     card = place.card(task)
@@ -91,7 +92,7 @@ def speed(
         raise BenchError("trainer.precision: half precision is timed in whole steps on text only")
     if resolved.config.trainer.threads:
         torch.set_num_threads(resolved.config.trainer.threads)
-    corpus = load_corpus(card.corpus, task=task, twin=card.twin, style="plain")
+    corpus = load_corpus(card, style="plain")
     if card.kind != "text" and part == "step":
         print(_whole_report(resolved, corpus, num_rounds=rounds))
         return

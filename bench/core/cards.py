@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, Union, runtime_checkable
 
 import msgspec
 
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen, to_struct
 from bench.core.yaml import read_yaml
-from bench.text.data.specification import CorpusSpec, Kind, kind_of
+from bench.domains import all_domains, domain_of, domain_of_tag
+
+
+@runtime_checkable
+class CorpusSpec(Protocol):
+    """A card's `corpus:`, one of the tagged structs of a domain."""
+
+    @property
+    def licence(self) -> str:
+        """Terms of use, or that none are needed."""
+        ...
 
 
 class Metric(Frozen, frozen=True, kw_only=True):
@@ -43,9 +53,9 @@ class Card(Frozen, frozen=True, kw_only=True):
     """`default` for every model, then by objective, by model or under a name of its own."""
 
     @property
-    def kind(self) -> Kind:
-        """What the corpus is made of."""
-        return kind_of(self.corpus)
+    def kind(self) -> str:
+        """Name of the domain that the corpus belongs to."""
+        return domain_of(self.corpus).kind
 
     def recipe(self, name: str) -> dict[str, Any]:
         """The settings of the recipe `name`, empty when the card has none of that name."""
@@ -60,7 +70,20 @@ def require_text(card: Card, verb: str) -> None:
 
 def read_card(path: Path) -> Card:
     """The card in `path`; its file must be called after its task."""
-    card = to_struct(read_yaml(path), Card, where=str(path))
+    tree = dict(read_yaml(path))
+    if isinstance(tree.get("corpus"), dict):
+        tree["corpus"] = _read_spec(tree["corpus"], where=str(path))
+    card = to_struct(tree, Card, where=str(path))
     if card.task != path.stem:
         raise BenchError(f"{path}: task is {card.task!r}, expected the file's name {path.stem!r}")
     return card
+
+
+def _read_spec(tree: dict[str, Any], *, where: str) -> CorpusSpec:
+    """The specification that the tag `kind` asks for, by the domain that knows the tag."""
+    domain = domain_of_tag(str(tree.get("kind")))
+    domains = [domain] if domain else all_domains()
+    specs = tuple(spec for each in domains for spec in each.specs)
+    part = msgspec.defstruct("CorpusPart", [("corpus", Union[specs])])  # noqa: UP007
+    spec: CorpusSpec = getattr(to_struct({"corpus": tree}, part, where=where), "corpus")  # noqa: B009
+    return spec

@@ -75,6 +75,12 @@ class CorpusFiles(Protocol):
         """Sources of downloads, tried in order."""
 
 
+def all_have_digests(spec: CorpusFiles) -> bool:
+    """True if the card holds a checksum of every file."""
+    known = [file.digest() is not None for file in spec.files.values()]
+    return bool(known) and all(known)
+
+
 def check_digests(digests: dict[str, str | None]) -> None:
     """Refuse a checksum that is not lower-case hexadecimal of its algorithm's length."""
     for algorithm, digits in digests.items():

@@ -53,6 +53,17 @@ def check_problems(problems: Sequence[Fault], on_bad: OnBad, *, task: str, thing
         )
 
 
+def report_skipped(problems: Sequence[Fault], *, task: str, thing: str, style: Style) -> None:
+    """Print a summary of the skipped parts of a corpus on stderr."""
+    if problems and style != "quiet":
+        print(f"{task}: left out {summary(problems, thing=thing)}", file=sys.stderr, flush=True)
+
+
+def default_style() -> Style:
+    """Bar where stderr is a terminal, lines elsewhere."""
+    return "live" if sys.stderr.isatty() else "plain"
+
+
 @contextmanager
 def progress_bar(what: str, style: Style) -> Iterator[Progress]:
     """Progress as a bar (live), NUM_LINES lines (plain) or nothing (quiet).

@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
+from bench.core.aligned import aligned
+from bench.core.cards import Card
 from bench.core.errors import BenchError
 from bench.core.splits import SPLITS
 from bench.data.files import CorpusFiles, FileSpec, mismatch
@@ -111,6 +113,17 @@ def status(spec: CorpusFiles, path: Path | None = None) -> list[FileStatus]:
         for folder in candidates(spec, path)
         for name, file in spec.files.items()
     ]
+
+
+def print_status(card: Card, path: str | None) -> None:
+    """Print the state of each of the card's files in each folder that is searched."""
+    if not hasattr(card.corpus, "files"):
+        print(f"{card.task} is generated and needs no file")
+        return
+    found = status(cast(CorpusFiles, card.corpus), Path(path) if path else None)
+    rows = [(each.name, str(each.path), each.state, each.reason) for each in found]
+    if rows:
+        print(aligned(("file", "path", "state", "why"), rows))
 
 
 def _status(name: str, path: Path, spec: CorpusFiles) -> FileStatus:

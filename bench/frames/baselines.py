@@ -1,11 +1,11 @@
-"""The contract of models that predict frames without a gradient."""
+"""Baselines of frame prediction: the last frame, and the mean frame."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +16,14 @@ from bench.core.provenance import Stopwatch, cost_of
 from bench.frames.data.corpus import AT_ONCE, FrameCorpus
 from bench.frames.data.motion import INK, Pixels
 from bench.frames.outputs import NUM_SHOWN, PredictedFrames, signatures, write_frames
-from bench.text.baselines.base import Floats, Reads
-from bench.training.baselines import baseline_class
+from bench.training.baseline import Baseline, Report
 
+Floats = npt.NDArray[np.float64]
 Chances = npt.NDArray[np.float32]
 
 
-class FrameBaseline(ABC):
-    """Says how probable ink is at every pixel; its options are its constructor's keywords."""
-
-    reads: ClassVar[Reads] = "frames"
+class FrameBaseline(Baseline):
+    """A predictor of the probability of ink at every pixel."""
 
     @abstractmethod
     def fit(self, corpus: FrameCorpus) -> None:
@@ -35,49 +33,41 @@ class FrameBaseline(ABC):
     def predict(self, given: Pixels, num_predicted: int) -> Chances:
         """The frames after those given [n, T, Y, X]: probabilities [n, K, Y, X], none 0 or 1."""
 
-    @property
-    @abstractmethod
-    def num_parameters(self) -> int:
-        """Numbers that the fitted model stores and predicts with."""
-
-
-# Predicting frames without training: a baseline fitted, then scored on validation and test.
-#
-# n sequences at once, K predicted frames, Y X pixels.
+    def measure(
+        self,
+        config: RunConfig,
+        corpus: FrameCorpus,
+        folder: Path,
+        *,
+        splits: Sequence[str],
+        report: Report | None = None,
+    ) -> Outcome:
+        """Fit to the training split, score and keep the predictions of `splits`."""
+        del config, report  # nothing is drawn, nothing takes long
+        stopwatch = Stopwatch.start()
+        self.fit(corpus)
+        named = signatures(
+            frame_size=corpus.frame_size,
+            num_given=corpus.num_given,
+            num_predicted=corpus.num_predicted,
+        )
+        metrics: dict[str, float] = {}
+        beside: dict[str, float] = {}
+        for split in splits:
+            made = scored(self, corpus, split)
+            write_frames(folder, split, made)
+            metrics[split], beside[split] = made.metrics().values()
+        return Outcome(
+            metrics=metrics,
+            metric="cross-entropy",
+            signature=named["cross-entropy"],
+            bound=corpus.bound,
+            cost=cost_of(stopwatch, num_parameters=self.num_parameters),
+            beside={named["mse"]: beside},
+        )
 
 
 SEQUENCES_AT_ONCE = 50
-"""Sequences."""
-
-
-def predict_frames(
-    config: RunConfig, corpus: FrameCorpus, folder: Path, *, splits: Sequence[str]
-) -> Outcome:
-    """Fit the baseline and score its predictions of `splits`, which are kept in `folder`."""
-    options = {key: value for key, value in config.model.items() if key != "name"}
-    model = baseline_class(str(config.model["name"]))(**options)
-    assert isinstance(model, FrameBaseline)
-    stopwatch = Stopwatch.start()
-    model.fit(corpus)
-    named = signatures(
-        frame_size=corpus.frame_size,
-        num_given=corpus.num_given,
-        num_predicted=corpus.num_predicted,
-    )
-    metrics: dict[str, float] = {}
-    beside: dict[str, float] = {}
-    for split in splits:
-        made = scored(model, corpus, split)
-        write_frames(folder, split, made)
-        metrics[split], beside[split] = made.metrics().values()
-    return Outcome(
-        metrics=metrics,
-        metric="cross-entropy",
-        signature=named["cross-entropy"],
-        bound=corpus.bound,
-        cost=cost_of(stopwatch, num_parameters=model.num_parameters),
-        beside={named["mse"]: beside},
-    )
 
 
 def scored(model: FrameBaseline, corpus: FrameCorpus, split: str) -> PredictedFrames:

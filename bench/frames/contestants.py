@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.core.errors import BenchError
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 from bench.frames.data.batches import FrameBatch
 from bench.frames.network import to_patches
 from bench.frames.objective import INK, FramePrediction

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.core.errors import BenchError
+from bench.domains import all_baselines
 from bench.models import MODELS
 from bench.report.content import short
-from bench.training.baselines import BASELINES
 
 Spec = dict[str, Any]
 Values = list[dict[str, Any]]
@@ -131,7 +131,7 @@ def axis(field_name: str, title: str, *, log: bool = False, **scale: Any) -> Spe
 
 def color_of(model: str | None) -> str:
     """A model's colour, the same in every figure."""
-    known = [*MODELS, *BASELINES]
+    known = [*MODELS, *all_baselines()]
     place = known.index(model) if model in known else len(known)
     return f"var(--c{place % NUM_COLORS})"
 

@@ -20,7 +20,7 @@ from bench.core.aligned import aligned
 from bench.core.errors import BenchError
 from bench.core.provenance import provenance
 from bench.core.record import Record
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 from bench.reproduce.plan import Plan
 from bench.reproduce.session import Outcome, State
 from bench.reproduce.steps import Evaluate, Learn, Step
@@ -28,7 +28,6 @@ from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of
 from bench.speed.steps import bare_step_sec, make_objective
 from bench.training.objective import Objective
-from bench.training.objectives import objective_class
 
 Basis = Literal["its other seeds", "records of the model", "speed measured now", "unknown"]
 NUM_STEPS = 3
@@ -117,7 +116,7 @@ class Estimator:
 
 def _shapes(resolved: Resolved, corpus: Corpus) -> Objective:
     with torch.device("meta"):  # shapes and no numbers
-        return objective_class(resolved.objective)(resolved.config, corpus)
+        return resolved.objective_class()(resolved.config, corpus)
 
 
 def estimate_all(steps: Sequence[Step], records: Sequence[Record]) -> dict[str, Estimate]:

@@ -17,6 +17,7 @@ from bench.core.errors import BenchError
 from bench.core.published import PublishedRow
 from bench.core.record import Record
 from bench.core.suite import Suite
+from bench.domains import all_baselines
 from bench.reproduce.steps import (
     Evaluate,
     Learn,
@@ -32,7 +33,6 @@ from bench.runs.lineage import stages_before
 from bench.runs.resolve import resolve
 from bench.table.groups import group_records, matches
 from bench.text.mixture import CACHE, Decay
-from bench.training.baselines import BASELINES
 
 RANKS = (Learn, Evaluate, Mix)
 """Networks and counts first, then what is made of them."""
@@ -132,7 +132,7 @@ class _Planner:
 
     def _learn(self, match: Mapping[str, Any], recipe: str | None, seed: int) -> Learn:
         name = str(match["model.name"])
-        settings, is_counted = self.settings, name in BASELINES
+        settings, is_counted = self.settings, name in all_baselines()
         if is_counted:
             settings = {key: value for key, value in settings.items() if key == "data"}
         overrides = merge(settings, _tree(match), {"seed": 1 if is_counted else seed})

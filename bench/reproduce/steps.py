@@ -10,13 +10,13 @@ import msgspec
 
 from bench.core.record import Cost, Provenance, Record
 from bench.core.suite import Suite
+from bench.domains import all_baselines
 from bench.runs.finished import FinishedRun, bring_back
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
 from bench.text.evaluation import Mode, evaluate_run, make_grid, resolve_evaluation
 from bench.text.mixture import SPLITS, Decay, mix_runs, resolve_mixture
 from bench.text.outputs import log_probs_path
-from bench.training.baselines import BASELINES
 from bench.training.checkpoint import WEIGHTS
 
 
@@ -61,7 +61,7 @@ class Learn(Step):
 
     @property
     def verb(self) -> str:
-        return "count" if self.model in BASELINES else "train"
+        return "count" if self.model in all_baselines() else "train"
 
     def carry_out(self, suite: Suite, run_options: RunOptions) -> Record:
         return run(self.resolved, suite, run_options)
@@ -109,7 +109,7 @@ class Mix(Step):
     def can_read(self, suite: Suite, component: Record) -> bool:
         folder = suite.artifacts(component.task, component.id)
         kept = all(log_probs_path(folder, split).is_file() for split in SPLITS)
-        return kept or component.model in BASELINES or (folder / WEIGHTS).is_file()
+        return kept or component.model in all_baselines() or (folder / WEIGHTS).is_file()
 
 
 def evaluation_of(base: FinishedRun, mode: Mode, settings: dict[str, Any]) -> Evaluate:

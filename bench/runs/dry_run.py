@@ -31,11 +31,9 @@ from bench.runs.memory import (
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of, set_machine
 from bench.seq2seq.objective import WritingObjective
-from bench.training.baselines import BASELINES
 from bench.training.checkpoint import LAST
 from bench.training.fit import make_trainer, quiet_lightning
 from bench.training.objective import Objective
-from bench.training.objectives import objective_class
 from bench.training.optimiser import sparse_tables
 
 # What stands on a device during a run, part by part, and when it is most.
@@ -263,12 +261,12 @@ def dry_run(resolved: Resolved, suite: Suite) -> str:
     """The run's names and sizes, and the memory that one of its devices needs."""
     set_machine(resolved.config.trainer)
     corpus = corpus_of(resolved)
-    if resolved.config.model["name"] in BASELINES:
+    if resolved.is_baseline:
         return "\n".join([_names(resolved, suite), _of_baseline(resolved)])
     with quiet_lightning():  # the Trainer knows the device, or what is wrong with the wish for it
         device = make_trainer(resolved.config.trainer, [], None).strategy.root_device
     # Values do not matter here: the run that this one begins with need not be there yet.
-    objective = objective_class(resolved.objective)(resolved.config, corpus)
+    objective = resolved.objective_class()(resolved.config, corpus)
     found = estimate(objective, device)
     table = memory_table(found.needs, host_bytes=found.host_bytes, device_type=device.type)
     return "\n".join(

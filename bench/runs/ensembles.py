@@ -20,7 +20,7 @@ from bench.core.errors import BenchError
 from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Cost
 from bench.core.suite import Suite
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 from bench.runs.finished import FinishedRun, find_run, load_objective, require_weights
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of

@@ -10,14 +10,13 @@ from bench.core.errors import BenchError, nearest
 from bench.core.record import Record
 from bench.core.structs import to_struct
 from bench.core.suite import Suite
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 from bench.models import MODELS
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of
 from bench.training.checkpoint import WEIGHTS, load_weights
 from bench.training.fit import evaluate
 from bench.training.objective import Objective
-from bench.training.objectives import objective_class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,7 @@ def is_evaluation(record: Record) -> bool:
 def load_objective(finished: FinishedRun, corpus: Corpus) -> Objective:
     """The trained objective, in evaluation mode; BenchError where its weights are gone."""
     require_weights(finished)
-    kind = objective_class(finished.resolved.objective)
+    kind = finished.resolved.objective_class()
     objective = kind(finished.resolved.config, corpus)
     objective.load_state_dict(load_weights(finished.folder))
     return objective.eval()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from bench.runs.finished import FinishedRun, read_again
-from bench.runs.fitting import count
+from bench.runs.fitting import fit_baseline
 from bench.runs.run import corpus_of
 from bench.tracking.tracker import NoTracker
-from bench.training.baselines import BASELINES
 
 
 def regenerate(finished: FinishedRun, split: str) -> None:
@@ -15,9 +14,9 @@ def regenerate(finished: FinishedRun, split: str) -> None:
 
     Raises BenchError where there are no weights.
     """
-    if finished.record.model not in BASELINES:
+    if not finished.resolved.is_baseline:
         read_again(finished, split)
         return
     finished.folder.mkdir(parents=True, exist_ok=True)
     corpus = corpus_of(finished.resolved)
-    count(finished.resolved, corpus, finished.folder, style="quiet", tracker=NoTracker())
+    fit_baseline(finished.resolved, corpus, finished.folder, style="quiet", tracker=NoTracker())

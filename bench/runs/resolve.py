@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from bench.core.cards import Card
 from bench.core.config import RunConfig, choices, digest, dotted, merge
 from bench.core.errors import BenchError, nearest
-from bench.core.structs import to_struct
+from bench.core.structs import Frozen, options_struct, to_struct
 from bench.core.suite import Suite
 from bench.core.yaml import read_yaml
+from bench.domains import all_baselines, baseline_class, load_domain, objective_class
 from bench.models import MODELS
-from bench.training.baselines import BASELINES
+
+if TYPE_CHECKING:
+    from bench.training.objective import Objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,15 @@ class Resolved:
     def objective(self) -> str:
         """The objective's name: the caller's, else the card's."""
         return str(self.config.objective.get("name", self.card.objective))
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the model is a baseline, which is fitted and not trained."""
+        return self.config.model["name"] in load_domain(self.card.kind).baselines
+
+    def objective_class(self) -> type[Objective]:
+        """Class of the objective; this imports torch and Lightning."""
+        return objective_class(self.card.kind, self.objective)
 
     @property
     def digest(self) -> str:
@@ -98,7 +110,7 @@ def resolve_card(
         raise BenchError(f"task {task!r} has no recipe {recipe!r}, {nearest(recipe, card.recipes)}")
     named = card.recipe(recipe) if recipe is not None else {}
     asked = merge(card.recipe("default"), named, from_file, from_caller)
-    name = _model_name(asked.get("model", {}), task)
+    name = _model_name(asked.get("model", {}), card)
     of_card = _of_card(
         card, named if recipe else card.recipe(name), _objective_name(card, asked), name
     )
@@ -130,14 +142,14 @@ def _underscored(tree: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _model_name(model: Any, task: str) -> str:
-    known = [*MODELS, *BASELINES]
+def _model_name(model: Any, card: Card) -> str:
+    known = [*MODELS, *load_domain(card.kind).baselines]
     name = model.get("name") if isinstance(model, Mapping) else None
     if name is None:
         raise BenchError(
-            f"no model given for task {task!r}: add --model, one of {', '.join(known)}"
+            f"no model given for task {card.task!r}: add --model, one of {', '.join(known)}"
         )
-    if name not in known:
+    if name not in known and name not in (known := [*MODELS, *all_baselines()]):
         raise BenchError(f"unknown model {name!r}, {nearest(str(name), known)}")
     return str(name)
 
@@ -163,7 +175,7 @@ def _of_card(card: Card, chosen: Mapping[str, Any], objective: str, model: str) 
     """
     layers: list[Mapping[str, Any]] = []
     for layer in (card.recipe("default"), card.recipe(objective), chosen):
-        if model in BASELINES and layer is not chosen:
+        if model not in MODELS and layer is not chosen:
             layer = {key: value for key, value in layer.items() if key != "model"}
         if layer.get("objective", {}).get("name", card.objective) != objective:
             layer = {key: value for key, value in layer.items() if key != "objective"}
@@ -182,7 +194,7 @@ def _complete(
 ) -> tuple[RunConfig, dict[str, Any]]:
     """The configuration with every option in place, and what it would be by default."""
     options = {key: value for key, value in tree.get("model", {}).items() if key != "name"}
-    if name in BASELINES:
+    if name not in MODELS:
         parts, usual = _of_baseline(card, name, options, tree, asked)
     else:
         parts, usual = _of_recurrence(card, name, options, tree)
@@ -194,14 +206,13 @@ def _complete(
 def _of_baseline(
     card: Card, name: str, options: dict[str, Any], tree: dict[str, Any], asked: set[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    from bench.training.baselines import check_reads, resolve_options
-
-    check_reads(name, card.kind, card.task)
+    struct = options_struct(baseline_class(card.kind, name, task=card.task), Frozen)
     for group in ("objective", "optim", "trainer", "init"):
         if group in asked:
             raise BenchError(f"{group}: the baseline {name!r} is not trained, leave it out")
-    model = msgspec.structs.asdict(resolve_options(name, options))
-    usual = msgspec.structs.asdict(resolve_options(name, {}))
+    where = f"model {name!r}"
+    model = msgspec.structs.asdict(to_struct(options, struct, where=where, prefix="model."))
+    usual = msgspec.structs.asdict(to_struct({}, struct, where=where))
     kept: dict[str, Any] = {key: tree[key] for key in ("data", "seed") if key in tree}
     return {**kept, "model": {"name": name, **model}}, {"model": usual, "objective": {}}
 
@@ -210,10 +221,9 @@ def _of_recurrence(
     card: Card, name: str, options: dict[str, Any], tree: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     from bench.models import resolve_options
-    from bench.training.objectives import objective_options
 
     objective_name = _objective_name(card, tree)
-    kind = objective_options(objective_name)
+    kind: type[Frozen] = objective_class(card.kind, objective_name).Options
     model = msgspec.structs.asdict(resolve_options(name, options))
     usual = msgspec.structs.asdict(resolve_options(name, {}))
     where = f"task {card.task!r}"

@@ -20,14 +20,13 @@ from bench.core.provenance import forget_peak_memory, provenance
 from bench.core.ranks import ALONE, Rank, find_rank
 from bench.core.record import Provenance, Record, Shelf, read_record, write_record
 from bench.core.suite import Suite
-from bench.domains import Corpus, load_corpus
-from bench.runs.fitting import count
+from bench.data.corpora import Corpus, load_corpus
+from bench.runs.fitting import fit_baseline
 from bench.runs.resolve import Resolved
 from bench.runs.run_folder import check_writable, empty, first_started, held
 from bench.tracking.making import make_tracker, tracked_run
 from bench.tracking.options import DEFAULTS, Kind, TrackOptions
 from bench.tracking.tracker import Tracker
-from bench.training.baselines import BASELINES
 from bench.training.callbacks import PrunedError, Report
 from bench.training.precision import set_float32
 from bench.training.process_group import ProcessGroup
@@ -242,8 +241,8 @@ def learning(
 ) -> Work:
     """How the model learns, by counting or by gradient; on validation alone with a `report`."""
     settings: dict[str, Any] = {} if report is None else {"splits": ("valid",)}
-    if resolved.config.model["name"] in BASELINES:
-        return functools.partial(count, **settings)
+    if resolved.is_baseline:
+        return functools.partial(fit_baseline, **settings)
     if report is not None:
         settings["report"] = report
     if flops != "formula":
@@ -255,20 +254,7 @@ def learning(
 
 def corpus_of(resolved: Resolved, *, style: Style = "quiet") -> Corpus:
     """The corpus that a configuration names; `style` shows the making of features."""
-    card, data = resolved.card, resolved.config.data
-    return load_corpus(
-        card.corpus,
-        task=card.task,
-        twin=card.twin,
-        path=Path(data.path) if data.path else None,
-        minimum_count=data.minimum_count,
-        download=data.download,
-        on_bad=data.on_bad,
-        segmentation=data.segmentation,
-        languages=data.languages,
-        features=data.features,
-        style=style,
-    )
+    return load_corpus(resolved.card, resolved.config.data, style=style)
 
 
 def set_machine(trainer: TrainerConfig) -> None:

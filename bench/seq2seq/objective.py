@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from bench.core.config import RunConfig
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 from bench.layers.products import float32_products_as, products_in_effect, training_products
 from bench.seq2seq.beam import LengthPenalty
 from bench.seq2seq.options import WriterOptions

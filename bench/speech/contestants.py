@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.core.aligned import aligned
 from bench.core.errors import BenchError
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 from bench.models.recurrence import Recurrence
 from bench.runs.resolve import Resolved
 from bench.speech.data.batches import SpeechBatch, SpeechBatches

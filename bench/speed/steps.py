@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 from bench.runs.resolve import Resolved
 from bench.speed.machine import device_of
 from bench.tracking.callback import TrackCallback
@@ -17,7 +17,6 @@ from bench.tracking.tracker import NoTracker
 from bench.training.callbacks import Clock
 from bench.training.fit import make_trainer, quiet_lightning
 from bench.training.objective import Objective
-from bench.training.objectives import objective_class
 from bench.training.optimiser import build_optimizer, clip_gradients
 from bench.training.precision import autocast
 from bench.training.progress import ProgressCallback
@@ -85,7 +84,7 @@ class _StepTimer(pl.Callback):
 def make_objective(resolved: Resolved, corpus: Corpus) -> Objective:
     """The task's objective around the configured model, freshly seeded, where it is timed."""
     torch.manual_seed(resolved.config.seed)
-    made = objective_class(resolved.objective)(resolved.config, corpus)
+    made = resolved.objective_class()(resolved.config, corpus)
     return made.to(device_of(resolved))
 
 

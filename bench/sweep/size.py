@@ -10,18 +10,18 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import torch
 
 from bench.core.config import RunConfig, Scalar
 from bench.core.errors import BenchError
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 from bench.models import build_recurrence
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of
 from bench.text.data.corpus import TextCorpus
-from bench.training.objectives import objective_class
 
 Size = dict[str, Scalar]
 LARGEST = 2**20
@@ -37,7 +37,7 @@ def solve_size(resolved: Resolved, num_parameters: int) -> Size:
     equally near the smaller one. Raises BenchError where hidden size 1 has more weights already,
     or where no size gives a network.
     """
-    corpus, objective = _vocabulary_of(resolved), resolved.objective
+    corpus, objective = _vocabulary_of(resolved), resolved.objective_class()
 
     def count(hidden_size: int) -> int:
         return count_parameters(with_size(resolved.config, hidden_size), objective, corpus)
@@ -98,12 +98,12 @@ def _output_size(model: dict[str, Scalar]) -> int:
         return build_recurrence(str(model["name"]), 1, options).output_size
 
 
-def count_parameters(config: RunConfig, objective: str, corpus: Corpus) -> int:
-    """Weights of the objective of that name, shared ones once; nothing is allocated."""
+def count_parameters(config: RunConfig, objective: type[Any], corpus: Corpus) -> int:
+    """Weights of an objective of that class, shared ones once; nothing is allocated."""
     with torch.device("meta"), warnings.catch_warnings():
         # The adaptive softmax gives rare words a fraction of the hidden size: none of a tiny one.
         warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
-        network = objective_class(objective)(config, corpus)
+        network = objective(config, corpus)
     return sum(parameter.numel() for parameter in network.parameters())
 
 

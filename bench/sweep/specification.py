@@ -24,13 +24,13 @@ from bench.core.errors import BenchError, nearest
 from bench.core.structs import Frozen, to_struct
 from bench.core.suite import Suite
 from bench.core.yaml import read_yaml
+from bench.domains import all_baselines
 from bench.models import MODELS
 from bench.runs.resolve import resolve
 from bench.sweep import specification as quantity
 from bench.sweep.definition import READ_BY, Sweep, definition_digest
 from bench.sweep.dimension import KINDS, Choice, Dimension, FloatRange, same
 from bench.sweep.space import MODEL, activating, space_of, tree_of
-from bench.training.baselines import BASELINES
 
 # What a sweep may not be, found before anything runs; each error names the file and the key.
 
@@ -53,7 +53,7 @@ def check_form(sweep: Sweep, where: str) -> None:
 
 
 def _check_models(sweep: Sweep, where: str) -> None:
-    known = [*MODELS, *BASELINES]
+    known = [*MODELS, *all_baselines()]
     for model in sweep.models:
         if model not in known:
             raise BenchError(f"{where}: unknown model {model!r}, {nearest(model, known)}")
@@ -131,7 +131,7 @@ def _check_budget(sweep: Sweep, where: str) -> None:
         if SIZE in keys:
             raise BenchError(f"{where}: {part}.{SIZE}: budget.parameters decides it, leave one out")
     for model in sweep.models:
-        if model in BASELINES:
+        if model in all_baselines():
             raise BenchError(
                 f"{where}: budget.parameters: the baseline {model!r} has no hidden size"
             )

@@ -27,12 +27,13 @@ from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Record
 from bench.core.structs import Frozen, to_struct
 from bench.core.suite import Suite
-from bench.domains import Corpus, as_text
+from bench.data.corpora import Corpus
 from bench.models import MODELS
 from bench.runs.finished import FinishedRun, find_run, is_evaluation, load_objective
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
 from bench.text.baselines.mix import fit_mixture, mix
+from bench.text.data.prepared import as_text
 from bench.text.data.streams import Streams
 from bench.text.metric import bound_value, metric_name, metric_value, text_signature
 from bench.text.objective import LanguageModel, Share

@@ -23,7 +23,8 @@ from bench.core.outcome import Outcome
 from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.domains import Corpus, as_text
+from bench.data.corpora import Corpus
+from bench.domains import all_baselines
 from bench.runs.finished import FinishedRun, find_run
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
@@ -31,11 +32,11 @@ from bench.text.baselines.base import Floats
 from bench.text.baselines.cache import HALF_LIVES, cache_experts
 from bench.text.baselines.mix import fit_mixture, mix
 from bench.text.data.corpus import Ids
+from bench.text.data.prepared import as_text
 from bench.text.metric import bound_value, metric_name, metric_value
 from bench.text.outputs import write_log_probs
 from bench.text.token_log_probs import token_log_probs
 from bench.tracking.tracker import Tracker
-from bench.training.baselines import BASELINES
 from bench.training.progress import Style
 
 # How a mixture is weighed: its components read, weights chosen on validation, test read once.
@@ -202,7 +203,7 @@ def resolve_mixture(components: Sequence[FinishedRun], cache: Sequence[Decay]) -
     out, so that mixtures over seeds are one row of a table.
     """
     kinds = [component.record.model for component in components]
-    trained = {c.record.seed for c in components if c.record.model not in BASELINES}
+    trained = {c.record.seed for c in components if c.record.model not in all_baselines()}
     shared = len(trained) <= 1
     seed = trained.pop() if trained and shared else components[0].record.seed
     runs = [c.id.rpartition("-s")[0] if shared else c.id for c in components]

@@ -16,7 +16,6 @@ from bench.tracking.guard import GuardedTracker
 from bench.tracking.journal import Journal
 from bench.tracking.options import Kind, TrackOptions
 from bench.tracking.tracker import Backend, NoTracker, Tracked, Tracker
-from bench.training.baselines import BASELINES
 
 TITLES = {"wandb": "W&B", "tensorboard": "TensorBoard", "mlflow": "MLflow"}
 EXTRAS = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
@@ -53,7 +52,7 @@ def _job_type(resolved: Resolved, shelf: Shelf) -> str:
         return "trial"
     if "evaluation" in resolved.config.objective:
         return "evaluation"
-    return "counting" if resolved.config.model["name"] in BASELINES else "training"
+    return "counting" if resolved.is_baseline else "training"
 
 
 def make_tracker(kind: Kind, tracked: Tracked) -> Tracker:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.core.config import RunConfig
 from bench.core.structs import Frozen
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 
 OptionsT = TypeVar("OptionsT", bound=Frozen)
 

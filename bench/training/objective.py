@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.core.config import RunConfig
 from bench.core.errors import BenchError
 from bench.data.batching import BatchShare
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 from bench.models.recurrence import Recurrence
 from bench.training.accumulation import Accumulation, moved
 from bench.training.collective import (

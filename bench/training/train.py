@@ -15,7 +15,7 @@ from bench.core.config import TrainerConfig, num_processes
 from bench.core.outcome import Outcome
 from bench.core.provenance import peak_memory_bytes
 from bench.core.record import Cost, Divergence, Point
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 from bench.layers.products import Products
 from bench.runs.lineage import runs_before
 from bench.runs.resolve import Resolved
@@ -26,7 +26,6 @@ from bench.training.callbacks import Clock, EnergyCallback, PrunedError, Report,
 from bench.training.checkpoint import LAST, WEIGHTS, save_weights, warm_start
 from bench.training.fit import evaluate, fit
 from bench.training.objective import DivergedError, Objective
-from bench.training.objectives import objective_class
 from bench.training.precision import precision_in_effect, uses_cuda
 from bench.training.process_group import ProcessGroup
 from bench.training.progress import ProgressCallback, Style
@@ -102,7 +101,7 @@ def _begin(resolved: Resolved, corpus: Corpus, folder: Path) -> Objective:
     """The objective as training begins, the same in all processes."""
     config = resolved.config
     pl.seed_everything(config.seed, verbose=False)
-    objective = objective_class(resolved.objective)(config, corpus)
+    objective = resolved.objective_class()(config, corpus)
     if config.init and not (folder / LAST).exists():
         init = runs_before(resolved, folder.parent, weights=WEIGHTS)
         warm_start(objective, init, folder.parent)

@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.core.errors import BenchError
+from bench.data.corpora import Corpus
 from bench.data.tokens import END, START
-from bench.domains import Corpus
 from bench.models.recurrence import valid_steps
 from bench.runs.resolve import Resolved
 from bench.seq2seq.beam import beam_search

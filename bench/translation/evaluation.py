@@ -15,7 +15,7 @@ from bench.core.outcome import Outcome
 from bench.core.provenance import Stopwatch
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.domains import Corpus
+from bench.data.corpora import Corpus
 from bench.runs.ensembles import (
     Device,
     SearchOverrides,

@@ -19,9 +19,9 @@ from bench.captioning.outputs import captions_path, read_captions
 from bench.captioning.scoring import CaptionScoring
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
+from bench.domains import baseline_class, load_domain
 from bench.runs.resolve import resolve
 from bench.runs.run import RunOptions, corpus_of, run, run_trial
-from bench.training.baselines import BASELINES, baseline_class, check_reads
 
 MODELS: tuple[type[CaptionBaseline], ...] = (Nearest, RandomCaption, Human)
 
@@ -167,15 +167,10 @@ def test_a_baseline_of_another_kind_is_refused(
         resolve(tiny, task, model=model)
 
 
-def test_every_baseline_says_what_it_reads() -> None:
-    reads = {name: baseline_class(name).reads for name in BASELINES}
-    assert {name for name, kind in reads.items() if kind == "captions"} == {
-        "nearest",
-        "random-caption",
-        "human",
-    }
-    for name, kind in reads.items():
-        check_reads(name, kind, "a task")
+def test_captions_have_baselines_of_their_own() -> None:
+    assert set(load_domain("captions").baselines) == {"nearest", "random-caption", "human"}
+    for name in load_domain("captions").baselines:
+        assert issubclass(baseline_class("captions", name), CaptionBaseline)
 
 
 def test_what_recipes_say_of_networks_is_not_for_baselines(tiny: Suite) -> None:

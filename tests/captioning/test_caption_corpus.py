@@ -18,10 +18,11 @@ from caption_trees import (
 )
 
 from bench.captioning.data.words import caption_tokens, learn_vocabulary
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
+from bench.data.corpora import load_corpus
 from bench.data.files import FileSpec
-from bench.domains import load_corpus
 
 SUITE = Suite(folder=shipped_folder())
 
@@ -212,14 +213,10 @@ def test_given_features_do_not_take_the_name_of_computed_ones() -> None:
 def test_settings_of_other_corpora(setting: str) -> None:
     name = setting.replace("_", "-")
     with pytest.raises(BenchError, match=f"is captions, which knows no {name}: leave out --data"):
-        load_corpus(
-            SUITE.card("flickr8k").corpus,
-            task="flickr8k",
-            **{setting: "2"},  # type: ignore[arg-type]
-        )
+        load_corpus(SUITE.card("flickr8k"), DataConfig(**{setting: "2"}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("task", ["synthetic-text", "synthetic-speech", "synthetic-translation"])
 def test_other_corpora_have_no_features(task: str) -> None:
     with pytest.raises(BenchError, match="which knows no features"):
-        load_corpus(SUITE.card(task).corpus, task=task, features="hog")
+        load_corpus(SUITE.card(task), DataConfig(features="hog"))

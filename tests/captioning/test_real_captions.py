@@ -11,17 +11,16 @@ import pytest
 from bench.captioning.data.corpus import CaptionCorpus
 from bench.captioning.data.extraction import CLASSICAL
 from bench.captioning.data.specification import CaptionsSpec
+from bench.core.config import DataConfig
 from bench.core.suite import Suite, shipped_folder
-from bench.domains import load_corpus
+from bench.data.corpora import load_corpus
 
 SUITE = Suite(folder=shipped_folder())
 
 
 @pytest.fixture(scope="module")
 def flickr8k(bench_data: Path) -> CaptionCorpus:
-    found = load_corpus(
-        SUITE.card("flickr8k").corpus, task="flickr8k", path=bench_data / "flickr8k"
-    )
+    found = load_corpus(SUITE.card("flickr8k"), DataConfig(path=str(bench_data / "flickr8k")))
     assert isinstance(found, CaptionCorpus)
     return found
 

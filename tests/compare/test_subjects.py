@@ -15,7 +15,7 @@ from bench.compare.subjects import SEEDLESS, Subject, find_subjects
 from bench.core.errors import BenchError
 from bench.core.record import Record, write_record
 from bench.core.suite import Suite, shipped_folder
-from bench.training.baselines import BASELINES
+from bench.domains import all_baselines
 
 TEXT_N = -np.random.default_rng(0).exponential(4.0, 2000)
 
@@ -154,8 +154,8 @@ def test_diverged_seeds_are_counted(tmp_path: Path) -> None:
 
 
 def test_models_called_seedless_exist_and_draw_nothing() -> None:
-    assert set(BASELINES) >= SEEDLESS
-    for name in BASELINES:
-        path = BASELINES[name].partition(":")[0].replace(".", "/") + ".py"
+    assert set(all_baselines()) >= SEEDLESS
+    for name in all_baselines():
+        path = all_baselines()[name].partition(":")[0].replace(".", "/") + ".py"
         source = (Path(__file__).parents[2] / path).read_text()
         assert (name in SEEDLESS) == ("default_rng" not in source), name

@@ -12,9 +12,9 @@ from bench.core.config import OptimConfig, RunConfig, dotted, merge
 from bench.core.errors import BenchError
 from bench.core.structs import to_struct
 from bench.core.suite import Suite
+from bench.domains import all_baselines
 from bench.models import MODELS
 from bench.runs.resolve import resolve
-from bench.training.baselines import BASELINES
 
 SUITE = Suite(folder=Path(__file__).parent.parent.parent)
 
@@ -134,7 +134,7 @@ def test_every_recipe_of_every_card_resolves() -> None:
         for name, recipe in card.recipes.items():
             if name == "default":
                 continue
-            namesake = name if name in {*MODELS, *BASELINES} else "srn"
+            namesake = name if name in {*MODELS, *all_baselines()} else "srn"
             model = recipe.get("model", {}).get("name", namesake)
             resolve(SUITE, card.task, model=model, recipe=name)
 

@@ -9,9 +9,10 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.core.published import read_citation_keys, read_published
+from bench.core.structs import Frozen, options_struct, to_struct
 from bench.core.suite import Suite, shipped_folder
+from bench.domains import all_baselines, load_attribute
 from bench.models import MODELS
-from bench.training.baselines import BASELINES
 
 ROW: dict[str, Any] = {
     "label": "SCRN",
@@ -117,7 +118,6 @@ def test_shipped_rows_are_read_and_cite_known_works(path: Path) -> None:
 def test_shipped_rows_match_options_that_the_models_have(path: Path) -> None:
     """A misspelled option would match no run, and nobody would be told."""
     from bench.models import model_options
-    from bench.training.baselines import resolve_options as baseline_options
 
     for row in read_published(path):
         name = (row.match or {}).get("model.name")
@@ -125,8 +125,9 @@ def test_shipped_rows_match_options_that_the_models_have(path: Path) -> None:
         options.pop("name", None)
         if name in MODELS:
             assert set(options) <= set(model_options(name).__struct_fields__), row.label
-        elif name in BASELINES and options:
-            baseline_options(name, options)
+        elif name in all_baselines() and options:
+            struct = options_struct(load_attribute(all_baselines()[name]), Frozen)
+            to_struct(options, struct, where=row.label)
 
 
 @pytest.mark.parametrize("task", Suite(folder=shipped_folder()).card_paths())

@@ -12,11 +12,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cards import card_of
 
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
+from bench.data.corpora import load_corpus
 from bench.data.files import FileSpec, Mirror
 from bench.data.sources import locate
-from bench.domains import load_corpus
+from bench.text.data.prepared import as_text
 from bench.text.data.specification import TextSpec
 
 TASKS = Path(__file__).parents[2] / "tasks"
@@ -117,7 +120,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_nothing_is_fetched_unasked(server: str, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="missing files"):
-        load_corpus(spec_of(plain(f"{server}/good/")), task="tiny")
+        load_corpus(card_of(spec_of(plain(f"{server}/good/"))))
     assert not (tmp_path / "cache").exists()
 
 
@@ -140,12 +143,12 @@ def test_the_first_correct_mirror_is_used(
 ) -> None:
     made = [archive(server + m) if m.endswith("zip") else plain(server + m) for m in mirrors]
     seen: list[str] = []
-    corpus = load_corpus(
-        spec_of(*made, sized=sized),
-        task="tiny",
-        download="missing",
+    found = load_corpus(
+        card_of(spec_of(*made, sized=sized)),
+        DataConfig(download="missing"),
         progress=lambda name, done, total: seen.append(f"{name} {done} {total}"),
     )
+    corpus = as_text(found, task="tiny")
     assert contents(tmp_path / "cache/tiny") == TEXT
     assert len(corpus.splits["test"]) == 3
     assert seen
@@ -183,7 +186,7 @@ def test_nothing_is_overwritten(server: str, tmp_path: Path) -> None:
     mine = {"train": b"mine\n"}
     put(tmp_path / "cache/tiny", mine)
     with pytest.raises(BenchError, match=r"train.txt: truncated"):
-        load_corpus(spec_of(plain(f"{server}/good/")), task="tiny", download="missing")
+        load_corpus(card_of(spec_of(plain(f"{server}/good/"))), DataConfig(download="missing"))
     assert contents(tmp_path / "cache/tiny") == {**TEXT, **mine}
 
 

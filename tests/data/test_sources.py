@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from bench.core.cards import read_card
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
+from bench.data.corpora import load_corpus
 from bench.data.files import FileSpec, Mirror
 from bench.data.sources import corpus_files, locate, status
-from bench.domains import load_corpus
+from bench.text.data.prepared import as_text
 from bench.text.data.specification import TextSpec, VocabularySpec
 
 TASKS = Path(__file__).parents[2] / "tasks"
@@ -101,8 +103,8 @@ def test_own_files_are_found_by_name(tmp_path: Path, names: tuple[str, ...]) -> 
     for name, content in zip(names, TEXT.values(), strict=True):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "README.md").write_text("about")
-    spec = read_card(TASKS / "text.yaml").corpus
-    corpus = load_corpus(spec, task="text", path=tmp_path)
+    found = load_corpus(read_card(TASKS / "text.yaml"), DataConfig(path=str(tmp_path)))
+    corpus = as_text(found, task="text")
     assert [len(corpus.splits[split]) for split in TEXT] == [6, 2, 3]
     assert list(corpus.checksums) == list(names)
 
@@ -126,9 +128,9 @@ def test_an_ambiguous_folder_is_an_error(
 
 def test_own_text_needs_a_folder() -> None:
     with pytest.raises(BenchError, match=r"--data.path DIR"):
-        load_corpus(read_card(TASKS / "text.yaml").corpus, task="text")
+        load_corpus(read_card(TASKS / "text.yaml"))
 
 
 def test_generated_text_reads_no_folder(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"leave out --data.path"):
-        load_corpus(read_card(TASKS / "synthetic-text.yaml").corpus, task="s", path=tmp_path)
+        load_corpus(read_card(TASKS / "synthetic-text.yaml"), DataConfig(path=str(tmp_path)))

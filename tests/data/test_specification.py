@@ -5,14 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import msgspec
 import pytest
 
 from bench.core.cards import read_card
-from bench.text.data.specification import CorpusSpec, SyntheticTextSpec, TextSpec
+from bench.domains import all_domains
+from bench.text.data.specification import SyntheticTextSpec, TextSpec
 
+SPECS: Any = Union[tuple(spec for domain in all_domains() for spec in domain.specs)]  # noqa: UP007
 TASKS = Path(__file__).parents[2] / "tasks"
 TEXT_TASKS = ("ptb", "ptb-char", "text", "text8", "wikitext-2")
 FILE = {"path": "a.txt"}
@@ -27,7 +29,7 @@ GOOD: dict[str, Any] = {
 
 
 def test_a_small_card() -> None:
-    spec = msgspec.convert(GOOD, CorpusSpec)
+    spec = msgspec.convert(GOOD, SPECS)
     assert isinstance(spec, TextSpec)
     assert spec.vocabulary.policy == "closed"
 
@@ -55,7 +57,7 @@ def test_a_small_card() -> None:
 )
 def test_invalid_cards_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=message):
-        msgspec.convert({**GOOD, **change}, CorpusSpec)
+        msgspec.convert({**GOOD, **change}, SPECS)
 
 
 @pytest.mark.parametrize("task", TEXT_TASKS)

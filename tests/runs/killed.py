@@ -33,7 +33,6 @@ from bench.core.config import merge
 from bench.core.suite import Suite
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import run
-from bench.training.objectives import objective_class
 
 OVERRIDES: dict[str, dict[str, Any]] = {
     "text": {
@@ -93,7 +92,7 @@ class Moments:
 
 def watch(moments: Moments, resolved: Resolved) -> None:
     """Put a moment before or around everything that a kill could spoil."""
-    kind: Any = objective_class(resolved.objective)
+    kind: Any = resolved.objective_class()
     train, validate = kind.training_step, kind.validation_step
     save = pl.Trainer.save_checkpoint
 

@@ -17,7 +17,6 @@ from bench.runs.dry_run import Needs, estimate, in_one_unit, memory_table, needs
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of, run
 from bench.training.checkpoint import LAST
-from bench.training.objectives import objective_class
 from bench.training.optimiser import build_optimizer
 
 CPU = torch.device("cpu")
@@ -115,7 +114,7 @@ def test_a_checkpoint_is_as_large_as_it_is_said_to_be(tiny: Suite, embeddings: s
     }
     settings = tiny_task.settings(**groups, trainer={"max_epochs": 1})
     resolved = resolve(tiny, "tiny", model="gru", overrides=settings)
-    objective = objective_class(resolved.objective)(resolved.config, corpus_of(resolved))
+    objective = resolved.objective_class()(resolved.config, corpus_of(resolved))
     found = estimate(objective, CPU)
     num_weights = sum(weight.numel() for weight in objective.parameters())
     assert found.needs.weights == found.needs.gradients == 4 * num_weights

@@ -29,7 +29,6 @@ from bench.runs.memory import (
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of
 from bench.training.objective import Objective
-from bench.training.objectives import objective_class
 
 MIB = 1 << 20
 KINDS: dict[str, tuple[Any, str, dict[str, Any]]] = {
@@ -55,7 +54,7 @@ def objective(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def made(suite: Suite, task: str, settings: dict[str, Any], model: str = "lstm") -> Objective:
     model_size = {"model": {"hidden_size": 48}}
     resolved = resolve(suite, task, model=model, overrides={**model_size, **settings})
-    return objective_class(resolved.objective)(resolved.config, corpus_of(resolved))
+    return resolved.objective_class()(resolved.config, corpus_of(resolved))
 
 
 class Rows(NamedTuple):

@@ -24,7 +24,6 @@ from bench.speech.objectives.speech import SpeechObjective, num_stacks, stack
 from bench.speech.objectives.transducer import NextLabel, Transducer, _Network
 from bench.training.fit import evaluate
 from bench.training.objective import Objective
-from bench.training.objectives import objective_class
 
 SUITE = Suite(folder=shipped_folder())
 LABELS = ("a", "b", "c", "d")
@@ -41,7 +40,7 @@ def build(data: SpeechData, **groups: Any) -> Any:
     common = {**SMALL, "objective": {}} if _is_next_label(groups) else SMALL
     resolved = resolve(SUITE, "synthetic-speech", overrides=merge(common, groups))
     torch.manual_seed(3)
-    return objective_class(resolved.objective)(resolved.config, data).double().eval()
+    return resolved.objective_class()(resolved.config, data).double().eval()
 
 
 def _is_next_label(groups: dict[str, Any]) -> bool:
@@ -79,7 +78,7 @@ def test_the_paper_s_networks_have_as_many_weights_as_it_prints(
     resolved = resolve(SUITE, "timit", recipe=recipe)
     labels = tuple(f"p{number}" for number in range(61))
     with torch.device("meta"):
-        network = objective_class(resolved.objective)(resolved.config, random_speech(labels))
+        network = resolved.objective_class()(resolved.config, random_speech(labels))
     num_weights = sum(parameter.numel() for parameter in network.parameters())
     assert round(num_weights / 1e6, 1) == millions
 

@@ -11,6 +11,7 @@ from command_line import CommandLine
 from tiny_speech import make_suite, random_speech
 
 from bench.core.suite import Suite
+from bench.domains import objective_class
 from bench.runs.resolve import resolve
 from bench.speech.contestants import (
     batches_at_random,
@@ -20,7 +21,6 @@ from bench.speech.contestants import (
 )
 from bench.speech.data.batches import SpeechBatches
 from bench.speech.transducer_loss import transducer_loss
-from bench.training.objectives import objective_class
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_the_plain_programs_have_the_shipped_loss(tmp_path: Path, stack_frames: 
     }
     resolved = resolve(suite, "tiny-speech", overrides=settings)
     data = random_speech(("a", "b", "c"))
-    network: Any = objective_class("ctc")(resolved.config, data)
+    network: Any = objective_class("speech", "ctc")(resolved.config, data)
     (batch,) = SpeechBatches(data.splits["train"], batch_frames=10**6)
     library, loop = library_program(network), loop_program(network)
     loop.output.load_state_dict(network.output.state_dict())

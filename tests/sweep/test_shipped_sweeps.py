@@ -103,6 +103,6 @@ def test_the_equal_sweep_on_its_corpus(bench_data: Path, monkeypatch: pytest.Mon
     for model in sweep.models:
         resolved = resolve_trial(SUITE, sweep, model, start_points(sweep, model)[0], 1)
         counted = count_parameters(
-            resolved.config, resolved.card.objective, _vocabulary_of(resolved)
+            resolved.config, resolved.objective_class(), _vocabulary_of(resolved)
         )
         assert abs(counted - target) < 0.01 * target

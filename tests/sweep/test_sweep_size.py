@@ -95,7 +95,7 @@ def test_counting_builds_nothing_and_draws_nothing(
 ) -> None:
     resolved = resolved_for(place, model, tree)
     before = torch.get_rng_state()
-    counted = count_parameters(with_size(resolved.config, 17), "language-model", CORPUS)
+    counted = count_parameters(with_size(resolved.config, 17), LanguageModel, CORPUS)
     assert torch.equal(torch.get_rng_state(), before)
     assert counted == built(resolved, 17)
 
@@ -172,4 +172,4 @@ def test_models_of_a_sweep_come_out_equal(place: Suite) -> None:
         hidden_size = solve_size(resolved, target)["model.hidden_size"]
         config = with_size(resolved.config, int(str(hidden_size)))
         assert msgspec.structs.asdict(config)["model"]["hidden_size"] == hidden_size
-        assert abs(count_parameters(config, "language-model", CORPUS) - target) < 0.04 * target
+        assert abs(count_parameters(config, LanguageModel, CORPUS) - target) < 0.04 * target

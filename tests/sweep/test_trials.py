@@ -13,9 +13,10 @@ from watched import Watched
 import bench.runs.run
 from bench.core.record import Record, read_record
 from bench.core.suite import Suite
-from bench.domains import as_text, load_corpus
+from bench.data.corpora import load_corpus
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import RunOptions, run, run_trial
+from bench.text.data.prepared import as_text
 from bench.text.objective import LanguageModel
 from bench.training.callbacks import PrunedError
 
@@ -57,7 +58,7 @@ def test_a_trial_never_reads_the_test_split(
     suite: Suite, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    corpus = as_text(load_corpus(suite.card("tiny").corpus, task="tiny"), task="tiny")
+    corpus = as_text(load_corpus(suite.card("tiny")), task="tiny")
     watched = dataclasses.replace(corpus, splits=Watched(corpus.splits, asked))
     monkeypatch.setattr(bench.runs.run, "load_corpus", lambda *_, **__: watched)
     record = run_trial(resolved(suite, model), suite, report=ignore)

@@ -19,11 +19,12 @@ from watched import Watched
 import bench.runs.run
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.domains import as_text, load_corpus
+from bench.data.corpora import load_corpus
 from bench.models.recurrence import Recurrence
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import run
 from bench.text.data.corpus import TextCorpus
+from bench.text.data.prepared import as_text
 from bench.text.data.streams import IGNORE, Streams
 from bench.text.objective import LanguageModel
 from bench.training.fit import evaluate, fit
@@ -37,7 +38,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
 @pytest.fixture(scope="module")
 def corpus(suite: Suite) -> TextCorpus:
-    return as_text(load_corpus(suite.card("tiny").corpus, task="tiny"), task="tiny")
+    return as_text(load_corpus(suite.card("tiny")), task="tiny")
 
 
 def resolved(suite: Suite, name: str = "srn", **groups: dict[str, Any]) -> Resolved:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,18 +10,20 @@ import numpy as np
 import pytest
 
 from bench.cli import app
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.core.published import PublishedRow, load_published
 from bench.core.record import Record
 from bench.core.suite import Suite, shipped_folder
-from bench.domains import as_text, load_corpus
+from bench.data.corpora import load_corpus
+from bench.domains import all_baselines
 from bench.models import MODELS
 from bench.runs.finished import find_run
 from bench.table import build_table
 from bench.text.baselines.cache import cache_experts
+from bench.text.data.prepared import as_text
 from bench.text.mixture import CACHE, check_components, mix_runs
 from bench.text.token_log_probs import token_log_probs
-from bench.training.baselines import BASELINES
 
 
 def ids(runs: dict[str, Record], *names: str) -> list[str]:
@@ -91,7 +92,7 @@ def test_a_cache_is_a_component(suite: Suite, runs: dict[str, Record]) -> None:
     own = token_log_probs(suite, runs["srn"], "test")
     data = record.config["data"]
     card = suite.card("text")
-    corpus = as_text(load_corpus(card.corpus, task="text", path=Path(data["path"])), task="text")
+    corpus = as_text(load_corpus(card, DataConfig(path=data["path"])), task="text")
     experts = np.exp(cache_experts(corpus.splits["test"], own, (0.9,)))
     mixed = np.array([part.weight for part in parts]) @ experts
     assert record.metrics["test"] == pytest.approx(math.exp(-np.log(mixed).mean()), rel=1e-6)
@@ -162,4 +163,4 @@ def test_published_mixtures_are_named_as_they_are_recorded() -> None:
     for components in named:
         kinds = [name for name in components if name != CACHE]
         assert components == sorted(kinds) + [CACHE] * (len(components) - len(kinds))
-        assert set(kinds) <= {*MODELS, *BASELINES}
+        assert set(kinds) <= {*MODELS, *all_baselines()}

@@ -14,9 +14,9 @@ import torch
 from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.domains import as_text
 from bench.runs.finished import bring_back, find_run, load_objective
 from bench.runs.run import corpus_of
+from bench.text.data.prepared import as_text
 from bench.text.objective import LanguageModel
 from bench.text.outputs import log_probs_path, read_log_probs, write_log_probs
 from bench.text.token_log_probs import token_log_probs

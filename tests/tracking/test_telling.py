@@ -17,6 +17,7 @@ from bench.core.errors import BenchError
 from bench.core.json_lines import write_json_lines
 from bench.core.record import Point
 from bench.core.suite import Suite
+from bench.domains import objective_class
 from bench.runs.lineage import runs_used
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of
@@ -26,7 +27,6 @@ from bench.tracking.guard import GuardedTracker, within
 from bench.tracking.journal import Journal, rows_of
 from bench.tracking.options import split_place
 from bench.tracking.samples import sample_table
-from bench.training.objectives import objective_class
 
 pytest_plugins = ["surroundings"]
 pytestmark = pytest.mark.usefixtures("own_surroundings")
@@ -136,7 +136,7 @@ def test_texts_are_drawn_from_the_model_and_disturb_nothing(suite: Suite) -> Non
     wanted = resolve(suite, "tiny", model="lstm", overrides=settings())
     corpus: Any = corpus_of(wanted)
     torch.manual_seed(0)
-    model: Any = objective_class("language-model")(wanted.config, corpus)
+    model: Any = objective_class("text", "language-model")(wanted.config, corpus)
     before = torch.get_rng_state()
     first, again = draw_texts(model, seed=5), draw_texts(model, seed=5)
     other = draw_texts(model, seed=6)
@@ -153,7 +153,7 @@ def test_drawn_words_are_as_frequent_as_the_model_says(suite: Suite) -> None:
     """At the beginning of a text, where the distribution is one and the same for all texts."""
     wanted = resolve(suite, "tiny", model="srn", overrides=settings())
     corpus: Any = corpus_of(wanted)
-    model: Any = objective_class("language-model")(wanted.config, corpus).eval()
+    model: Any = objective_class("text", "language-model")(wanted.config, corpus).eval()
     drawn = draw_texts(model, seed=1, num_texts=20_000, num_symbols=1)
     with torch.no_grad():
         y_BTH, _ = model.recurrence(model.embedding(torch.tensor([[corpus.first_input]])), None)

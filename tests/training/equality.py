@@ -25,7 +25,6 @@ from bench.core.suite import Suite
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import corpus_of, run, run_worker
 from bench.training.fit import fit
-from bench.training.objectives import objective_class
 from bench.training.process_group import ProcessGroup
 
 NUM_STEPS = 50
@@ -101,9 +100,9 @@ CASES: dict[str, dict[str, Any]] = {
 
 EVALUATION_SIZES = {
     "speech.objectives.speech:EVALUATION_FRAMES": 150,
-    "translation.objectives.translation:EVALUATION_TOKENS": 50,
+    "translation.objective:EVALUATION_TOKENS": 50,
     "captioning.objectives.ranking:EVALUATION_TOKENS": 60,
-    "frames.objectives.frame_prediction:EVALUATION_SEQUENCES": 4,
+    "frames.objective:EVALUATION_SEQUENCES": 4,
 }
 """With these the split is evaluated in an odd number of batches: shares are unequal. Captioning has
 all in one batch, so that the second process has none."""
@@ -174,7 +173,7 @@ def train(suite: Suite, name: str, rank: Rank) -> None:
     resolved = resolved_in(suite, CASES[name])
     corpus = corpus_of(resolved)
     pl.seed_everything(resolved.config.seed, verbose=False)
-    objective = objective_class(resolved.objective)(resolved.config, corpus)
+    objective = resolved.objective_class()(resolved.config, corpus)
     steps = Steps()
     folder = suite.folder / f"{name}-{rank.size}"
     fit(objective, folder, callbacks=[steps], process_group=ProcessGroup(rank))

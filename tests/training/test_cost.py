@@ -20,7 +20,6 @@ from bench.runs.run import RunOptions, corpus_of, run
 from bench.training.arithmetic import counted_flops_per_unit, product_rate
 from bench.training.callbacks import Clock
 from bench.training.objective import Objective
-from bench.training.objectives import objective_class
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Suite:
 
 def made(suite: Suite, name: str, **groups: dict[str, Any]) -> Objective:
     resolved = resolve(suite, "tiny", model=name, overrides=tiny_task.settings(**groups))
-    return objective_class(resolved.objective)(resolved.config, corpus_of(resolved))
+    return resolved.objective_class()(resolved.config, corpus_of(resolved))
 
 
 @pytest.mark.parametrize("model", MODELS)

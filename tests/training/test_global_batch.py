@@ -14,7 +14,6 @@ import tiny_translation
 from bench.core.suite import Suite
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of
-from bench.training.objectives import objective_class
 from bench.training.train import _extra, _processes
 
 TINY = {
@@ -32,7 +31,7 @@ def test_units_of_a_step_are_those_of_all_processes(task: str, tmp_path: Path) -
     if task == "tiny-frames":
         overrides["objective"] = {"batch_size": 8}
     resolved = resolve(Suite(folder=tmp_path), task, model="gru", overrides=overrides)
-    objective = objective_class(resolved.objective)(resolved.config, corpus_of(resolved))
+    objective = resolved.objective_class()(resolved.config, corpus_of(resolved))
     parts = [
         [objective.units_in(batch) for batch in objective.train_loader(rank=rank, world_size=4)]
         for rank in range(4)

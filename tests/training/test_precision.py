@@ -20,12 +20,12 @@ from bench.core.config import TrainerConfig
 from bench.core.errors import BenchError
 from bench.core.provenance import provenance
 from bench.core.suite import Suite
+from bench.domains import objective_class
 from bench.layers.products import products_in_effect, training_products
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of, run
 from bench.training.fit import fit
 from bench.training.objective import Objective
-from bench.training.objectives import objective_class
 from bench.training.precision import precision_in_effect, set_float32
 
 NUM_STEPS = 10
@@ -82,7 +82,7 @@ def trained(suite: Suite, folder: Path, case: str, precision: str) -> tuple[Obje
     )
     corpus = corpus_of(resolved)
     pl.seed_everything(1, verbose=False)
-    objective, steps = objective_class(resolved.objective)(resolved.config, corpus), Steps()
+    objective, steps = resolved.objective_class()(resolved.config, corpus), Steps()
     fit(objective, folder / precision, callbacks=[steps])
     return objective, steps
 
@@ -108,7 +108,7 @@ def test_training_computes_in_half_precision_and_evaluation_does_not(
     suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[bool, set[torch.dtype]] = {True: set(), False: set()}
-    kind: Any = objective_class("language-model")
+    kind: Any = objective_class("text", "language-model")
     read = kind.read
 
     def watched(self: Any, input_BT: torch.Tensor) -> torch.Tensor:

@@ -20,12 +20,12 @@ from bench.core.config import OptimConfig
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.data.batching import MicroBatches
+from bench.domains import objective_class
 from bench.models import build_recurrence
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of, run
 from bench.training.fit import fit
 from bench.training.objective import Objective
-from bench.training.objectives import objective_class
 from bench.training.optimiser import clip_gradients, exceeds_value
 
 NUM_STEPS = 12
@@ -86,7 +86,7 @@ def trained(
     )
     corpus = corpus_of(resolved)
     pl.seed_everything(1, verbose=False)
-    objective, steps = objective_class(resolved.objective)(resolved.config, corpus), Steps()
+    objective, steps = resolved.objective_class()(resolved.config, corpus), Steps()
     settings = {**what, **optim, **trainer}
     fit(objective, folder / "-".join(map(str, settings.values())), callbacks=[steps])
     return objective, steps
@@ -148,7 +148,7 @@ def test_sparse_gradients_are_refused_where_they_would_teach_something_else(
 ) -> None:
     overrides = {"objective": objective, "optim": {**optim, "embedding_gradients": "sparse"}}
     resolved = resolve(suite, "tiny", model="srn", overrides=overrides)
-    network = objective_class("language-model")(resolved.config, corpus_of(resolved))
+    network = objective_class("text", "language-model")(resolved.config, corpus_of(resolved))
     with pytest.raises(BenchError, match=reason):
         fit(network, tmp_path)
 

@@ -6,11 +6,13 @@ import gzip
 from pathlib import Path
 
 import pytest
+from cards import card_of
 from parallel_trees import OWN, PAIRS, write_own
 
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
+from bench.data.corpora import load_corpus
 from bench.data.lines import Lines, read_lines
-from bench.domains import load_corpus
 from bench.translation.data.corpus import read_pairs
 from bench.translation.data.prepared import prepare_parallel
 
@@ -174,11 +176,8 @@ def test_a_run_says_what_was_left_out(
 ) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     load_corpus(
-        OWN,
-        task="own",
-        path=damage(tmp_path),
-        languages="en-fr",
-        on_bad="skip",
+        card_of(OWN, task="own"),
+        DataConfig(path=str(damage(tmp_path)), languages="en-fr", on_bad="skip"),
         style=style,  # type: ignore[arg-type]
     )
     said = capsys.readouterr().err

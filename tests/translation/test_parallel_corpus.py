@@ -13,11 +13,12 @@ import pytest
 from parallel_trees import OWN, PAIRS, tiny_spec, write_own
 
 from bench.core.cards import Card
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
+from bench.data.corpora import load_corpus
 from bench.data.files import FileSpec
 from bench.data.rows import Rows
-from bench.domains import load_corpus
 from bench.translation.data import corpus as corpus_module
 from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.data.prepared import prepare_parallel
@@ -186,7 +187,7 @@ def test_further_tests_are_read_when_asked_for(tmp_path: Path) -> None:
         ({"minimum_count": 2}, "is translation, which knows no minimum-count"),
         ({"segmentation": "letters"}, "no segmentation 'letters'"),
         ({"languages": "en-fr"}, "leave out"),
-        ({"path": Path()}, "is generated"),
+        ({"path": "."}, "is generated"),
     ],
 )
 def test_settings_of_other_corpora(
@@ -195,10 +196,10 @@ def test_settings_of_other_corpora(
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     card: Card = SUITE.card("synthetic-translation")
     with pytest.raises(BenchError, match=message):
-        load_corpus(card.corpus, task=card.task, **settings)
+        load_corpus(card, DataConfig(**settings))
     if "path" not in settings and "minimum_count" not in settings:
         with pytest.raises(BenchError, match="synthetic-text is text, which knows no"):
-            load_corpus(SUITE.card("synthetic-text").corpus, task="synthetic-text", **settings)
+            load_corpus(SUITE.card("synthetic-text"), DataConfig(**settings))
 
 
 # Cards ------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from parallel_trees import BITEXTS, write_wmt14
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
+from bench.data.corpora import load_corpus
 from bench.data.files import FileSpec
-from bench.domains import load_corpus
 from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.data.listing import find_files, read_split
 from bench.translation.data.prepared import prepare_parallel
@@ -116,7 +116,7 @@ def test_missing_training_text_is_told_with_its_source(
 ) -> None:
     monkeypatch.setenv("BENCH_DATA", str(bench_data))
     with pytest.raises(BenchError) as refusal:
-        load_corpus(spec_of("wmt14-en-fr"), task="wmt14-en-fr", twin="synthetic-translation")
+        load_corpus(SUITE.card("wmt14-en-fr"))
     said = str(refusal.value)
     for name in BITEXTS:
         assert f"bitexts.selected/{name}.en.gz (no checksum known)" in said

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from bench.captioning.data.corpus import CaptionCorpus, CaptionSplit
 from bench.captioning.data.words import Tokens
@@ -15,18 +14,16 @@ from bench.core.config import RunConfig
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
 from bench.core.provenance import Stopwatch, cost_of
-from bench.text.baselines.base import Reads, Report
-from bench.training.baselines import baseline_class
+from bench.training.baseline import Baseline, Report
 
 
-class CaptionBaseline(ABC):
+class CaptionBaseline(Baseline):
     """Gives images captions that were written before; its options are its constructor's keywords.
 
     `describe` is what a model that describes images gives; one that does otherwise says so in
     `turns` and `references`.
     """
 
-    reads: ClassVar[Reads] = "captions"
     _corpus: CaptionCorpus | None = None
 
     def fit(self, corpus: CaptionCorpus, *, seed: int, report: Report | None = None) -> None:
@@ -56,48 +53,37 @@ class CaptionBaseline(ABC):
         """How many captions of each image of a split a turn is held against, as in the first."""
         return split.captions
 
-    @property
-    @abstractmethod
-    def num_parameters(self) -> int:
-        """Numbers that the fitted model stores and describes images with."""
-
-
-# Describing without training: a caption baseline fitted, then scored on validation and test.
-
-
-def describe(
-    config: RunConfig,
-    corpus: CaptionCorpus,
-    folder: Path,
-    *,
-    splits: Sequence[str],
-    report: Report | None = None,
-) -> Outcome:
-    """Fit the baseline and score its captions of `splits`, which are kept in `folder`."""
-    options = {key: value for key, value in config.model.items() if key != "name"}
-    model = baseline_class(str(config.model["name"]))(**options)
-    assert isinstance(model, CaptionBaseline)
-    stopwatch = Stopwatch.start()
-    model.fit(corpus, seed=config.seed, report=report)
-    num_skipped = len(corpus.skipped)
-    scoring = CaptionScoring(corpus.splits["train"], num_skipped=num_skipped)
-    metrics = dict[str, float]()
-    beside: dict[str, dict[str, float]] = {}
-    for split in splits:
-        scored = scoring.score(corpus.splits[split], model.turns(split))
-        scored.keep(folder, split, _how(config))
-        metrics[split] = scored.cider
-        for signature, value in scored.beside.items():
-            beside.setdefault(signature, {})[split] = value
-    held_against = model.references(corpus.splits["test"])
-    return Outcome(
-        metrics=metrics,
-        metric="cider",
-        signature=CaptionProtocol.of(held_against, num_skipped=num_skipped).signature("cider"),
-        bound=(corpus.bound or {}).get("test"),
-        cost=cost_of(stopwatch, num_parameters=model.num_parameters),
-        beside=beside,
-    )
+    def measure(
+        self,
+        config: RunConfig,
+        corpus: CaptionCorpus,
+        folder: Path,
+        *,
+        splits: Sequence[str],
+        report: Report | None = None,
+    ) -> Outcome:
+        """Fit to the training split, score the captions of `splits` and keep them in `folder`."""
+        stopwatch = Stopwatch.start()
+        self.fit(corpus, seed=config.seed, report=report)
+        num_skipped = len(corpus.skipped)
+        scoring = CaptionScoring(corpus.splits["train"], num_skipped=num_skipped)
+        metrics = dict[str, float]()
+        beside: dict[str, dict[str, float]] = {}
+        for split in splits:
+            scored = scoring.score(corpus.splits[split], self.turns(split))
+            scored.keep(folder, split, _how(config))
+            metrics[split] = scored.cider
+            for signature, value in scored.beside.items():
+                beside.setdefault(signature, {})[split] = value
+        held_against = self.references(corpus.splits["test"])
+        return Outcome(
+            metrics=metrics,
+            metric="cider",
+            signature=CaptionProtocol.of(held_against, num_skipped=num_skipped).signature("cider"),
+            bound=(corpus.bound or {}).get("test"),
+            cost=cost_of(stopwatch, num_parameters=self.num_parameters),
+            beside=beside,
+        )
 
 
 def _how(config: RunConfig) -> str:

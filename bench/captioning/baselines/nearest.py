@@ -35,7 +35,7 @@ from bench.captioning.data.corpus import CaptionCorpus
 from bench.captioning.data.words import Tokens
 from bench.captioning.metrics.ngrams import Ints
 from bench.core.errors import BenchError
-from bench.text.baselines.base import Report
+from bench.training.baseline import Report
 
 # The consensus caption of an image's neighbours, for many sizes at once.
 #

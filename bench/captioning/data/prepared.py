@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -26,10 +27,20 @@ from bench.captioning.data.specification import (
 )
 from bench.captioning.data.store import FeatureStore, open_store
 from bench.captioning.data.synthetic import draw
+from bench.core.cards import Card
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError, nearest
-from bench.data.files import digest_of, mismatch
-from bench.data.problems import OnBad, Progress, check_problems
-from bench.data.sources import Download, DownloadProgress, cache_folder, locate
+from bench.data.files import all_have_digests, digest_of, mismatch
+from bench.data.problems import (
+    OnBad,
+    Progress,
+    Style,
+    check_problems,
+    default_style,
+    progress_bar,
+    report_skipped,
+)
+from bench.data.sources import Download, DownloadProgress, cache_folder, locate, print_status
 from bench.data.tokens import NUM_SPECIAL, UNKNOWN
 
 # Features by torchvision's networks, where it is installed; weights only when asked for.
@@ -298,3 +309,50 @@ def report(corpus: CaptionCorpus, *, task: str, checked: str) -> None:
         print(f"{name}: no captioner has a CIDEr above {bound:.1f}%")
     print(f"{task}: {checked}; {len(corpus.vocabulary) - NUM_SPECIAL:,} words")
     check_problems(corpus.skipped, "refuse", task=task, thing=THING)
+
+
+def load(
+    card: Card, data: DataConfig, *, style: Style, progress: DownloadProgress | None
+) -> CaptionCorpus:
+    """Corpus of a card with the features of its images; see `prepare_captions`."""
+    corpus = _prepare(card, data, style=style, progress=progress, weights="never")
+    report_skipped(corpus.skipped, task=card.task, thing="caption or image", style=style)
+    return corpus
+
+
+def _prepare(
+    card: Card,
+    data: DataConfig,
+    *,
+    style: Style,
+    progress: DownloadProgress | None,
+    weights: Download,
+) -> CaptionCorpus:
+    assert isinstance(card.corpus, CaptionsSpec | SyntheticCaptionsSpec)
+    with progress_bar(f"features of {card.task}", style) as report:
+        return prepare_captions(
+            card.corpus,
+            task=card.task,
+            twin=card.twin,
+            path=Path(data.path) if data.path else None,
+            features=data.features,
+            on_bad=data.on_bad,
+            download=data.download,
+            weights=weights,
+            fetching=progress,
+            progress=report,
+        )
+
+
+def inspect(
+    card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
+) -> None:
+    """Print the files, what is bad, then what there is; makes the features on the way."""
+    print_status(card, data.path)
+    download: Download = "missing" if fetch else "never"
+    data = msgspec.structs.replace(data, on_bad="skip", download=download)
+    corpus = _prepare(card, data, style=default_style(), progress=progress, weights=download)
+    checked = "generated"
+    if isinstance(card.corpus, CaptionsSpec):
+        checked = "verified" if all_have_digests(card.corpus) else "counted"
+    report(corpus, task=card.task, checked=checked)

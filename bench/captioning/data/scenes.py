@@ -25,7 +25,6 @@ from bench.captioning.data.words import Tokens
 from bench.core.errors import BenchError
 from bench.data.random import draws, uniform
 from bench.data.sources import candidates
-from bench.text.data.specification import CorpusSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -345,7 +344,7 @@ def splits_sha256(listed: Mapping[str, Sequence[Image]]) -> dict[str, str]:
 # The images of a captioning task, where this machine has them.
 
 
-def images_at_hand(corpus: CorpusSpec) -> Images | None:
+def images_at_hand(corpus: object) -> Images | None:
     """Those of `$BENCH_DATA` or the cache, or the generator's; None where there are none."""
     if isinstance(corpus, SyntheticCaptionsSpec):
         return Scenes(corpus)

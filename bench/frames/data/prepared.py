@@ -8,13 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
+from bench.core.cards import Card
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.core.splits import SPLITS
 from bench.data.files import digest_of, mismatch
+from bench.data.problems import Style
 from bench.data.random import uniform
-from bench.data.sources import Download, DownloadProgress, locate
+from bench.data.sources import Download, DownloadProgress, locate, print_status
 from bench.frames.data.corpus import FrameCorpus, FrameSplit
 from bench.frames.data.motion import (
     Pixels,
@@ -132,3 +136,32 @@ def report(corpus: FrameCorpus, *, task: str, checked: str) -> None:
     print(f"test: no predictor has a cross-entropy below {corpus.bound:.2f} nats a frame")
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in corpus.splits.items())
     print(f"{task}: {checked}; sequences: {sizes}")
+
+
+def load(
+    card: Card, data: DataConfig, *, style: Style, progress: DownloadProgress | None
+) -> FrameCorpus:
+    """Moving things of a card; see `prepare_frames`."""
+    del style  # nothing takes long
+    assert isinstance(card.corpus, MovingDigitsSpec | SyntheticFramesSpec)
+    return prepare_frames(
+        card.corpus,
+        task=card.task,
+        twin=card.twin,
+        path=Path(data.path) if data.path else None,
+        download=data.download,
+        fetching=progress,
+    )
+
+
+def inspect(
+    card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
+) -> None:
+    """Print the files, what moves, and how much of it can be predicted."""
+    print_status(card, data.path)
+    data = msgspec.structs.replace(data, download="missing" if fetch else "never")
+    corpus = load(card, data, style="quiet", progress=progress)
+    checked = "generated"
+    if isinstance(card.corpus, MovingDigitsSpec):
+        checked = "verified" if card.corpus.pixels_sha256 else "counted"
+    report(corpus, task=card.task, checked=checked)

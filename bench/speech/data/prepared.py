@@ -14,12 +14,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from bench.core.aligned import aligned
+from bench.core.cards import Card
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
-from bench.data.problems import OnBad, Progress
-from bench.data.sources import cache_folder
+from bench.data.problems import OnBad, Progress, Style, default_style, progress_bar, report_skipped
+from bench.data.sources import DownloadProgress, cache_folder
 from bench.speech.data.corpus import Labels, Problem, SpeechCorpus, Utterance, check_problems
 from bench.speech.data.listing import list_speech
-from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec
+from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec, candidate_folders
 from bench.speech.data.store import Features, Index, open_features
 from bench.speech.data.synthetic import draw
 
@@ -156,3 +159,55 @@ def _splits(corpus: SpeechCorpus, index: Index, frames_ND: Features) -> dict[str
         )
         begin += len(utterances)
     return splits
+
+
+def load(
+    card: Card, data: DataConfig, *, style: Style, progress: DownloadProgress | None
+) -> SpeechData:
+    """Corpus of a card with its features; see `prepare_speech`."""
+    del progress  # nothing is downloaded
+    corpus = _prepare(card, data, style=style)
+    report_skipped(corpus.skipped, task=card.task, thing="utterance", style=style)
+    return corpus
+
+
+def _prepare(card: Card, data: DataConfig, *, style: Style) -> SpeechData:
+    assert isinstance(card.corpus, SpeechSpec | SyntheticSpeechSpec)
+    with progress_bar(f"features of {card.task}", style) as report:
+        return prepare_speech(
+            card.corpus,
+            task=card.task,
+            twin=card.twin,
+            path=Path(data.path) if data.path else None,
+            on_bad=data.on_bad,
+            progress=report,
+        )
+
+
+def inspect(
+    card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
+) -> None:
+    """Print where the corpus is, every bad utterance by name, and the sizes of the splits."""
+    del progress  # nothing is downloaded
+    spec, task, path = card.corpus, card.task, Path(data.path) if data.path else None
+    if isinstance(spec, SpeechSpec):
+        places = candidate_folders(spec, path)
+        states = [(str(place), "there" if place.is_dir() else "missing") for place in places]
+        print(aligned(("folder", "state"), states))
+        if fetch:
+            raise BenchError(f"{task} is not downloaded: get it from {spec.obtain}")
+    else:
+        print(f"{task} is generated and needs no file")
+    skipping = msgspec.structs.replace(data, on_bad="skip")
+    corpus = _prepare(card, skipping, style=default_style())
+    for problem in corpus.skipped:
+        print(problem)
+    check_problems(corpus.skipped, "refuse", task=task)
+    splits = ", ".join(
+        f"{name} {len(split):,} ({sum(map(len, split.labels)):,} phones)"
+        for name, split in corpus.splits.items()
+    )
+    checked = "generated"
+    if isinstance(spec, SpeechSpec):
+        checked = "verified" if spec.samples_sha256 else "counted"
+    print(f"{task}: {checked}; {len(corpus.corpus.labels)} labels; utterances: {splits}")

@@ -5,25 +5,31 @@ Shapes: N tokens, V vocabulary. Tokens are word ids in [0, V).
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar, Literal, TypeAlias
+import math
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.core.config import RunConfig
 from bench.core.errors import BenchError
+from bench.core.outcome import Outcome
+from bench.core.provenance import Stopwatch, cost_of
+from bench.text.data.corpus import TextCorpus
+from bench.text.metric import bound_value, metric_name, metric_value, text_signature
+from bench.text.outputs import write_log_probs
+from bench.training.baseline import Baseline, Report
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
-Report: TypeAlias = Callable[[str], None]
-Reads: TypeAlias = Literal["text", "captions", "frames"]
 
 
-class Baseline(ABC):
-    """A language model without recurrent training; its options are its constructor's keywords."""
-
-    reads: ClassVar[Reads] = "text"
+class TextBaseline(Baseline):
+    """A language model without recurrent training."""
 
     @abstractmethod
     def fit(
@@ -48,10 +54,43 @@ class Baseline(ABC):
         The text is one stream; the history before `tokens[0]` is a single end of sentence.
         """
 
-    @property
-    @abstractmethod
-    def num_parameters(self) -> int:
-        """Numbers that the fitted model stores and predicts with."""
+    def measure(
+        self,
+        config: RunConfig,
+        corpus: TextCorpus,
+        folder: Path,
+        *,
+        splits: Sequence[str],
+        report: Report | None = None,
+    ) -> Outcome:
+        """Fit to the training split and keep the log-probabilities of `splits` in `folder`."""
+        del config  # counting draws nothing
+        end = corpus.end_of_sentence
+        stopwatch = Stopwatch.start()
+        self.fit(
+            corpus.splits["train"],
+            valid=corpus.splits["valid"],
+            vocabulary_size=len(corpus.vocabulary.symbols),
+            end_of_sentence=None if end is None else corpus.vocabulary.index[end],
+            report=report,
+        )
+        fitting_sec = time.perf_counter() - stopwatch.sec
+        metrics = {}
+        for split in splits:
+            log_probs_N = self.log_probs(corpus.splits[split])
+            write_log_probs(folder, split, log_probs_N)
+            metrics[split] = metric_value(corpus, -math.fsum(log_probs_N) / len(log_probs_N))
+        return Outcome(
+            metrics=metrics,
+            metric=metric_name(corpus),
+            signature=text_signature(corpus),
+            bound=bound_value(corpus),
+            cost=cost_of(
+                stopwatch,
+                num_parameters=self.num_parameters,
+                tokens_per_sec=round(len(corpus.splits["train"]) / fitting_sec, 1),
+            ),
+        )
 
 
 def check_tokens(tokens: Ints, vocabulary_size: int) -> Ints:

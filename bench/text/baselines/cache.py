@@ -22,10 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.text.baselines.base import Baseline, Floats, Ints, Report
+from bench.text.baselines.base import Floats, Ints, TextBaseline
 from bench.text.baselines.counts import Contexts
 from bench.text.baselines.mix import Mixture, fit_mixture, mix
 from bench.text.baselines.ngram import NGram, Smoothing
+from bench.training.baseline import Report
 
 MAX_CACHE_ORDER = 4
 # Half-lives in words that `fit_cache` tries for each order.
@@ -110,7 +111,7 @@ def _lengthen(context_N: Ints, word_N: Ints) -> Ints:
     return ids
 
 
-class Cache(Baseline):
+class Cache(TextBaseline):
     """An n-gram model with a cache over the text that it is predicting.
 
     `order`, `smoothing` and `contexts` are those of `ngram`; `cache_order` is K.

@@ -25,16 +25,17 @@ from __future__ import annotations
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.text.baselines.base import Baseline, Floats, Ints, Report, check_tokens
+from bench.text.baselines.base import Floats, Ints, TextBaseline, check_tokens
 from bench.text.baselines.counts import Trie
 from bench.text.baselines.mix import perplexity
 from bench.text.baselines.ngram import BackOff, adjusted_counts, interpolate, kneser_ney
 from bench.text.baselines.tree import Events, Leaves, Nodes, grow_tree
+from bench.training.baseline import Report
 
 _REPORT_EVERY = 10
 
 
-class Forest(Baseline):
+class Forest(TextBaseline):
     """A random forest over trigram histories under a Kneser-Ney model of `order`."""
 
     def __init__(self, *, order: int = 5, num_trees: int = 50, seed: int = 0) -> None:

@@ -27,9 +27,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.text.baselines.base import Baseline, Floats, Ints, Report, check_tokens
+from bench.text.baselines.base import Floats, Ints, TextBaseline, check_tokens
 from bench.text.baselines.counts import Contexts, Trie, sum_by
 from bench.text.baselines.mix import perplexity
+from bench.training.baseline import Report
 
 # Exact likelihood and gradient of an exponential n-gram model, without sums over the vocabulary.
 #
@@ -202,7 +203,7 @@ _CHECK_EVERY = 5
 _SMALLEST_GAIN = 1e-3
 
 
-class MaxEnt(Baseline):
+class MaxEnt(TextBaseline):
     """A maximum-entropy n-gram model; `l1` is alpha and `variance` sigma^2 of its prior."""
 
     def __init__(

@@ -20,8 +20,9 @@ from typing import Literal
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.text.baselines.base import Baseline, Floats, Ints, Report, check_tokens
+from bench.text.baselines.base import Floats, Ints, TextBaseline, check_tokens
 from bench.text.baselines.counts import Contexts, Grams, Trie, sum_by
+from bench.training.baseline import Report
 
 # Smoothing: from the counts of n-grams to probabilities in back-off form.
 #
@@ -211,7 +212,7 @@ Smoothing = Literal["kneser-ney", "modified-kneser-ney", "katz"]
 MAX_ORDER = 7
 
 
-class NGram(Baseline):
+class NGram(TextBaseline):
     """An n-gram model of orders 1 to 7, estimated and scored by sorting and searching.
 
     `min_count` belongs to katz: n-grams of order 3 and above seen less often count as unseen.

@@ -9,15 +9,9 @@ from typing import Literal
 
 import msgspec
 
-from bench.captioning.data.specification import CaptionsSpec, SyntheticCaptionsSpec
 from bench.core.splits import check_splits
 from bench.core.structs import Frozen
 from bench.data.files import FileSpec, Mirror
-from bench.frames.data.specification import MovingDigitsSpec, SyntheticFramesSpec
-from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec
-from bench.translation.data.specification import ParallelSpec, SyntheticTranslationSpec
-
-Kind = Literal["text", "speech", "translation", "captions", "frames"]
 
 
 class RangeSpec(Frozen, frozen=True, kw_only=True):
@@ -109,28 +103,3 @@ class SyntheticTextSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag
             raise ValueError("num_topics and topic_length_mean must be at least 1")
         if min(self.num_train_tokens, self.num_valid_tokens, self.num_test_tokens) < 1:
             raise ValueError("every split needs at least one token")
-
-
-CorpusSpec = (
-    TextSpec
-    | SyntheticTextSpec
-    | SpeechSpec
-    | SyntheticSpeechSpec
-    | ParallelSpec
-    | SyntheticTranslationSpec
-    | CaptionsSpec
-    | SyntheticCaptionsSpec
-    | MovingDigitsSpec
-    | SyntheticFramesSpec
-)
-
-
-def kind_of(spec: CorpusSpec) -> Kind:
-    """What a corpus is made of."""
-    if isinstance(spec, TextSpec | SyntheticTextSpec):
-        return "text"
-    if isinstance(spec, SpeechSpec | SyntheticSpeechSpec):
-        return "speech"
-    if isinstance(spec, MovingDigitsSpec | SyntheticFramesSpec):
-        return "frames"
-    return "captions" if isinstance(spec, CaptionsSpec | SyntheticCaptionsSpec) else "translation"

@@ -11,13 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.core.cards import Card
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError, nearest
-from bench.data.files import digest_of
+from bench.data.files import all_have_digests, digest_of
 from bench.data.lines import Lines
-from bench.data.problems import OnBad, Progress, count_kinds
+from bench.data.problems import (
+    OnBad,
+    Progress,
+    Style,
+    count_kinds,
+    default_style,
+    progress_bar,
+    report_skipped,
+)
 from bench.data.random import draws
 from bench.data.rows import Rows
-from bench.data.sources import Download, DownloadProgress, cache_folder
+from bench.data.sources import Download, DownloadProgress, cache_folder, print_status
 from bench.data.tokens import UNKNOWN
 from bench.translation.data.corpus import (
     Pairs,
@@ -385,3 +395,47 @@ def _tokens(segmenter: Segmenter, rows: Rows) -> str:
     counts_V = rows.counts(len(segmenter.symbols))
     unknown = f", {100 * counts_V[UNKNOWN] / counts_V.sum():.2f}% unknown"
     return f"{int(counts_V.sum()):,} tokens" + (unknown if counts_V[UNKNOWN] else "")
+
+
+def load(
+    card: Card, data: DataConfig, *, style: Style, progress: DownloadProgress | None
+) -> ParallelCorpus:
+    """Corpus of a card in its segmentation; see `prepare_parallel`."""
+    assert isinstance(card.corpus, ParallelSpec | SyntheticTranslationSpec)
+    with progress_bar(f"words of {card.task}", style) as report:
+        corpus = prepare_parallel(
+            card.corpus,
+            task=card.task,
+            twin=card.twin,
+            path=Path(data.path) if data.path else None,
+            segmentation=data.segmentation,
+            languages=data.languages,
+            on_bad=data.on_bad,
+            download=data.download,
+            fetching=progress,
+            progress=report,
+        )
+    report_skipped(corpus.skipped, task=card.task, thing="pair", style=style)
+    return corpus
+
+
+def inspect(
+    card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
+) -> None:
+    """Print the files, the splits and what is bad in them, then the vocabularies."""
+    spec, path = card.corpus, Path(data.path) if data.path else None
+    print_status(card, data.path)
+    checked = "generated"
+    if isinstance(spec, ParallelSpec):
+        checked = "verified" if all_have_digests(spec) else "counted"
+        report_files(
+            spec,
+            task=card.task,
+            twin=card.twin,
+            path=path,
+            languages=data.languages,
+            download="missing" if fetch else "never",
+            fetching=progress,
+        )
+    corpus = load(card, data, style=default_style(), progress=progress)
+    report_symbols(corpus, task=card.task, checked=checked)
