@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import torch
 
-from bench.models import MODELS, Arrangement, build_recurrence, model_options
+from bench.models import MODELS, StackOptions, build_recurrence, model_options
 from bench.models.recurrence import Recurrence
 
 INPUT_SIZE = 12
@@ -47,7 +47,7 @@ class Case:
 def combinations(name: str) -> Iterator[Case]:
     """The architecture `name` with every combination of its own `Literal` options."""
     fields = {field.name: field for field in msgspec.structs.fields(model_options(name))}
-    own = [key for key in fields if key not in (*Arrangement.__struct_fields__, "init")]
+    own = [key for key in fields if key not in (*StackOptions.__struct_fields__, "init")]
     sizes = [(key, SMALL[key]) for key in own if key in SMALL]
     choices = [
         [(key, value) for value in typing.get_args(fields[key].type)]

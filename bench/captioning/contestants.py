@@ -19,10 +19,10 @@ from bench.captioning.data.batches import CaptionBatch, ImageBatches
 from bench.captioning.objectives.captioning import EVALUATION_IMAGES, CaptioningObjective
 from bench.core.errors import BenchError
 from bench.data.corpora import Corpus
-from bench.data.segmentation import END
+from bench.data.tokens import END
 from bench.models.recurrence import valid_steps
 from bench.runs.resolve import Resolved
-from bench.seq2seq.writer import shifted
+from bench.seq2seq.writer import shift_right
 from bench.speed import contest as decoding
 from bench.speed.contest import (
     NUM_BATCHES,
@@ -80,7 +80,7 @@ class PlainCaptioner(nn.Module):
 
     def forward(self, batch: CaptionBatch) -> Tensor:
         """Mean loss over the words and ends."""
-        word_BTE, feature_BD = self.word(shifted(batch.caption)), self.scale(batch.features)
+        word_BTE, feature_BD = self.word(shift_right(batch.caption)), self.scale(batch.features)
         if self.attends:
             r_BTR = self._attend(word_BTE, feature_BD)
         else:

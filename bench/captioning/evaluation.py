@@ -28,7 +28,7 @@ from bench.core.provenance import Stopwatch
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
-from bench.data.problems import shown
+from bench.data.problems import progress_bar
 from bench.runs.ensembles import (
     Device,
     SearchOverrides,
@@ -42,7 +42,7 @@ from bench.runs.ensembles import (
 from bench.runs.finished import FinishedRun
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
-from bench.seq2seq.beam import Found, LengthPenalty
+from bench.seq2seq.beam import Hypothesis, LengthPenalty
 from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 
@@ -122,7 +122,7 @@ class Captioner:
             for one in self.objectives
         ]
 
-    def describe(self, split: str) -> list[Found]:
+    def describe(self, split: str) -> list[Hypothesis]:
         """The best caption of each image."""
         each = zip(*(part.split(EVALUATION_IMAGES) for part in self.features(split)), strict=True)
         return [found[0] for part in each for found in self.search(self.networks, part)]
@@ -217,7 +217,7 @@ class _Retrieving:
         stopwatch = Stopwatch.start()
         captioner = make_captioner(self.runs, SearchOverrides(), device=self.device)
         images = captioner.corpus.splits["test"]
-        with shown(f"captions of {resolved.card.task} for each image", style) as report:
+        with progress_bar(f"captions of {resolved.card.task} for each image", style) as report:
             log_p_SI = log_likelihoods(
                 captioner.networks, captioner.features("test"), images.rows, progress=report
             )

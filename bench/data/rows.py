@@ -40,7 +40,7 @@ class Rows(Sequence[Ids]):
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[int]]) -> Rows:
-        """The same of lists."""
+        """Rows of lists."""
         flat, lengths = array("i"), array("q")
         for row in rows:
             flat.extend(row)
@@ -66,11 +66,11 @@ class Rows(Sequence[Ids]):
         return (self[place] for place in range(len(self)))
 
     def counts(self, size: int) -> Ids:
-        """How often each id below `size` stands in them."""
+        """Occurrences of each id below `size`."""
         return np.bincount(self.flat, minlength=size).astype(np.int64)
 
     def padded(self, places: Ids, *, end: int) -> tuple[Ids, Ids]:
-        """Some rows [B, T], each with `end` behind it and zeros after that, and lengths with it."""
+        """Rows at `places` [B, T], `end` and then zeros behind each, and lengths with the end."""
         length_B = self.length_N[places]
         ids_BT = np.zeros((len(places), int(length_B.max()) + 1), np.int64)
         column_T = np.arange(ids_BT.shape[1])

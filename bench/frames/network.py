@@ -169,7 +169,7 @@ class FrameNetwork(nn.Module):
     ) -> tuple[Tensor, State]:
         """What predictions are made from [N, T, L, H], and the state after it."""
         if self.options.readout == "all" and isinstance(recurrence, Deep):
-            layers, after = recurrence.every_layer(x_NTI, state)
+            layers, after = recurrence.layer_outputs(x_NTI, state)
         else:
             y_NTH, after = recurrence(x_NTI, state)
             layers = [y_NTH]

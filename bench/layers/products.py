@@ -1,4 +1,4 @@
-"""In which precision an output layer multiplies: exact float32, or bfloat16 factors.
+"""Precision of an output layer's matrix products: exact float32, TF32, or bfloat16 factors.
 
 bfloat16 keeps float32's range and 8 of its 24 bits; products of two such factors are exact in
 float32, where they are summed, so the error is that of rounding the factors: at most 2^-8 of
@@ -20,16 +20,16 @@ Products = Literal["float32", "tf32", "bfloat16"]
 
 
 def training_products(trainer: TrainerConfig) -> Products:
-    """Of an output layer in training: half precision around it is bfloat16 factors inside it."""
+    """Precision of an output layer in training; in mixed bfloat16 it has bfloat16 factors."""
     is_mixed = trainer.precision == "bf16-mixed" and trainer.products == "float32"
     return "bfloat16" if is_mixed else trainer.products
 
 
 @contextmanager
 def products_as(products: Products, device: torch.device) -> Iterator[None]:
-    """Carry out the products of an output layer in the precision `products`.
+    """Compute the products of an output layer in the precision `products`.
 
-    A trainer's autocast is set aside: the option alone decides.
+    A trainer's autocast is disabled: the option alone decides.
     """
     with torch.autocast(device.type, enabled=False), float32_products_as(products, device):
         yield
@@ -37,10 +37,10 @@ def products_as(products: Products, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def float32_products_as(products: Products, device: torch.device) -> Iterator[None]:
-    """Carry out the float32 products of this block in the precision `products`.
+    """Compute the float32 products of this block in the precision `products`.
 
-    On CPU oneDNN rounds the factors itself; the switch is global to the process, hence set for the
-    block only. TF32 is a training's setting for all that a GPU does.
+    On a CPU oneDNN rounds the factors itself; the switch is global to the process, hence set for
+    the block only. TF32 is set by the trainer for everything on a GPU.
     """
     if products != "bfloat16" or device.type != "cpu":
         yield
@@ -58,7 +58,7 @@ def float32_products_as(products: Products, device: torch.device) -> Iterator[No
 
 
 def product(a_MK: Tensor, b_KN: Tensor, products: Products, out_MN: Tensor) -> Tensor:
-    """out = a b, to be called inside `products_as`."""
+    """out = a b, inside `products_as`."""
     if a_MK.is_cuda and products == "bfloat16":  # oneDNN's switch does not exist there
         half_MK, half_KN = a_MK.bfloat16(), b_KN.bfloat16()
         return out_MN.copy_(torch.mm(half_MK, half_KN, out_dtype=torch.float32))
@@ -66,14 +66,14 @@ def product(a_MK: Tensor, b_KN: Tensor, products: Products, out_MN: Tensor) -> T
 
 
 def add_product(sum_MN: Tensor, a_MK: Tensor, b_KN: Tensor, products: Products) -> Tensor:
-    """sum += a b, to be called inside `products_as`."""
+    """sum += a b, inside `products_as`."""
     if a_MK.is_cuda and products == "bfloat16":
         return sum_MN.add_(torch.mm(a_MK.bfloat16(), b_KN.bfloat16(), out_dtype=torch.float32))
     return sum_MN.addmm_(a_MK, b_KN)
 
 
 def products_in_effect(products: Products, device: torch.device) -> str:
-    """What this machine makes of `products`: a CPU without bfloat16 units stays in float32."""
+    """Precision on this machine; a CPU without bfloat16 units stays in float32."""
     if products == "float32":
         return "float32"
     if products == "tf32":

@@ -35,7 +35,7 @@ from bench.training.fit import make_trainer, quiet_lightning
 from bench.training.objective import Objective
 from bench.training.optimiser import sparse_tables
 
-# Parts of a device's memory during a run, and when their sum peaks.
+# MicroBatches of a device's memory during a run, and when their sum peaks.
 #
 #     between steps    weights, gradients, the optimiser's copies, the best weights so far
 #     a training step  and activations: what backward reads and what it makes

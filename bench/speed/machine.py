@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import move_data_to_device
 
 from bench.core.errors import BenchError
 from bench.layers.products import Products, products_as
-from bench.models.fast.cuda_graphs import SIGHTINGS
+from bench.models.fast.cuda_graphs import RECORD_AT_CALL
 from bench.runs.resolve import Resolved
 from bench.training.precision import set_float32
 
@@ -50,7 +50,7 @@ def take_turns(
     a GPU as many as it takes until graphs have been recorded. There a call ends when its work does.
     """
     if device.type == "cuda":
-        warm_up = max(warm_up, SIGHTINGS + 1)
+        warm_up = max(warm_up, RECORD_AT_CALL + 1)
     seconds: dict[Name, list[float]] = {name: [] for name in contestants}
     for round_number in range(warm_up + num_rounds):
         for name, call in contestants.items():

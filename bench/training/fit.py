@@ -18,7 +18,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from bench.core.config import TrainerConfig
 from bench.core.errors import BenchError
 from bench.core.ranks import ALONE, Rank
-from bench.data.batching import Parts
+from bench.data.batching import MicroBatches
 from bench.training.callbacks import Clock
 from bench.training.checkpoint import LAST, ExactCheckpoint, check_readable
 from bench.training.metrics import Score
@@ -79,7 +79,7 @@ def _train_loader(objective: Objective, trainer: pl.Trainer) -> Any:
         )
         for part in range(num_parts)
     ]
-    return Parts(loaders) if num_parts > 1 else loaders[0]
+    return MicroBatches(loaders) if num_parts > 1 else loaders[0]
 
 
 def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> Score:

@@ -20,10 +20,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.core.errors import BenchError
 from bench.data.corpora import Corpus
-from bench.data.segmentation import END, START
+from bench.data.tokens import END, START
 from bench.models.recurrence import valid_steps
 from bench.runs.resolve import Resolved
 from bench.seq2seq.beam import beam_search
+from bench.seq2seq.writer import shift_right
 from bench.speed import contest as decoding
 from bench.speed.contest import (
     NUM_BATCHES,
@@ -36,7 +37,7 @@ from bench.speed.contest import (
 from bench.speed.machine import device_of, named
 from bench.speed.steps import BareLoop, make_objective
 from bench.translation.data.batches import TranslationBatch, TranslationBatches
-from bench.translation.network import Pairs, shifted
+from bench.translation.network import Pairs
 from bench.translation.objective import EVALUATION_TOKENS, TranslationObjective, as_pairs
 
 # The programs that translation is held against: what one writes first.
@@ -107,7 +108,7 @@ class PlainTranslation(nn.Module):
         found, last = self.encoder(packed)
         h_BSA, _ = pad_packed_sequence(found, batch_first=True)
         valid_BS = valid_steps(pairs.source_lengths, h_BSA.shape[1], h_BSA)
-        word_BTE = self.target(shifted(pairs.target))
+        word_BTE = self.target(shift_right(pairs.target))
         state = last if self.is_identity else self._bridged(last)
         if self.before or self.feeds:
             r_BTR = self._steps(word_BTE, h_BSA, valid_BS, state)
@@ -260,7 +261,7 @@ def decoding_report(objective: TranslationObjective) -> str:
 
 def _decode(objective: TranslationObjective, pairs: Pairs, beam_size: int) -> None:
     beam_search(
-        objective.network.searching(pairs.source, pairs.source_lengths),
+        objective.network.stepwise(pairs.source, pairs.source_lengths),
         pairs.target_lengths,
         start=START,
         end=END,

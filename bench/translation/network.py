@@ -16,15 +16,15 @@ from bench.core.config import Scalar
 from bench.core.errors import BenchError
 from bench.layers.full import FullSoftmax
 from bench.layers.products import Products
-from bench.models import Arrangement, build_recurrence, model_options
+from bench.models import StackOptions, build_recurrence, model_options
 from bench.models.bidirectional import Bidirectional
 from bench.models.deep import Deep
-from bench.models.recurrence import Recurrence, State, keep, valid_steps
+from bench.models.recurrence import Recurrence, State, masked, valid_steps
 from bench.seq2seq.attention import Memory, build_attention
-from bench.seq2seq.decoder import Bridge, Carried, Decoder, Readout, initialise_
-from bench.seq2seq.options import NetworkOptions
-from bench.seq2seq.writer import Writer, shifted
+from bench.seq2seq.decoder import Bridge, Decoder, DecoderState, Readout, initialise_
+from bench.seq2seq.writer import Writer
 from bench.training.dropout import drop_by
+from bench.translation.options import NetworkOptions
 
 # A decoder from the options: its recurrence, attention and readout, with sizes that match.
 
@@ -92,7 +92,7 @@ def decoder_options(
     encoder = str(model["name"])
     name = encoder if options.decoder_model == "same" else options.decoder_model
     known = set(model_options(name).__struct_fields__)
-    shared = known if name == encoder else {*Arrangement.__struct_fields__, "hidden_size"}
+    shared = known if name == encoder else {*StackOptions.__struct_fields__, "hidden_size"}
     own = {key: value for key, value in model.items() if key in shared & known}
     own["direction"] = "forward"
     if options.decoder_size:
@@ -132,7 +132,7 @@ class Encoder(nn.Module):
         x_BSE = drop_by(options.dropout_mask, x_BSE, options.dropout_source, self.training)
         state: State = ()
         if self.recurrence is None:
-            h_BSA = keep(x_BSE, valid_steps(lengths_B, source_BS.shape[1], x_BSE))
+            h_BSA = masked(x_BSE, valid_steps(lengths_B, source_BS.shape[1], x_BSE))
         else:
             h_BSA, state = self.recurrence(x_BSE, None, lengths_B)
         share = options.dropout_annotations
@@ -158,7 +158,7 @@ class Encoder(nn.Module):
         """Entries of an annotation, its last ones, that a backward reading wrote; 0: none."""
         top = self.recurrence
         if isinstance(top, Deep):
-            top = top.pile()[-1]
+            top = top.stack()[-1]
         return top.back.output_size if isinstance(top, Bidirectional) else 0
 
     def flops_per_step(self) -> int:
@@ -171,9 +171,6 @@ def mirrored(lengths_B: Tensor, num_places: int) -> Tensor:
     place_S = torch.arange(num_places, device=lengths_B.device)
     turned_BS = lengths_B[:, None] - 2 - place_S
     return torch.where(turned_BS >= 0, turned_BS, place_S)
-
-
-__all__ = ["Pairs", "TranslationNetwork", "shifted"]
 
 
 class Pairs(NamedTuple):
@@ -247,7 +244,7 @@ class TranslationNetwork(Writer):
                 )
             self.encoder.embedding = self.embedding
 
-    def encode(self, *source: Tensor) -> tuple[Memory, Carried]:
+    def encode(self, *source: Tensor) -> tuple[Memory, DecoderState]:
         """What attention remembers of `source_BS` and `lengths_B`, and the decoder's beginning."""
         source_BS, lengths_B = source
         h_BSA, state = self.encoder(source_BS, lengths_B)
@@ -257,7 +254,7 @@ class TranslationNetwork(Writer):
         if attention is None:
             empty = h_BSA[:, :, :0]
             return Memory(empty, empty, valid_BS), carried
-        return attention.remember(h_BSA, valid_BS), carried
+        return attention.build_memory(h_BSA, valid_BS), carried
 
     def loss(self, pairs: Pairs, *, teacher_forcing: float = 1.0) -> tuple[Tensor, Tensor]:
         """Sum of -log p over the target words and ends [], and their number []."""

@@ -12,16 +12,16 @@ from torch import Tensor
 
 from bench.core.config import RunConfig
 from bench.core.errors import BenchError
-from bench.data.segmentation import END
+from bench.data.tokens import END
 from bench.layers.products import training_products
 from bench.seq2seq.objective import WritingObjective
-from bench.seq2seq.options import TranslationOptions
-from bench.seq2seq.search import Search, alignments
 from bench.training.objective import own_options
 from bench.translation.data.batches import Ids, TranslationBatch, TranslationBatches
 from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.network import Pairs, TranslationNetwork
+from bench.translation.options import TranslationOptions
 from bench.translation.scoring import TranslationMetric, to_translation
+from bench.translation.search import TranslationSearch, alignments
 
 EVALUATION_TOKENS = 4000
 """Tokens of a batch that is not trained on."""
@@ -41,7 +41,7 @@ class TranslationObjective(WritingObjective):
         train = corpus.splits["train"]
         counts_V = train.target.counts(len(corpus.target.symbols))
         counts_V[END] = len(train)
-        self.begin_writing(
+        self.set_network(
             TranslationNetwork(
                 config.model,
                 options,
@@ -50,12 +50,12 @@ class TranslationObjective(WritingObjective):
                 products=training_products(config.trainer),
             )
         )
-        self.search = Search(
+        self.search = TranslationSearch(
             beam_size=options.beam_size,
             penalty=self.length_penalty,
             max_length_factor=options.max_length_factor,
         )
-        self.quick_search = Search(max_length_factor=options.max_length_factor)
+        self.quick_search = TranslationSearch(max_length_factor=options.max_length_factor)
         if options.replace_unknown == "aligned" and options.attention == "none":
             raise BenchError(
                 "objective.replace_unknown aligned needs a network with attention: set "

@@ -14,10 +14,11 @@ from typing import Literal
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.data.segmentation import UNKNOWN, Segmenter
-from bench.seq2seq.beam import Found
+from bench.data.tokens import UNKNOWN
+from bench.seq2seq.beam import Hypothesis
 from bench.training.metrics import Score, SplitMetric
 from bench.translation.data.corpus import PairSplit, ParallelCorpus
+from bench.translation.data.segmentation import Segmenter
 from bench.translation.metrics import (
     ReplaceUnknown,
     WordFrequencies,
@@ -47,7 +48,7 @@ class Translation:
 
 
 def to_translation(
-    found: Found,
+    found: Hypothesis,
     attention_TS: Tensor | None,
     *,
     source: Segmenter,

@@ -24,7 +24,7 @@ import numpy as np
 from bench.core.errors import BenchError
 from bench.core.figures import new_figure, save_figure
 from bench.core.suite import Suite
-from bench.data.segmentation import END, SPECIAL
+from bench.data.tokens import END, SPECIAL
 from bench.runs.ensembles import Device
 from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.evaluation import TranslationOverrides, find_translators, make_translator

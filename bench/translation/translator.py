@@ -9,11 +9,12 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.seq2seq.beam import LengthPenalty
-from bench.seq2seq.search import Search, alignments, mean_log_prob, padded
+from bench.seq2seq.search import mean_log_prob, padded
 from bench.translation.metrics import ReplaceUnknown
 from bench.translation.network import Pairs
 from bench.translation.objective import TranslationObjective
 from bench.translation.scoring import Translation, to_translation
+from bench.translation.search import TranslationSearch, alignments
 
 
 class Translator:
@@ -41,7 +42,7 @@ class Translator:
         self.corpus = objectives[0].corpus
         self.source, self.target = self.corpus.source, self.corpus.target
         self.networks = [objective.eval().network for objective in objectives]
-        self.search = Search(
+        self.search = TranslationSearch(
             beam_size=beam_size,
             penalty=LengthPenalty(kind=length_penalty, alpha=alpha),
             max_length_factor=max_length_factor,

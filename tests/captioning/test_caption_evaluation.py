@@ -14,7 +14,7 @@ from bench.captioning.evaluation import find_captioners, make_captioner
 from bench.captioning.outputs import Captions
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.data.segmentation import END
+from bench.data.tokens import END
 from bench.runs.ensembles import SearchOverrides
 
 RUN = ("run", "--task", TASK, "--track", "none", "--quiet", "--model")

@@ -18,7 +18,7 @@ from bench.captioning.network.captioner import WordRegions, alignments_path
 from bench.captioning.network.options import CaptioningOptions
 from bench.captioning.objectives.captioning import CaptioningObjective
 from bench.captioning.outputs import Captions
-from bench.data.segmentation import END
+from bench.data.tokens import END
 from bench.training.fit import evaluate, fit
 from bench.training.objective import DivergedError
 

@@ -27,7 +27,7 @@ from bench.captioning.network.ranking import RankingNetwork, Ranks, normalised, 
 from bench.captioning.network.search import log_likelihoods, num_nodes, prefix_tree
 from bench.captioning.objectives.ranking import RankingObjective
 from bench.core.errors import BenchError
-from bench.data.segmentation import END
+from bench.data.tokens import END
 from bench.models import MODELS
 from bench.training.fit import evaluate, fit
 

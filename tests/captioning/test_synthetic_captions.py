@@ -30,7 +30,7 @@ from bench.captioning.data.synthetic import cider_ceiling
 from bench.captioning.data.words import Tokens, caption_tokens
 from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
-from bench.data.grammar import draws
+from bench.data.random import draws
 
 SMALL = SyntheticCaptionsSpec(num_train=60, num_valid=20, num_test=30, rarer_share=0.25)
 SCENES = Scenes(SMALL)

@@ -15,7 +15,7 @@ from bench.core.config import OptimConfig
 from bench.frames.data.batches import FrameBatch
 from bench.layers.products import Products
 from bench.models import build_recurrence
-from bench.models.fast.cuda_graphs import SIGHTINGS
+from bench.models.fast.cuda_graphs import RECORD_AT_CALL
 from bench.speed.lines import Line, cell_bytes, num_moments, step_bytes, table
 from bench.speed.machine import bandwidth_call, moved, product_calls, take_turns
 from bench.text.contestants import LibraryLanguageModel
@@ -67,7 +67,7 @@ def test_a_call_on_a_gpu_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = {name: lambda name=name: happened.append(name) for name in ("a", "b")}
     take_turns(calls, num_rounds=1, warm_up=1, device=torch.device("cuda"))
     around = ["cuda", "a", "cuda", "cuda", "b", "cuda"]
-    assert happened == around * (1 + SIGHTINGS + 1), "graphs are recorded before it counts"
+    assert happened == around * (1 + RECORD_AT_CALL + 1), "graphs are recorded before it counts"
     happened.clear()
     take_turns(calls, num_rounds=2, warm_up=1)
     assert happened == ["a", "b"] * 3

@@ -50,7 +50,7 @@ def test_loss_and_gradients_equal_the_plain_formula(
     kind: str, num_rows: int, ignored: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A tiny buffer makes 200 rows cross several chunk boundaries.
-    monkeypatch.setattr(full_module, "CHUNK_BYTES", {"learning": 1, "reading": 1})
+    monkeypatch.setattr(full_module, "CHUNK_BYTES", {"training": 1, "inference": 1})
     monkeypatch.setattr(full_module, "MIN_CHUNK_ROWS", 32)
     layer = layer_of(kind).double()
     h_NH, target_N = batch(num_rows, ignored=ignored)
@@ -159,7 +159,7 @@ def test_bfloat16_products_stay_within_their_rounding(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_reported_of_the_products_is_what_happens(kind: str) -> None:
+def test_reported_precision_is_the_actual_one(kind: str) -> None:
     exact, h_NH, target_N = wide(kind, "float32")
     rounded, _, _ = wide(kind, "bfloat16")
     before_N = exact.log_probs(h_NH, target_N)
@@ -203,6 +203,6 @@ def test_tied_weights_are_the_embedding() -> None:
         (lambda: layer_of("full").tie(nn.Embedding(V, H + 1)), "set --objective.embedding-size 7"),
     ],
 )
-def test_what_cannot_be_tied_says_what_to_do(action: Callable[[], None], message: str) -> None:
+def test_impossible_ties_are_refused(action: Callable[[], None], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         action()

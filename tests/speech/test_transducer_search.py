@@ -12,8 +12,8 @@ from posteriors import all_sequences
 from tiny_transducer import Network, utterances
 
 from bench.core.errors import BenchError
-from bench.seq2seq.beam import Labels
 from bench.speech.decoding import transducer as transducer_module
+from bench.speech.decoding.hypotheses import Labels
 from bench.speech.decoding.transducer import (
     _Search,
     greedy_search,

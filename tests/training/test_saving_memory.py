@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from bench.core.config import OptimConfig
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.data.batching import Parts
+from bench.data.batching import MicroBatches
 from bench.domains import objective_class
 from bench.models import build_recurrence
 from bench.runs.resolve import resolve
@@ -185,15 +185,15 @@ def test_what_is_computed_again_is_not_kept() -> None:
 
 def test_batches_come_back_to_their_place_part_by_part() -> None:
     first, second = Numbers(0), Numbers(100)
-    parts = Parts([first, second])
+    parts = MicroBatches([first, second])
     assert len(parts) == 6
     batches = iter(parts)
     assert [next(batches) for _ in range(4)] == [0, 100, 1, 101]
-    again = Parts([Numbers(0), Numbers(100)])
+    again = MicroBatches([Numbers(0), Numbers(100)])
     again.load_state_dict(parts.state_dict())
     assert list(again) == [2, 102]
     with pytest.raises(BenchError, match="batches in 2 parts, these are in 1: start the run"):
-        Parts([Numbers(0)]).load_state_dict(parts.state_dict())
+        MicroBatches([Numbers(0)]).load_state_dict(parts.state_dict())
 
 
 class Numbers:

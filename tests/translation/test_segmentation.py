@@ -14,8 +14,9 @@ from parallel_trees import PAIRS, lines
 from bench.core.errors import BenchError
 from bench.data.lines import Lines
 from bench.data.rows import Rows
-from bench.data.segmentation import SPECIAL, Tokeniser, Words, learn_words
+from bench.data.tokens import SPECIAL
 from bench.translation.data import subwords as store
+from bench.translation.data.segmentation import Tokeniser, Words, learn_words
 from bench.translation.data.specification import BpeSegments, TokenisationSpec
 from bench.translation.data.subwords import Subwords, learn_subwords
 

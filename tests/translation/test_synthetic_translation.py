@@ -11,7 +11,8 @@ from source_parser import Parser
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
-from bench.data.grammar import (
+from bench.translation.data.corpus import ParallelCorpus
+from bench.translation.data.grammar import (
     DETERMINERS,
     ENDINGS,
     PREPOSITIONS,
@@ -21,7 +22,6 @@ from bench.data.grammar import (
     Sentence,
     make_grammar,
 )
-from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.data.prepared import draw_pairs, prepare_parallel
 from bench.translation.data.specification import BpeSegments, SyntheticTranslationSpec
 

@@ -14,16 +14,16 @@ from tiny_translation import make_corpus, make_objective, make_suite, resolved_i
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.data.segmentation import END, START
+from bench.data.tokens import END, START
 from bench.runs.run import run
 from bench.seq2seq.beam import LengthPenalty
-from bench.seq2seq.options import NetworkOptions
 from bench.training.fit import evaluate, fit
 from bench.training.objective import DivergedError
 from bench.translation.data.batches import TranslationBatches
 from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.network import TranslationNetwork
 from bench.translation.objective import TranslationObjective, as_pairs
+from bench.translation.options import NetworkOptions
 from bench.translation.outputs import Translations
 
 ADDITIVE = {"attention": "additive", "attend": "before", "readout": "maxout"}

@@ -14,9 +14,9 @@ from made_translations import PROTOCOL, add_run, make_suite, translations
 
 from bench.core.errors import BenchError
 from bench.data.rows import Rows
-from bench.data.segmentation import Tokeniser, learn_words
 from bench.runs.outputs import ErrorOptions, find_outputs
 from bench.translation.data.corpus import PairSplit, ParallelCorpus, Problem
+from bench.translation.data.segmentation import Tokeniser, learn_words
 from bench.translation.data.specification import TokenisationSpec
 from bench.translation.metrics import BleuProtocol
 from bench.translation.outputs import FEWEST, LENGTH, RANK, Translations

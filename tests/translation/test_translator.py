@@ -11,8 +11,8 @@ from tiny_translation import make_corpus, make_objective, make_suite
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.data.segmentation import UNKNOWN
-from bench.seq2seq.beam import Found
+from bench.data.tokens import UNKNOWN
+from bench.seq2seq.beam import Hypothesis
 from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.scoring import to_translation
 from bench.translation.translator import Translator, length_batches
@@ -118,7 +118,7 @@ def test_an_unknown_word_becomes_its_source_word(
 ) -> None:
     fifi = next(place for place, symbol in enumerate(corpus.target.symbols) if place > 2)
     symbol = corpus.target.symbols[fifi]
-    found = Found(tokens=(UNKNOWN, fifi, UNKNOWN), log_prob=-1.0, score=-1.0)
+    found = Hypothesis(tokens=(UNKNOWN, fifi, UNKNOWN), log_prob=-1.0, score=-1.0)
     attention_TS = torch.tensor([*weights, [0.25] * 4])
     sides = {"source": corpus.source, "source_text": "the brown fox", "target": corpus.target}
     kept = to_translation(found, attention_TS, replace_unknown="never", **sides)  # type: ignore[arg-type]

@@ -25,8 +25,8 @@ from bench.captioning.data.corpus import CaptionSplit
 from bench.captioning.data.store import FeatureStore
 from bench.core.errors import BenchError
 from bench.data.batching import ResumableBatches, State, batch_edges
-from bench.data.language import uniform
-from bench.data.segmentation import END
+from bench.data.random import uniform
+from bench.data.tokens import END
 
 Ids = npt.NDArray[np.int64]
 

@@ -32,8 +32,15 @@ from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError, nearest
 from bench.data.files import all_have_digests, digest_of, mismatch
-from bench.data.problems import OnBad, Progress, Style, own_style, report_skipped, settle, shown
-from bench.data.segmentation import UNKNOWN
+from bench.data.problems import (
+    OnBad,
+    Progress,
+    Style,
+    check_problems,
+    default_style,
+    progress_bar,
+    report_skipped,
+)
 from bench.data.sources import (
     Download,
     DownloadProgress,
@@ -42,7 +49,7 @@ from bench.data.sources import (
     locate,
     print_status,
 )
-from bench.translation.data.specification import NUM_SPECIAL
+from bench.data.tokens import NUM_SPECIAL, UNKNOWN
 
 # Features by torchvision's networks, where it is installed; weights only when asked for.
 #
@@ -225,7 +232,7 @@ def prepare_captions(
         progress=fetching,
     )
     listing = _listed(spec, folder)
-    settle(listing.problems, on_bad, task=task, thing=THING)
+    check_problems(listing.problems, on_bad, task=task, thing=THING)
     images = find_images(folder, spec.images)
     store = open_features(
         spec,
@@ -320,7 +327,7 @@ def report(corpus: CaptionCorpus, *, task: str, checked: str) -> None:
     for name, bound in (corpus.bound or {}).items():
         print(f"{name}: no captioner has a CIDEr above {bound:.1f}%")
     print(f"{task}: {checked}; {len(corpus.vocabulary) - NUM_SPECIAL:,} words")
-    settle(corpus.skipped, "refuse", task=task, thing=THING)
+    check_problems(corpus.skipped, "refuse", task=task, thing=THING)
 
 
 def load(
@@ -341,7 +348,7 @@ def _prepare(
     weights: Download,
 ) -> CaptionCorpus:
     assert isinstance(card.corpus, CaptionsSpec | SyntheticCaptionsSpec)
-    with shown(f"features of {card.task}", style) as report:
+    with progress_bar(f"features of {card.task}", style) as report:
         return prepare_captions(
             card.corpus,
             task=card.task,
@@ -363,7 +370,7 @@ def inspect(
     print_status(card, data.path)
     download: Download = "missing" if fetch else "never"
     data = msgspec.structs.replace(data, on_bad="skip", download=download)
-    corpus = _prepare(card, data, style=own_style(), progress=progress, weights=download)
+    corpus = _prepare(card, data, style=default_style(), progress=progress, weights=download)
     checked = "generated"
     if isinstance(card.corpus, CaptionsSpec):
         checked = "verified" if all_have_digests(card.corpus) else "counted"

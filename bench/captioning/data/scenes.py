@@ -23,8 +23,7 @@ from bench.captioning.data.listing import Image
 from bench.captioning.data.specification import PARTS, SyntheticCaptionsSpec
 from bench.captioning.data.words import Tokens
 from bench.core.errors import BenchError
-from bench.data.grammar import draws
-from bench.data.language import uniform
+from bench.data.random import draws, uniform
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture

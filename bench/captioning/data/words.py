@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from bench.data.rows import Vocabulary
-from bench.data.segmentation import END, SPECIAL, START, UNKNOWN
+from bench.data.tokens import END, SPECIAL, START, UNKNOWN
 
 Tokens = tuple[str, ...]
 

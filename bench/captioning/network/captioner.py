@@ -34,7 +34,15 @@ from bench.layers.products import Products
 from bench.models import build_recurrence
 from bench.models.recurrence import Recurrence
 from bench.seq2seq.attention import Attention, Mean, Memory, build_attention
-from bench.seq2seq.decoder import Bridge, Carried, Decoder, Kind, Reading, Readout, initialise_
+from bench.seq2seq.decoder import (
+    Bridge,
+    Decoder,
+    DecoderOutput,
+    DecoderState,
+    Kind,
+    Readout,
+    initialise_,
+)
 from bench.seq2seq.writer import Sources, Writer
 
 # The decoder of a captioner from its options: a recurrence and what stands beside its words.
@@ -151,24 +159,24 @@ class CaptionNetwork(Writer):
 
     # Reading ------------------------------------------------------------------------------------
 
-    def encode(self, *source: Tensor) -> tuple[Memory, Carried]:
+    def encode(self, *source: Tensor) -> tuple[Memory, DecoderState]:
         """What stands beside every word, and what the first word's step takes."""
         feature_BD, memory, carried = self._look(*source)
         if self.options.image == "first":
             _, carried = self.decoder.step(feature_BD, memory, carried)
         return memory, carried
 
-    def read_all(self, source: Sources, input_BT: Tensor) -> Reading:
+    def decode_source(self, source: Sources, input_BT: Tensor) -> DecoderOutput:
         """What is found after each word; an image that comes first is a step of the same scan."""
         image_BE, memory, carried = self._look(*source)
         if self.options.image != "first":
-            return self.read(input_BT, memory, carried)
+            return self.decode(input_BT, memory, carried)
         word_BTE = self.drop(self.embedding(input_BT), self.dropout_words)
         x_BTE = torch.cat([image_BE[:, None], word_BTE], dim=1)
-        reading: Reading = self.decoder(x_BTE, memory, carried)
-        return Reading(reading.readouts[:, 1:], None)
+        reading: DecoderOutput = self.decoder(x_BTE, memory, carried)
+        return DecoderOutput(reading.readouts[:, 1:], None)
 
-    def _look(self, feature_BD: Tensor) -> tuple[Tensor, Memory, Carried]:
+    def _look(self, feature_BD: Tensor) -> tuple[Tensor, Memory, DecoderState]:
         """What is read of the image, what attention remembers of it, the recurrence's beginning."""
         feature_BD = self.scale(feature_BD)
         if self.image is not None:
@@ -189,7 +197,7 @@ class CaptionNetwork(Writer):
         if attention is None:
             empty_B00 = seen_BRE[:, :0, :0]
             return seen_BRE[:, 0], Memory(empty_B00, empty_B00, valid_BR[:, :0]), carried
-        return seen_BRE[:, 0], attention.remember(seen_BRE, valid_BR), carried
+        return seen_BRE[:, 0], attention.build_memory(seen_BRE, valid_BR), carried
 
     # Cost ---------------------------------------------------------------------------------------
 

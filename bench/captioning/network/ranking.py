@@ -32,7 +32,7 @@ from bench.captioning.network.options import RankingOptions, Scale
 from bench.core.config import Scalar
 from bench.core.errors import BenchError
 from bench.models import build_recurrence
-from bench.models.recurrence import keep, valid_steps
+from bench.models.recurrence import masked, valid_steps
 from bench.training.dropout import drop_quickly
 
 BLOCK = 256
@@ -91,7 +91,7 @@ class RankingNetwork(nn.Module):
         y_BTH, _ = self.recurrence(x_BTE, None, lengths_B)
         valid_BT = valid_steps(lengths_B, caption_BT.shape[1], y_BTH)
         if self.options.similarity == "regions":
-            return Sentences(keep(F.relu(self.sentence(y_BTH)), valid_BT), valid_BT)
+            return Sentences(masked(F.relu(self.sentence(y_BTH)), valid_BT), valid_BT)
         if self.recurrence.is_causal:
             y_BH = y_BTH[torch.arange(len(y_BTH), device=y_BTH.device), lengths_B - 1]
         else:
@@ -141,7 +141,7 @@ def hinges(
     if negatives == "hardest":
         worst_B = cost_BI.masked_fill(~false_BI, -math.inf).amax(1)
         return worst_B.where(false_BI.any(1), 0.0)
-    return keep(cost_BI, false_BI).sum(1) / false_BI.sum(1).clamp(min=1)
+    return masked(cost_BI, false_BI).sum(1) / false_BI.sum(1).clamp(min=1)
 
 
 def ranking_loss(

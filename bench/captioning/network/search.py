@@ -17,47 +17,43 @@ from torch import Tensor
 
 from bench.captioning.network.captioner import CaptionNetwork
 from bench.captioning.network.options import CaptioningOptions
-from bench.data.segmentation import END, START, UNKNOWN
+from bench.data.tokens import END, START, UNKNOWN
 from bench.layers.full import FullSoftmax, chunk_rows
 from bench.layers.products import product, products_as
 from bench.seq2seq.attention import Memory
-from bench.seq2seq.beam import Found, LengthPenalty
-from bench.seq2seq.decoder import Carried
-from bench.seq2seq.search import NO_PENALTY, mean_log_prob, search_in_parts, search_name
+from bench.seq2seq.beam import Hypothesis
+from bench.seq2seq.decoder import DecoderState
+from bench.seq2seq.search import Search, mean_log_prob
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaptionSearch:
-    """Writes about images; an ensemble's networks may each see features of their own."""
+class CaptionSearch(Search):
+    """Search of captions; an ensemble's networks may each see features of their own."""
 
-    beam_size: int = 1
-    penalty: LengthPenalty = NO_PENALTY
     max_length: int = 30
     """Words of a caption at the most."""
     forbidden: tuple[int, ...] = (START, UNKNOWN)
 
     def __call__(
         self, networks: Sequence[CaptionNetwork], features: Sequence[Tensor], *, num_best: int = 1
-    ) -> list[list[Found]]:
-        """The best captions of each image, best first; `features` are those of each network."""
-        longest_B = torch.full((len(features[0]),), self.max_length + 1, device=features[0].device)
-        return search_in_parts(
+    ) -> list[list[Hypothesis]]:
+        """Best captions of each image, best first; `features` are those of each network."""
+        first = features[0]
+        return self.best(
             networks,
             [(feature,) for feature in features],
-            longest_B,
+            torch.full((len(first),), self.max_length + 1, device=first.device),
             forbidden=self.forbidden,
-            beam_size=self.beam_size,
             num_best=num_best,
-            penalty=self.penalty,
         )
 
     @property
     def signature(self) -> str:
-        """greedy, beam(K) or beam(K)+penalty; what is not usual is named."""
-        kind = search_name(self.beam_size, self.penalty)
+        """Name of the search; settings other than the defaults are part of it."""
+        name = self.name
         if self.max_length != CaptionSearch.max_length:
-            kind += f"+longest({self.max_length})"
-        return kind if UNKNOWN in self.forbidden else f"{kind}+unknown"
+            name += f"+longest({self.max_length})"
+        return name if UNKNOWN in self.forbidden else f"{name}+unknown"
 
 
 def quick_search(options: CaptioningOptions) -> CaptionSearch:
@@ -143,7 +139,7 @@ class _Place(NamedTuple):
     """Where one network stands: at K prefixes of each of B images."""
 
     memory: Memory
-    carried: Carried
+    carried: DecoderState
     readout: Tensor
     """Of the next word [N, R]."""
 
@@ -204,7 +200,9 @@ def _fill(
         total_BK = total_BM[:, inner_K]
 
 
-def _step(network: CaptionNetwork, token_N: Tensor, memory: Memory, carried: Carried) -> _Place:
+def _step(
+    network: CaptionNetwork, token_N: Tensor, memory: Memory, carried: DecoderState
+) -> _Place:
     r_NR, carried = network.decoder.step(network.embedding(token_N), memory, carried)
     return _Place(memory, carried, r_NR)
 
@@ -229,7 +227,7 @@ def _edges(
     row_E = _rows(parent_M, len(r_NR) // num_images, num_images)
     token_E, log_p_E = token_M.repeat(num_images), r_NR.new_empty(len(row_E))
     weight_VR, bias_V = output.weight, output.bias
-    size = chunk_rows(len(weight_VR), weight_VR.element_size(), r_NR.device.type, "reading")
+    size = chunk_rows(len(weight_VR), weight_VR.element_size(), r_NR.device.type, "inference")
     starts = torch.arange(0, len(r_NR) + size, size, device=row_E.device)
     edges = torch.searchsorted(row_E, starts).tolist()  # rows rise: parents do, images do
     with products_as(output.products, r_NR.device):

@@ -25,9 +25,9 @@ from bench.captioning.network.options import CaptioningOptions
 from bench.captioning.network.search import quick_search
 from bench.captioning.scoring import CaptionScoring, ScoredCaptions, Turn
 from bench.core.config import RunConfig
-from bench.data.segmentation import END
+from bench.data.tokens import END
 from bench.layers.products import training_products
-from bench.seq2seq.beam import Found
+from bench.seq2seq.beam import Hypothesis
 from bench.seq2seq.objective import WritingObjective
 from bench.seq2seq.search import padded
 from bench.training.metrics import Score, SplitMetric
@@ -50,7 +50,7 @@ class CaptionMetric(SplitMetric):
         """The split that is evaluated."""
         self.final = False
         """Whether scores beside the metric are computed, too."""
-        self.found: dict[int, Found] = self.keyed()
+        self.found: dict[int, Hypothesis] = self.keyed()
         """Place of an image in the split -> its caption."""
         self.alignments: dict[int, WordRegions] = self.keyed()
         """Place of an image -> the region each word attended to most."""
@@ -60,7 +60,7 @@ class CaptionMetric(SplitMetric):
     def signature(self) -> str:
         return self.scoring.protocol(self.corpus.splits["test"].captions).signature(self.name)
 
-    def words(self, found: Found) -> list[str]:
+    def words(self, found: Hypothesis) -> list[str]:
         """Words of a caption."""
         return self.corpus.vocabulary.decode(found.tokens)
 
@@ -115,7 +115,7 @@ class CaptioningObjective(WritingObjective):
             products=training_products(config.trainer),
         )
         network.scale.learn(store.rows, corpus.splits["train"].feature_row)
-        self.begin_writing(network)
+        self.set_network(network)
         self.quick_search = quick_search(options)
         self.search = replace(
             self.quick_search, beam_size=options.beam_size, penalty=self.length_penalty
@@ -180,7 +180,7 @@ class CaptioningObjective(WritingObjective):
         nats_I = torch.zeros(len(batch.image), dtype=torch.float64, device=device)
         return nats_I.index_add_(0, row_B, -log_p_BT.double().sum(1)), int(lengths_B.sum())
 
-    def _align(self, batch: ImageBatch, best: Sequence[Found]) -> None:
+    def _align(self, batch: ImageBatch, best: Sequence[Hypothesis]) -> None:
         caption_IT, _ = padded([one.tokens for one in best], batch.features.device)
         a_ITR = self.network.word_alignments((batch.features,), caption_IT)
         assert a_ITR is not None

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.data.batching import ResumableBatches, State
-from bench.data.language import uniform
+from bench.data.random import uniform
 from bench.frames.data.corpus import FrameSplit
 from bench.frames.data.motion import Ints
 

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import BenchError
-from bench.data.language import uniform
+from bench.data.random import uniform
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -16,8 +16,8 @@ from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.core.splits import SPLITS
 from bench.data.files import digest_of, mismatch
-from bench.data.language import uniform
 from bench.data.problems import Style
+from bench.data.random import uniform
 from bench.data.sources import Download, DownloadProgress, locate, print_status
 from bench.frames.data.corpus import FrameCorpus, FrameSplit
 from bench.frames.data.motion import (

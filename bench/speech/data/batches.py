@@ -22,7 +22,7 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.data.batching import ResumableBatches, State
-from bench.data.language import uniform
+from bench.data.random import uniform
 from bench.speech.data.corpus import BLANK
 from bench.speech.data.prepared import FeatureSplit
 

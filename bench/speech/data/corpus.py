@@ -72,9 +72,9 @@ def summary(problems: Sequence[Problem]) -> str:
     return corpus_problems.summary(problems, thing="utterance")
 
 
-def settle(problems: Sequence[Problem], on_bad: OnBad, *, task: str) -> None:
+def check_problems(problems: Sequence[Problem], on_bad: OnBad, *, task: str) -> None:
     """Refuse the corpus for its bad utterances, in one line; with `skip` they are left out."""
-    corpus_problems.settle(problems, on_bad, task=task, thing="utterance")
+    corpus_problems.check_problems(problems, on_bad, task=task, thing="utterance")
 
 
 Samples = npt.NDArray[np.int16]

@@ -18,9 +18,9 @@ from bench.core.aligned import aligned
 from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
-from bench.data.problems import OnBad, Progress, Style, own_style, report_skipped, shown
+from bench.data.problems import OnBad, Progress, Style, default_style, progress_bar, report_skipped
 from bench.data.sources import DownloadProgress, cache_folder
-from bench.speech.data.corpus import Labels, Problem, SpeechCorpus, Utterance, settle
+from bench.speech.data.corpus import Labels, Problem, SpeechCorpus, Utterance, check_problems
 from bench.speech.data.listing import list_speech
 from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec, candidate_folders
 from bench.speech.data.store import Features, Index, open_features
@@ -103,11 +103,11 @@ def prepare_speech(
     """
     corpus = list_corpus(spec, task=task, twin=twin, path=path)
     if on_bad == "refuse":
-        settle(corpus.problems, on_bad, task=task)
+        check_problems(corpus.problems, on_bad, task=task)
     cache = cache or cache_folder()
     index, frames_ND = open_features(corpus, cache, num_workers=num_workers, progress=progress)
     problems = (*corpus.problems, *_with_files(index.problems, corpus))
-    settle(problems, on_bad, task=task)
+    check_problems(problems, on_bad, task=task)
     if isinstance(spec, SpeechSpec) and not problems:
         _check_samples(spec, index, task)
     splits = _splits(corpus, index, frames_ND)
@@ -173,7 +173,7 @@ def load(
 
 def _prepare(card: Card, data: DataConfig, *, style: Style) -> SpeechData:
     assert isinstance(card.corpus, SpeechSpec | SyntheticSpeechSpec)
-    with shown(f"features of {card.task}", style) as report:
+    with progress_bar(f"features of {card.task}", style) as report:
         return prepare_speech(
             card.corpus,
             task=card.task,
@@ -199,10 +199,10 @@ def inspect(
     else:
         print(f"{task} is generated and needs no file")
     skipping = msgspec.structs.replace(data, on_bad="skip")
-    corpus = _prepare(card, skipping, style=own_style())
+    corpus = _prepare(card, skipping, style=default_style())
     for problem in corpus.skipped:
         print(problem)
-    settle(corpus.skipped, "refuse", task=task)
+    check_problems(corpus.skipped, "refuse", task=task)
     splits = ", ".join(
         f"{name} {len(split):,} ({sum(map(len, split.labels)):,} phones)"
         for name, split in corpus.splits.items()

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.language import uniform
+from bench.data.random import uniform
 from bench.speech.data.corpus import Samples, Utterance
 from bench.speech.data.specification import SyntheticSpeechSpec
 

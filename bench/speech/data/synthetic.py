@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.language import uniform
+from bench.data.random import uniform
 from bench.speech.data.corpus import SpeechCorpus, Utterance
 from bench.speech.data.specification import PARTS, SyntheticSpeechSpec
 from bench.speech.data.synthesis import ALIKE, NEXT_CLASS, SOUNDS, Synthesiser, speaker_traits

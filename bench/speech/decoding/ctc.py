@@ -20,7 +20,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.core.errors import BenchError
-from bench.seq2seq.beam import Floats, Hypothesis, Ints, Labels, best_first, check_search, distinct
+from bench.speech.decoding.hypotheses import (
+    Floats,
+    Hypothesis,
+    Ints,
+    Labels,
+    best_first,
+    check_search,
+    distinct,
+)
 from bench.speech.decoding.prefixes import Choice, Prefixes
 from bench.text.baselines.ngram import NGram
 

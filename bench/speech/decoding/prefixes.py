@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.seq2seq.beam import Floats, Ints, Labels
+from bench.speech.decoding.hypotheses import Floats, Ints, Labels
 
 Keys = NDArray[np.uint64]
 Flags = NDArray[np.bool_]

@@ -13,7 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.seq2seq.beam import Floats, Hypothesis, Ints, Labels, best_first, check_search, distinct
+from bench.speech.decoding.hypotheses import (
+    Floats,
+    Hypothesis,
+    Ints,
+    Labels,
+    best_first,
+    check_search,
+    distinct,
+)
 from bench.speech.decoding.prefixes import Choice, Flags, Prefixes
 from bench.speech.transducer_loss import log_likelihood
 

@@ -26,9 +26,9 @@ from torch.nn import functional as F
 from bench.core.config import Count, NonNegative, Positive, RunConfig
 from bench.core.structs import Frozen
 from bench.models import build_recurrence
-from bench.seq2seq.beam import Labels
 from bench.speech.data.batches import SpeechBatch, SpeechBatches
 from bench.speech.data.prepared import SpeechData
+from bench.speech.decoding.hypotheses import Labels
 from bench.speech.metrics import Folding, phone_error_signature
 from bench.speech.outputs import Header, Recognition, Recognitions
 from bench.training.dropout import drop_quickly

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from bench.core.config import Count, NonNegative, Positive, RunConfig
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
-from bench.models import Arrangement, build_recurrence
+from bench.models import StackOptions, build_recurrence
 from bench.models.recurrence import State
 from bench.speech.data.batches import SpeechBatch, SpeechBatches
 from bench.speech.data.prepared import SpeechData
@@ -96,7 +96,7 @@ def prediction_options(
     """
     own: dict[str, object] = {}
     if model["name"] == prediction_model:
-        left_out = {"name", *Arrangement.__struct_fields__}
+        left_out = {"name", *StackOptions.__struct_fields__}
         own = {key: value for key, value in model.items() if key not in left_out}
     return {**own, "hidden_size": hidden_size}
 

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.data.batching import ResumableBatches, State, batch_edges
-from bench.data.language import uniform
-from bench.data.segmentation import END
+from bench.data.random import uniform
+from bench.data.tokens import END
 from bench.translation.data.corpus import PairSplit
 
 Ids = npt.NDArray[np.int64]

@@ -15,7 +15,7 @@ from bench.data import problems as corpus_problems
 from bench.data.lines import Lines, UnreadableError, read_lines
 from bench.data.problems import OnBad
 from bench.data.rows import Rows
-from bench.data.segmentation import Form, Segmenter
+from bench.translation.data.segmentation import Form, Segmenter
 from bench.translation.metrics import BleuProtocol
 
 # What can be wrong with parallel text, and what is done about it: refuse, or skip when told to.
@@ -44,9 +44,9 @@ def summary(problems: Sequence[Problem]) -> str:
     return corpus_problems.summary(problems, thing="pair")
 
 
-def settle(problems: Sequence[Problem], on_bad: OnBad, *, task: str) -> None:
+def check_problems(problems: Sequence[Problem], on_bad: OnBad, *, task: str) -> None:
     """Refuse the text for its bad pairs, in one line; with `skip` they are left out."""
-    corpus_problems.settle(problems, on_bad, task=task, thing="pair")
+    corpus_problems.check_problems(problems, on_bad, task=task, thing="pair")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,12 +15,20 @@ from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError, nearest
 from bench.data.files import all_have_digests, digest_of
-from bench.data.grammar import Grammar, draws, make_grammar
 from bench.data.lines import Lines
-from bench.data.problems import OnBad, Progress, Style, kinds, own_style, report_skipped, shown
+from bench.data.problems import (
+    OnBad,
+    Progress,
+    Style,
+    count_kinds,
+    default_style,
+    progress_bar,
+    report_skipped,
+)
+from bench.data.random import draws
 from bench.data.rows import Rows
-from bench.data.segmentation import UNKNOWN, Form, Segmenter, Tokeniser, Words, learn_words
 from bench.data.sources import Download, DownloadProgress, cache_folder, print_status
+from bench.data.tokens import UNKNOWN
 from bench.translation.data.corpus import (
     Pairs,
     PairSplit,
@@ -28,9 +36,11 @@ from bench.translation.data.corpus import (
     Problem,
     ReadPairs,
     Splits,
-    settle,
+    check_problems,
 )
+from bench.translation.data.grammar import Grammar, make_grammar
 from bench.translation.data.listing import Found, find_files, read_split, with_languages
+from bench.translation.data.segmentation import Form, Segmenter, Tokeniser, Words, learn_words
 from bench.translation.data.specification import (
     PARTS,
     ParallelSpec,
@@ -289,7 +299,7 @@ def _read(
     """Train, valid and test, and what is bad in them."""
     read = {split: read_split(found, split) for split in PARTS}
     problems = tuple(problem for part in read.values() for problem in part.problems)
-    settle(problems, on_bad, task=task)
+    check_problems(problems, on_bad, task=task)
     for split, part in read.items():
         _check_not_empty(part, split, task)
     return read, problems
@@ -299,7 +309,7 @@ def _further(
     found: Found, split: str, assembly: Assembly, *, on_bad: OnBad, task: str
 ) -> PairSplit:
     read = read_split(found, split)
-    settle(read.problems, on_bad, task=task)
+    check_problems(read.problems, on_bad, task=task)
     _check_not_empty(read, split, task)
     return assembly.split(read.parts)
 
@@ -355,7 +365,7 @@ def report_files(
             print(f"{split}: missing")
             continue
         read = read_split(found, split)
-        bad = ", ".join(f"{number:,} {kind}" for kind, number in kinds(read.problems).items())
+        bad = ", ".join(f"{number:,} {kind}" for kind, number in count_kinds(read.problems).items())
         print(f"{split}: {len(read):,} pairs" + (f"; bad: {bad}" if bad else ""))
         problems += read.problems
     for problem in problems[:NUM_LISTED]:
@@ -364,7 +374,7 @@ def report_files(
         print(f"and {len(problems) - NUM_LISTED:,} more")
     if missing:
         raise missing[0]
-    settle(problems, "refuse", task=task)
+    check_problems(problems, "refuse", task=task)
 
 
 def report_symbols(corpus: ParallelCorpus, *, task: str, checked: str) -> None:
@@ -392,7 +402,7 @@ def load(
 ) -> ParallelCorpus:
     """Corpus of a card in its segmentation; see `prepare_parallel`."""
     assert isinstance(card.corpus, ParallelSpec | SyntheticTranslationSpec)
-    with shown(f"words of {card.task}", style) as report:
+    with progress_bar(f"words of {card.task}", style) as report:
         corpus = prepare_parallel(
             card.corpus,
             task=card.task,
@@ -427,5 +437,5 @@ def inspect(
             download="missing" if fetch else "never",
             fetching=progress,
         )
-    corpus = load(card, data, style=own_style(), progress=progress)
+    corpus = load(card, data, style=default_style(), progress=progress)
     report_symbols(corpus, task=card.task, checked=checked)

@@ -11,13 +11,12 @@ import msgspec
 
 from bench.core.structs import Frozen
 from bench.data.files import FileSpec, Mirror
+from bench.data.tokens import NUM_SPECIAL
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,8}$")]
 PARTS = ("train", "valid", "test")
-NUM_SPECIAL = 3
-"""Ids 0 `<unk>`, 1 `<s>` and 2 `</s>` begin every vocabulary."""
 
 
 class TokenisationSpec(Frozen, frozen=True, kw_only=True):
@@ -114,8 +113,7 @@ class ParallelSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="par
 class SyntheticTranslationSpec(
     Frozen, frozen=True, kw_only=True, tag_field="kind", tag="synthetic-translation"
 ):
-    """Sentences of a known grammar and their one right translation: see
-    `bench.data.grammar`."""
+    """Sentences of a known grammar and their one right translation, by `Grammar`."""
 
     seed: int = 1
     num_train: Count

@@ -23,8 +23,9 @@ from bench.core.errors import BenchError
 from bench.core.record import write_atomically
 from bench.data.lines import Lines
 from bench.data.rows import Rows
-from bench.data.segmentation import SPECIAL, UNKNOWN, Symbols, Tokeniser
-from bench.translation.data.specification import NUM_SPECIAL, BpeSegments
+from bench.data.tokens import NUM_SPECIAL, SPECIAL, UNKNOWN
+from bench.translation.data.segmentation import Segmenter, Tokeniser
+from bench.translation.data.specification import BpeSegments
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
@@ -83,7 +84,7 @@ LONGEST_BYTES = 1 << 20
 """sentencepiece drops longer lines in silence; lines of so many words have been refused before."""
 
 
-class Subwords(Symbols):
+class Subwords(Segmenter):
     """Pieces of words, or with `text: plain` of plain text."""
 
     def __init__(
@@ -101,7 +102,6 @@ class Subwords(Symbols):
         }
 
     def pieces(self, text: str) -> list[str]:
-        """See `Segmenter`."""
         read = self._read(text)
         written: list[str] = self.processor.encode(read, out_type=str)
         numbers: list[int] = self.processor.encode(read, out_type=int)
@@ -111,23 +111,19 @@ class Subwords(Symbols):
         return found
 
     def encode(self, text: str) -> list[int]:
-        """See `Segmenter`."""
         return self._own_ids(self.processor.encode(self._read(text), out_type=int))
 
     def encode_lines(self, plain: Sequence[str], words: Sequence[str]) -> Rows:
-        """See `Segmenter`."""
         if self.text == "words":
             return Rows.of(self._own_ids(row) for row in _cut(self.processor, words))
         flat = Lines.of(map(flattened, plain))
         return Rows.of(self._own_ids(row) for row in _cut(self.processor, flat))
 
     def decode_pieces(self, pieces: Sequence[str]) -> str:
-        """See `Segmenter`."""
         text = _put_together(pieces)
         return self.tokeniser.plain(text.split(" ")) if self.text == "words" else text
 
     def tokenise_pieces(self, pieces: Sequence[str]) -> str:
-        """See `Segmenter`."""
         text = _put_together(pieces)
         return text if self.text == "words" else " ".join(self.tokens(text))
 
