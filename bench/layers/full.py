@@ -95,8 +95,8 @@ class FullSoftmax(OutputLayer):
         if embedding.weight.shape != self.weight.shape:
             raise BenchError(
                 f"tied embeddings: input vectors of size {embedding.embedding_dim}, but the "
-                f"recurrence puts out {self.hidden_size}: set --objective.embedding-size "
-                f"{self.hidden_size}"
+                f"recurrence has outputs of size {self.hidden_size}: set "
+                f"--objective.embedding-size {self.hidden_size}"
             )
         self.weight = cast(nn.Parameter, embedding.weight)
 

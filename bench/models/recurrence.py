@@ -140,7 +140,7 @@ class Recurrence(nn.Module, ABC):
         if input_size != self.input_size:
             raise BenchError(
                 f"{type(self).__name__} was built for inputs of size {self.input_size}, "
-                f"got {input_size}: give the model the size that the layer below puts out"
+                f"got {input_size}: give the model the output size of the layer below"
             )
         if state is None:
             state = self.initial_state(batch_size, x_BTD)

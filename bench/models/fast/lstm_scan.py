@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bench.models.fast.cuda_graphs import Function, replay
 from bench.models.fast.fusion import fuses
-from bench.models.fast.recurrent_product import Convolution, Dense, Grid, RecurrentProduct
+from bench.models.fast.recurrent_product import Convolution, Dense, Grid
 
 SATURATED = 1e4
 """Added to a gate's argument it makes the sigmoid exactly 1, subtracted 0, in every float type."""
@@ -176,7 +176,7 @@ def backward_steps(
     return da_TBG, dU, peephole_gradient(da_TBG, past_c_TBH, c_TBH, P), dh, dc
 
 
-def product_with(U: Tensor, grid: Grid | None) -> RecurrentProduct:
+def product_with(U: Tensor, grid: Grid | None) -> Dense | Convolution:
     """Product of U with the hidden state: dense, or a convolution over a grid."""
     return Dense(U) if grid is None else Convolution(U, grid)
 

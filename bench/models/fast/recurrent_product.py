@@ -7,7 +7,6 @@ A row of a convolved state is a place of an image; places stand row by row, imag
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,19 +14,6 @@ from torch.nn import functional as F
 
 Grid = tuple[int, int]
 """R rows and S columns of places."""
-
-
-class RecurrentProduct(Protocol):
-    """Product U h of a step, and its gradients."""
-
-    def add(self, a_BG: Tensor, h_BH: Tensor, *, out: Tensor) -> Tensor:
-        """a + U h [B, G]."""
-
-    def back(self, da_BG: Tensor, *, out: Tensor) -> None:
-        """Gradient of h [B, H] from that of U h."""
-
-    def weight_gradient(self, da_TBG: Tensor, h_TBH: Tensor) -> Tensor:
-        """Gradient of U over all steps, of its own shape."""
 
 
 class Dense:
@@ -42,20 +28,24 @@ class Dense:
         return self.U_GH.t().contiguous()
 
     def add(self, a_BG: Tensor, h_BH: Tensor, *, out: Tensor) -> Tensor:
+        """a + U h [B, G]."""
         return torch.addmm(a_BG, h_BH, self._transposed, out=out)
 
     def back(self, da_BG: Tensor, *, out: Tensor) -> None:
+        """Gradient of h [B, H] from that of U h."""
         torch.mm(da_BG, self.U_GH, out=out)
 
     def weight_gradient(self, da_TBG: Tensor, h_TBH: Tensor) -> Tensor:
+        """Gradient of U over all steps, of its own shape."""
         return da_TBG.flatten(0, 1).t() @ h_TBH.flatten(0, 1)
 
 
 class Convolution:
-    """U [G, H, K, K] over the grid of places, zeros beyond its edges; K is odd.
+    """Convolution in place of the product of `Dense`: U [G, H, K, K] over the grid, K odd.
 
-    Channels of a place lie side by side, the order in which the library's kernels are fastest:
-    nothing is moved between the equations' rows and the convolution's maps.
+    Beyond the grid's edges are zeros. Channels of a place lie side by side, the order in which the
+    library's kernels are fastest: nothing is moved between the equations' rows and the
+    convolution's maps.
     """
 
     def __init__(self, U_GHKK: Tensor, grid: Grid) -> None:
