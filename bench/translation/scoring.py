@@ -181,11 +181,10 @@ class TranslationMetric(SplitMetric):
             unknown=self.protocol.unknown,
             search=self.search,
         )
-        lines = [self._line(place) for place in sorted(self.found)]
+        lines = [self._line(place, *found) for place, found in sorted(self.found.items())]
         Translations(header=header, lines=lines).write(folder, split)
 
-    def _line(self, place: int) -> TranslatedSentence:
-        translation, nats = self.found[place]
+    def _line(self, place: int, translation: Translation, nats: float) -> TranslatedSentence:
         source = self.split.source_text[place]
         return TranslatedSentence(
             source=source,
