@@ -15,7 +15,7 @@ from bench.core.outcome import Outcome
 from bench.core.provenance import Stopwatch, cost_of
 from bench.frames.data.corpus import AT_ONCE, FrameCorpus
 from bench.frames.data.motion import INK, Pixels
-from bench.frames.outputs import NUM_SHOWN, PredictedFrames, signatures, write_frames
+from bench.frames.outputs import NUM_SHOWN, PredictedFrames, signatures
 from bench.training.baseline import Baseline, Report
 
 Floats = npt.NDArray[np.float64]
@@ -55,7 +55,7 @@ class FrameBaseline(Baseline):
         beside: dict[str, float] = {}
         for split in splits:
             made = scored(self, corpus, split)
-            write_frames(folder, split, made)
+            made.write(folder, split)
             metrics[split], beside[split] = made.metrics().values()
         return Outcome(
             metrics=metrics,

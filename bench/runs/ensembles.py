@@ -35,7 +35,7 @@ ObjectiveT = TypeVar("ObjectiveT", bound=Objective)
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOverrides:
-    """Options of a search; None: as the first run was measured."""
+    """Settings of the search; None keeps those of the first run."""
 
     beam_size: int | None = None
     length_penalty: Literal["none", "average", "gnmt"] | None = None
@@ -166,5 +166,5 @@ def ensemble_outcome(
 
 
 def cost_of_members(runs: Sequence[FinishedRun], stopwatch: Stopwatch) -> Cost:
-    """Cost of an evaluation since `stopwatch` started, with the weights of all models."""
+    """Cost of an evaluation since `stopwatch` was started, with the weights of all members."""
     return cost_of(stopwatch, num_parameters=sum(one.record.cost.num_parameters for one in runs))

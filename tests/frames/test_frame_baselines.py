@@ -13,7 +13,7 @@ from bench.frames.baselines import HALF_LEVEL, FrameBaseline, MeanFrame, Persist
 from bench.frames.data.corpus import FrameCorpus
 from bench.frames.data.prepared import prepare_frames
 from bench.frames.data.specification import SyntheticFramesSpec
-from bench.frames.outputs import read_frames
+from bench.frames.outputs import PredictedFrames
 from bench.runs.resolve import resolve
 from bench.runs.run import run
 
@@ -99,7 +99,7 @@ def test_a_run_of_a_baseline(tmp_path: Path, model: str, num_parameters: int) ->
     assert record.bound is not None
     assert record.metrics["test"] > record.bound
     assert record.cost.num_parameters == num_parameters
-    kept = read_frames(suite.artifacts(record.task, record.id), "test")
+    kept = PredictedFrames.read(suite.artifacts(record.task, record.id), "test")
     assert kept is not None
     assert kept.metrics()["cross-entropy"] == pytest.approx(record.metrics["test"])
     (mse,) = record.beside.values()

@@ -14,7 +14,7 @@ from bench.core.suite import Suite
 from bench.frames.contestants import PlainConvolutional, PlainDense, PlainLoop
 from bench.frames.data.batches import FrameBatch
 from bench.frames.objective import FramePrediction
-from bench.frames.outputs import frames_path
+from bench.frames.outputs import PredictedFrames
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_errors_are_shown_by_how_far_ahead(bench: CommandLine, suite: Suite) -> 
 def test_lost_predictions_are_made_again(bench: CommandLine, suite: Suite) -> None:
     for model in ("conv-lstm", "persistence"):
         record = ran(bench, suite, model)
-        path = frames_path(suite.artifacts(TASK, record.id), "test")
+        path = PredictedFrames.path(suite.artifacts(TASK, record.id), "test")
         before = path.read_bytes()
         path.unlink()
         assert bench("errors", record.id, "--picture", "none", "--suite", suite.folder).status == 0

@@ -22,7 +22,9 @@ from bench.speech.metrics import (
     phone_error_signature,
     phone_errors,
 )
+from bench.speech.outputs import Header, Recognition, Recognitions
 
+UNFOLDED = Folding(name="none", target={label: label for label in ("a", "b", "sil", "ix", "c")})
 BY_HAND = [
     # reference, hypothesis, substitutions, deletions, insertions
     ("", "", 0, 0, 0),
@@ -91,7 +93,7 @@ def scored(
         [hypothesis for _, hypothesis in both],
         utterances=[f"u{i}" for i in range(len(both))],
         speakers=speakers or ["one"] * len(both),
-        folding=folding or Folding.none(["a", "b", "sil", "ix", "c"]),
+        folding=folding or UNFOLDED,
     )
 
 
@@ -107,11 +109,39 @@ def test_tables_by_hand() -> None:
     assert errors.sums.tolist() == [[0, 1, 0, 3], [1, 0, 1, 3], [0, 0, 0, 4]]
     assert errors.total == Edits(substitutions=1, deletions=1, insertions=1, num_reference=10)
     assert errors.total.rate == 30
-    john, mary = errors.by_speaker()
-    assert (john.speaker, john.num_utterances, john.edits.rate) == ("john", 1, 200 / 3)
-    assert (mary.speaker, mary.num_utterances, mary.edits.rate) == ("mary", 2, 100 / 7)
+    speakers = [(name, num, edits.rate) for name, (num, edits) in errors.by_speaker().items()]
+    assert speakers == [("john", 1, 200 / 3), ("mary", 2, 100 / 7)]
     assert errors.noun == "3 utterances of 10 labels"
     assert float(errors.metric(errors.sums.sum(0))) == errors.total.rate
+
+
+def test_samples_say_how_each_label_differs() -> None:
+    lines = [
+        Recognition(
+            utterance=f"u{place}",
+            speaker="one",
+            reference=" ".join(reference),
+            hypothesis=" ".join(hypothesis),
+            reference_nats=1.0,
+            hypothesis_nats=None,
+        )
+        for place, (reference, hypothesis) in enumerate(UTTERANCES[:2])
+    ]
+    header = Header(signature="", folding="none", target=dict(UNFOLDED.target))
+    table = Recognitions(header=header, lines=lines).samples()
+    first, second = table.rows
+    assert (first.name, first.references) == ("utterance u0", ["a b a"])
+    assert [(word.text, word.kind) for word in first.words] == [
+        ("a", "right"),
+        ("b", "missing"),
+        ("a", "right"),
+    ]
+    assert [word.kind for word in second.words] == ["wrong", "right", "right", "extra"]
+    assert dict(zip(table.columns, second.cells, strict=True)) == {
+        "utterance": "u1",
+        "reference": "b a b",
+        "hypothesis": "c a b sil",
+    }
 
 
 def test_confusions_by_hand() -> None:

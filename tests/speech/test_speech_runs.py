@@ -12,9 +12,10 @@ from tiny_speech import make_suite
 from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
+from bench.runs.outputs import find_outputs
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import run, run_trial
-from bench.speech.outputs import kept_recognitions, recognitions_path
+from bench.speech.outputs import Recognitions
 from bench.training.checkpoint import load_weights
 
 TASK = "tiny-speech"
@@ -64,33 +65,34 @@ def test_a_record_says_what_was_measured(record: Record) -> None:
 
 def test_what_was_made_of_each_utterance_gives_the_rate_again(suite: Suite, record: Record) -> None:
     for split in ("valid", "test"):
-        kept = kept_recognitions(suite, record, split)
-        assert kept.errors().total.rate == record.metrics[split]
+        kept = find_outputs(suite, record, split)
+        assert isinstance(kept, Recognitions)
+        assert kept.value() == record.metrics[split]
         assert kept.header.signature == record.signature
-        path = recognitions_path(suite.artifacts(TASK, record.id), split)
+        path = Recognitions.path(suite.artifacts(TASK, record.id), split)
         edits = [json.loads(line)["edits"] for line in path.read_text().splitlines()[1:]]
-        assert edits == kept.errors().sums.tolist()
+        assert edits == kept.units().sums.tolist()
 
 
 def test_what_is_gone_is_made_again_from_the_weights(suite: Suite, record: Record) -> None:
-    path = recognitions_path(suite.artifacts(TASK, record.id), "test")
+    path = Recognitions.path(suite.artifacts(TASK, record.id), "test")
     before = path.read_bytes()
     path.unlink()
     with pytest.raises(BenchError, match="not kept here; `--missing make`"):
-        kept_recognitions(suite, record, "test", missing="leave")
-    kept_recognitions(suite, record, "test")
+        find_outputs(suite, record, "test", missing="leave")
+    find_outputs(suite, record, "test")
     assert path.read_bytes() == before
 
 
 def test_what_is_not_the_record_s_is_refused(suite: Suite, record: Record) -> None:
-    path = recognitions_path(suite.artifacts(TASK, record.id), "valid")
+    path = Recognitions.path(suite.artifacts(TASK, record.id), "valid")
     before = path.read_text()
     path.write_text(re.sub(r'"hypothesis":"[^"]*"', '"hypothesis":"iy"', before))
     with pytest.raises(BenchError, match=r"where the record srn-.* says"):
-        kept_recognitions(suite, record, "valid")
+        find_outputs(suite, record, "valid")
     path.write_text(before[: len(before) // 2])
     with pytest.raises(BenchError, match="damaged"):
-        kept_recognitions(suite, record, "valid")
+        find_outputs(suite, record, "valid")
     path.write_text(before)
 
 
@@ -116,9 +118,7 @@ def test_the_caller_chooses_the_objective(suite: Suite, record: Record) -> None:
     assert resolved(suite, recipe="transducer").run_id == chosen.run_id
     measured = run(chosen, suite)
     assert measured.signature.endswith("decoder:beam(5)")
-    assert (
-        kept_recognitions(suite, measured, "test").errors().total.rate == measured.metrics["test"]
-    )
+    assert find_outputs(suite, measured, "test").value() == measured.metrics["test"]
 
 
 @pytest.mark.parametrize(

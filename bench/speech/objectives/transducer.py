@@ -1,11 +1,15 @@
-"""The transducer: an encoder of the sound, a prediction network over labels, and their joint.
+"""Transducer: an encoder of the sound, a prediction network over labels, and their joint network.
 
 A. Graves, A. Mohamed and G. Hinton, ICASSP 2013, section 3.2. At every frame and after every label
 a softmax over the next label and a blank, which goes on to the next frame; a label sequence has
-the probability of all alignments that spell it. The equations: `bench.speech.transducer`.
+the probability of all alignments that spell it. The equations: `bench.speech.joint`.
 
-Shapes: B utterances, T steps, E output of the encoder, U labels, N rows, J joint hidden units,
-V outputs, of which 0 is the blank.
+`NextLabel` trains a prediction network alone, without the sound: what a transducer can be
+pretrained by (ibid., section 3.3), and a model of the task's phonotactics on its own.
+
+Shapes: B utterances, T steps, E output of the encoder, U labels, S = U + 1 positions, K labels to
+choose from, P output of the prediction network, N rows, J joint hidden units, V = K + 1 outputs,
+of which 0 is the blank.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -35,20 +39,20 @@ from bench.speech.objectives.speech import (
     Share,
     SpeechObjective,
     SpeechOptions,
+    draw_weights,
 )
 from bench.training.dropout import drop_quickly
+from bench.training.metrics import Score, SplitMetric
 from bench.training.objective import Objective, own_options
-
-# The prediction network: a recurrence that reads labels and knows nothing of the sound.
-#
-# A. Graves, "Sequence transduction with recurrent neural networks", 2012, section 2.2. A label is a
-# vector with a single one, what stands before the first label a vector of zeros.
-#
-# Shapes: B sequences, U labels, S = U + 1 positions, K labels to choose from, P outputs, N rows.
 
 
 class Prediction(nn.Module):
-    """A causal recurrence over labels; they count from 1, 0 stands before the first."""
+    """Prediction network: a causal recurrence over labels that knows nothing of the sound.
+
+    Labels count from 1 and are read as vectors with a single one; 0 stands before the first and is
+    a vector of zeros (A. Graves, "Sequence transduction with recurrent neural networks", 2012,
+    section 2.2).
+    """
 
     def __init__(self, model: str, options: Mapping[str, object], num_labels: int) -> None:
         super().__init__()
@@ -88,7 +92,7 @@ def prediction_options(
 ) -> dict[str, object]:
     """Options of a prediction network beside an encoder of the configuration `model`.
 
-    One of the encoder's own architecture shares its options but size and arrangement.
+    The encoder's architecture shares the encoder's options except size and arrangement.
     """
     own: dict[str, object] = {}
     if model["name"] == prediction_model:
@@ -111,12 +115,15 @@ class TransducerOptions(SpeechOptions, frozen=True, kw_only=True):
     beam_width: Count = 100
     """Prefixes that the beam keeps."""
 
+    @property
+    def decoder_signature(self) -> str:
+        return f"beam({self.beam_width})" if self.decoder == "beam" else "greedy"
+
 
 class Transducer(SpeechObjective):
     """Any recurrence over the sound, any causal one over the labels."""
 
     Options = TransducerOptions
-    quick_decoder = "greedy"
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
@@ -129,10 +136,10 @@ class Transducer(SpeechObjective):
             corpus.corpus.num_outputs,
             hidden_size=options.joint_size,
         )
-        self.initialise()
+        draw_weights(self, options.init_range)
 
     def encode(self, batch: SpeechBatch) -> Tensor:
-        """The encoder's outputs, [B, T, E]."""
+        """Outputs of the encoder [B, T, E]."""
         return self.read(batch)
 
     def losses(self, encoded: Tensor, batch: SpeechBatch) -> Tensor:
@@ -144,21 +151,13 @@ class Transducer(SpeechObjective):
             batch.num_labels,
         )
 
-    def decode(self, encoded: Tensor, batch: SpeechBatch, decoder: str) -> list[Decoded]:
-        network = _Network(prediction=self.prediction, joint=self.joint)
+    def decode(self, encoded: Tensor, batch: SpeechBatch, *, final: bool) -> list[Decoded]:
+        network = SearchedNetwork(prediction=self.prediction, joint=self.joint)
         arguments = network, self.joint.project_frames(encoded), self.lengths(batch)
-        if decoder == "greedy":
+        if not final or self.options.decoder == "greedy":
             return [Decoded(labels) for labels in greedy_search(*arguments)]
         found = transducer_beam_search(*arguments, width=self.options.beam_width)
         return [Decoded(best.labels, -best.log_prob) for best, *_ in found]
-
-    @property
-    def decoder(self) -> str:
-        return self.options.decoder
-
-    @property
-    def decoder_signature(self) -> str:
-        return f"beam({self.options.beam_width})" if self.options.decoder == "beam" else "greedy"
 
     def flops_per_unit(self) -> int:
         joint, train = self.joint, self.corpus.splits["train"]
@@ -173,8 +172,8 @@ class Transducer(SpeechObjective):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Network:
-    """The transducer as the searches ask for it."""
+class SearchedNetwork:
+    """`TransducerNetwork` of a prediction network and a joint network."""
 
     prediction: Prediction
     joint: Joint
@@ -191,13 +190,23 @@ class _Network:
         return self.joint.log_probs(frame_NJ, prediction_NJ)
 
 
-# Predicting each label of an utterance from those before it, without the sound.
-#
-# What a transducer's prediction network can be pretrained by (A. Graves, A. Mohamed and G. Hinton,
-# ICASSP 2013, section 3.3), and a model of the task's phonotactics on its own. The end of an
-# utterance is not predicted.
-#
-# Shapes: B utterances, U labels, S = U + 1 positions, P output of the recurrence, K labels.
+class LabelPerplexity(SplitMetric):
+    """Perplexity of each label of an utterance after those before it; its end is not predicted."""
+
+    def __init__(self, data: SpeechData) -> None:
+        super().__init__(name="perplexity")
+        self.num_labels, self.num_skipped = len(data.corpus.labels), len(data.skipped)
+
+    @property
+    def signature(self) -> str:
+        note = f"|skipped:{self.num_skipped}" if self.num_skipped else ""
+        return f"perplexity|unit:label|labels:{self.num_labels}|end:none{note}"
+
+    def score(self, loss: float) -> Score:
+        return Score(value=self.from_loss(loss), loss=loss, choice=loss)
+
+    def from_loss(self, loss: float) -> float:
+        return math.exp(min(loss, 700.0))
 
 
 class NextLabelOptions(Frozen, frozen=True, kw_only=True):
@@ -219,7 +228,7 @@ class NextLabel(Objective):
     """A prediction network and a softmax over the labels."""
 
     Options = NextLabelOptions
-    unit: ClassVar[Literal["token", "frame", "label"]] = "label"
+    unit = "label"
     corpus: SpeechData
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
@@ -231,9 +240,8 @@ class NextLabel(Objective):
         self.prediction = Prediction(str(config.model["name"]), model, num_labels)
         self.output = nn.Linear(self.prediction.output_size, num_labels)
         self.loss_limit = 3.0 * math.log(num_labels)  # a uniform guess costs log K
-        if (limit := self.options.init_range) is not None:
-            for parameter in self.parameters():
-                nn.init.uniform_(parameter, -limit, limit)
+        self.metric: LabelPerplexity = LabelPerplexity(corpus)
+        draw_weights(self, self.options.init_range)
 
     def batch_loss(self, batch: SpeechBatch) -> tuple[Tensor, Tensor]:
         p_BUP = self.prediction(batch.labels)[:, :-1]
@@ -261,22 +269,9 @@ class NextLabel(Objective):
         return SpeechBatches(part, batch_frames=EVALUATION_FRAMES, order="sorted")
 
     @property
-    def metric(self) -> str:
-        return "perplexity"
-
-    def metric_value(self, mean_nats: float) -> float:
-        return math.exp(min(mean_nats, 700.0))
-
-    @property
-    def signature(self) -> str:
-        skipped = len(self.corpus.skipped)
-        note = f"|skipped:{skipped}" if skipped else ""
-        return f"perplexity|unit:label|labels:{len(self.corpus.corpus.labels)}|end:none{note}"
-
-    @property
     def bound(self) -> float | None:
         nats = (self.corpus.corpus.bound_nats or {}).get("test")
-        return None if nats is None else self.metric_value(nats)
+        return None if nats is None else self.metric.from_loss(nats)
 
     def flops_per_unit(self) -> int:
         return self.prediction.recurrence.flops_per_step() + 2 * self.output.weight.numel()
