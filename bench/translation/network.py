@@ -1,7 +1,7 @@
-"""The whole network: source words to log-probabilities of target words.
+"""Network of translation: source words to log-probabilities of target words.
 
-Shapes: B sentences, S source words, T target words, V target vocabulary. Words are padded behind
-their end with anything; lengths count the end.
+Shapes: B sentences, S source words, T target words, E embedding, A annotation, V target vocabulary.
+Any id may pad a sentence behind its end; lengths count the end.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from bench.seq2seq.writer import Writer
 from bench.training.dropout import drop_by
 from bench.translation.options import NetworkOptions
 
-# A decoder from the options: its recurrence, attention and readout, with sizes that match.
-
 
 def build_decoder(
     model: Mapping[str, Scalar],
@@ -36,10 +34,9 @@ def build_decoder(
     embedding_size: int,
     annotation_size: int,
 ) -> Decoder:
-    """The decoder beside an encoder of the configuration `model`.
+    """Build recurrence, attention and readout beside an encoder of the configuration `model`.
 
-    Raises BenchError for a recurrence that reads what is yet to come, and for options that do not
-    go together.
+    Raises BenchError for a recurrence that is not causal, and for options that exclude each other.
     """
     name, own = decoder_options(model, options)
     hidden_size = int(own["hidden_size"] or 0)
@@ -88,7 +85,7 @@ def _check_feeding(options: NetworkOptions) -> None:
 def decoder_options(
     model: Mapping[str, Scalar], options: NetworkOptions
 ) -> tuple[str, dict[str, Scalar]]:
-    """Name and options of the decoder's recurrence: the encoder's own where it has them."""
+    """Name and options of the decoder's recurrence; options that both have are the encoder's."""
     encoder = str(model["name"])
     name = encoder if options.decoder_model == "same" else options.decoder_model
     known = set(model_options(name).__struct_fields__)
@@ -102,13 +99,8 @@ def decoder_options(
     return name, own
 
 
-# The encoder: source words to annotations, one a word, and the last state.
-#
-# Shapes: B sentences, S source words, E embedding, A annotation.
-
-
 class Encoder(nn.Module):
-    """Any recurrence over word vectors, or, with `encoder` words, these vectors themselves."""
+    """Annotations of source words by any recurrence; with `encoder: words`, the word vectors."""
 
     def __init__(
         self, model: Mapping[str, object], options: NetworkOptions, vocabulary_size: int, size: int
@@ -123,9 +115,9 @@ class Encoder(nn.Module):
         self.annotation_size = size if self.recurrence is None else self.recurrence.output_size
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, State]:
-        """Annotations h_BSA in the order of `source_BS`, zero at padding, and the last state.
+        """Annotations h_BSA in the order of `source_BS`, zero at padding, and the final state.
 
-        A source that is read backwards has the state of the backward reading.
+        The state is final in the order of reading.
         """
         options = self.options
         x_BSE = self.embedding(self._ordered(source_BS, lengths_B))
@@ -140,7 +132,7 @@ class Encoder(nn.Module):
         return self._ordered(h_BSA, lengths_B), state
 
     def _ordered(self, values_BS: Tensor, lengths_B: Tensor) -> Tensor:
-        """As they are read, or from there back: both are the same exchange of places."""
+        """Put values into the order of reading, or back: both are the same permutation."""
         if self.options.source_order == "forward":
             return values_BS
         place_BS = mirrored(lengths_B, values_BS.shape[1])
@@ -150,27 +142,27 @@ class Encoder(nn.Module):
 
     @property
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of the last state; none without a recurrence."""
+        """Shapes of the final state; empty without a recurrence."""
         return () if self.recurrence is None else self.recurrence.state_shapes()
 
     @property
     def backward_size(self) -> int:
-        """Entries of an annotation, its last ones, that a backward reading wrote; 0: none."""
+        """Number of entries, the last of an annotation, that the backward direction wrote."""
         top = self.recurrence
         if isinstance(top, Deep):
             top = top.stack()[-1]
         return top.back.output_size if isinstance(top, Bidirectional) else 0
 
     def flops_per_step(self) -> int:
-        """Of a source word, matrix products only."""
+        """Floating-point operations of a source word, matrix products only."""
         return 0 if self.recurrence is None else self.recurrence.flops_per_step()
 
 
 def mirrored(lengths_B: Tensor, num_places: int) -> Tensor:
-    """Where each place [B, S] finds its word when a sentence is turned: its end stays the end."""
+    """Places [B, S] of the words of reversed sentences, whose ends stay behind them."""
     place_S = torch.arange(num_places, device=lengths_B.device)
-    turned_BS = lengths_B[:, None] - 2 - place_S
-    return torch.where(turned_BS >= 0, turned_BS, place_S)
+    mirrored_BS = lengths_B[:, None] - 2 - place_S
+    return torch.where(mirrored_BS >= 0, mirrored_BS, place_S)
 
 
 class Pairs(NamedTuple):
@@ -181,12 +173,12 @@ class Pairs(NamedTuple):
     source_lengths: Tensor
     """With the end [B]."""
     target: Tensor
-    """The same [B, T]."""
+    """Ids, the end last, then padding [B, T]."""
     target_lengths: Tensor
 
     @property
     def sources(self) -> tuple[Tensor, Tensor]:
-        """What is read."""
+        """Inputs of the encoder."""
         return self.source, self.source_lengths
 
 
@@ -195,7 +187,7 @@ class TranslationNetwork(Writer):
 
     `model` is the encoder's name and options; `target_counts_V` are the training counts of the
     target words, `source_size` is the size of the source vocabulary. Raises BenchError for options
-    that do not go together.
+    that exclude each other.
     """
 
     def __init__(
@@ -234,7 +226,7 @@ class TranslationNetwork(Writer):
             self._tie(source_size)
 
     def _tie(self, source_size: int) -> None:
-        """One matrix for the output weights and the target's, or both sides', word vectors."""
+        """Share the output weights with the word vectors of the target, or of both sides."""
         self.tie_output()
         if self.options.embeddings == "shared":
             if source_size != self.embedding.num_embeddings:
@@ -245,7 +237,7 @@ class TranslationNetwork(Writer):
             self.encoder.embedding = self.embedding
 
     def encode(self, *source: Tensor) -> tuple[Memory, DecoderState]:
-        """What attention remembers of `source_BS` and `lengths_B`, and the decoder's beginning."""
+        """Memory of the sources (`source_BS`, `lengths_B`), and the decoder's first state."""
         source_BS, lengths_B = source
         h_BSA, state = self.encoder(source_BS, lengths_B)
         carried = self.decoder.begin(self.bridge(h_BSA, state, lengths_B), h_BSA)
@@ -271,7 +263,7 @@ class TranslationNetwork(Writer):
         return self.word_alignments(pairs.sources, pairs.target)
 
     def flops_per_target_word(self, sources_per_target: float, mean_source_words: float) -> int:
-        """Forward floating-point operations, matrix products only."""
+        """Forward floating-point operations of matrix products, those of source words included."""
         attention = self.decoder.attention
         of_source = self.encoder.flops_per_step()
         of_source += 0 if attention is None else attention.flops_per_word()

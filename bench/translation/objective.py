@@ -20,8 +20,8 @@ from bench.translation.data.batches import Ids, TranslationBatch, TranslationBat
 from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.network import Pairs, TranslationNetwork
 from bench.translation.options import TranslationOptions
-from bench.translation.scoring import TranslationMetric, to_translation
-from bench.translation.search import TranslationSearch, alignments
+from bench.translation.scoring import TranslationMetric, translate_batch
+from bench.translation.search import TranslationSearch
 
 EVALUATION_TOKENS = 4000
 """Tokens of a batch that is not trained on."""
@@ -96,30 +96,23 @@ class TranslationObjective(WritingObjective):
         return loss_sum / batch.num_target_tokens
 
     def evaluate_batch(self, batch: TranslationBatch, *, final: bool) -> None:
-        pairs, networks, metric = as_pairs(batch), [self.network], self.metric
+        pairs, metric = as_pairs(batch), self.metric
         metric.is_final = final
         nats_B = -self.network.target_log_probs(pairs).double().sum(1)
         metric.update(nats_B.sum(), pairs.target_lengths.sum())
         if not bool(nats_B.isfinite().all()):
             return  # diverged, as the loss says: there is nothing to search
-        search = self.search if final else self.quick_search
-        found = search(networks, pairs.source, pairs.source_lengths)
-        weights: list[list[Tensor | None]] = [[None] for _ in found]
-        if self.options.replace_unknown == "aligned":
-            weights = alignments(networks, pairs.source, pairs.source_lengths, found)
         places = batch.places.tolist()
-        translations = [
-            to_translation(
-                best[0],
-                attention[0],
-                source=self.corpus.source,
-                source_text=metric.split.source_text[place],
-                target=self.corpus.target,
-                replace_unknown=self.options.replace_unknown,
-            )
-            for best, attention, place in zip(found, weights, places, strict=True)
-        ]
-        metric.add(places, translations, nats_B.tolist())
+        found = translate_batch(
+            [self.network],
+            self.search if final else self.quick_search,
+            *pairs.sources,
+            lines=[metric.split.source_text[place] for place in places],
+            corpus=self.corpus,
+            replace_unknown=self.options.replace_unknown,
+            attention="omit",
+        )
+        metric.add(places, [best for (best,) in found], nats_B.tolist())
 
     @property
     def bound(self) -> float | None:

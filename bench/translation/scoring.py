@@ -1,6 +1,6 @@
-"""Translations as text, and the metric of a split of them.
+"""Translations of batches as text, and the metric of a split of them.
 
-Shapes: T target tokens, S source tokens, both with their end.
+Shapes: B sentences, T target tokens, S source tokens; tokens include the end.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from bench.data.tokens import UNKNOWN
 from bench.seq2seq.beam import Hypothesis
 from bench.training.metrics import Score, SplitMetric
 from bench.translation.data.corpus import PairSplit, ParallelCorpus
-from bench.translation.data.segmentation import Segmenter
 from bench.translation.metrics import (
     ReplaceUnknown,
     WordFrequencies,
     beside_bleu,
     count_sentences,
 )
+from bench.translation.network import TranslationNetwork
 from bench.translation.outputs import TranslatedSentence, Translations, TranslationsHeader
+from bench.translation.search import TranslationSearch, alignments
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,20 +48,49 @@ class Translation:
     it was not asked for."""
 
 
+def translate_batch(
+    networks: Sequence[TranslationNetwork],
+    search: TranslationSearch,
+    source_BS: Tensor,
+    lengths_B: Tensor,
+    *,
+    lines: Sequence[str],
+    corpus: ParallelCorpus,
+    replace_unknown: ReplaceUnknown,
+    attention: Literal["find", "omit"] = "find",
+    num_best: int = 1,
+) -> list[list[Translation]]:
+    """Best translations of each sentence, best first, by an ensemble; `lines` are their texts.
+
+    Attention is found where unknown words are replaced, in any case.
+    """
+    found = search(networks, source_BS, lengths_B, num_best=num_best)
+    weights: list[list[Tensor | None]] = [[None for _ in best] for best in found]
+    if attention == "find" or replace_unknown == "aligned":
+        weights = alignments(networks, source_BS, lengths_B, found)
+    return [
+        [
+            to_translation(one, attention_TS, line, corpus=corpus, replace_unknown=replace_unknown)
+            for one, attention_TS in zip(best, best_weights, strict=True)
+        ]
+        for best, best_weights, line in zip(found, weights, lines, strict=True)
+    ]
+
+
 def to_translation(
     found: Hypothesis,
     attention_TS: Tensor | None,
+    line: str,
     *,
-    source: Segmenter,
-    source_text: str,
-    target: Segmenter,
+    corpus: ParallelCorpus,
     replace_unknown: ReplaceUnknown,
 ) -> Translation:
-    """Turn a hypothesis for `source_text` into text.
+    """Turn a hypothesis for the sentence `line` into text.
 
     With `aligned`, an unknown word is replaced by the source word of attention's largest weight
     (M.-T. Luong, I. Sutskever et al., 2015; S. Jean, K. Cho et al., 2015).
     """
+    target = corpus.target
     pieces = [target.symbols[token] for token in found.tokens]
     if replace_unknown == "aligned" and UNKNOWN in found.tokens:
         if attention_TS is None:
@@ -68,7 +98,7 @@ def to_translation(
                 "unknown words are replaced by the words that attention points to, and these "
                 "models have none: leave the replacement out"
             )
-        source_pieces = source.pieces(source_text)
+        source_pieces = corpus.source.pieces(line)
         source_T = attention_TS[:, : len(source_pieces)].argmax(1).tolist()
         for place, token in enumerate(found.tokens):
             if token == UNKNOWN:
@@ -126,34 +156,21 @@ class TranslationMetric(SplitMetric):
         return self._with_skipped(self.protocol.signature)
 
     def score(self, loss: float) -> Score:
-        bleu = self.bleu
-        return Score(
-            value=bleu,
-            loss=loss,
-            choice=loss if self.choose_by == "loss" else 100.0 - bleu,
-            beside=self.beside if self.is_final else {},
-        )
-
-    @property
-    def bleu(self) -> float:
-        """BLEU in percent of the translations that were added."""
-        plain = self.protocol.text == "detokenised"
-        found = [self.found[place][0] for place in sorted(self.found)]
-        return count_sentences(
-            [one.text if plain else one.tokenised for one in found],
-            self._references(self.split.target_text if plain else self.split.target_words),
-            protocol=self.protocol,
-        ).value
-
-    @property
-    def beside(self) -> dict[str, float]:
-        """Signature -> value of the metrics beside BLEU, without BLEU itself."""
-        texts = [self.found[place][0].text for place in sorted(self.found)]
-        references = self._references(self.split.target_text)
-        values = beside_bleu(texts, references, unknown=self.protocol.unknown)
-        named = {self._with_skipped(key): value for key, value in values.items()}
-        named.pop(self.signature, None)
-        return named
+        split, places = self.split, sorted(self.found)
+        found = [self.found[place][0] for place in places]
+        texts = hypotheses = [one.text for one in found]
+        plain = references = [split.target_text[place] for place in places]
+        if self.protocol.text == "tokenised":
+            hypotheses = [one.tokenised for one in found]
+            references = [split.target_words[place] for place in places]
+        bleu = count_sentences(hypotheses, references, protocol=self.protocol).value
+        choice = loss if self.choose_by == "loss" else 100.0 - bleu
+        beside = dict[str, float]()
+        if self.is_final:
+            values = beside_bleu(texts, plain, unknown=self.protocol.unknown)
+            beside = {self._with_skipped(key): value for key, value in values.items()}
+            beside.pop(self.signature, None)
+        return Score(value=bleu, loss=loss, choice=choice, beside=beside)
 
     def keep(self, folder: Path, split: str) -> None:
         header = TranslationsHeader(
@@ -164,11 +181,10 @@ class TranslationMetric(SplitMetric):
             unknown=self.protocol.unknown,
             search=self.search,
         )
-        lines = [self._line(place) for place in sorted(self.found)]
+        lines = [self._line(place, *found) for place, found in sorted(self.found.items())]
         Translations(header=header, lines=lines).write(folder, split)
 
-    def _line(self, place: int) -> TranslatedSentence:
-        translation, nats = self.found[place]
+    def _line(self, place: int, translation: Translation, nats: float) -> TranslatedSentence:
         source = self.split.source_text[place]
         return TranslatedSentence(
             source=source,
@@ -185,9 +201,6 @@ class TranslationMetric(SplitMetric):
     @cached_property
     def _frequencies(self) -> WordFrequencies:
         return WordFrequencies.count(self.corpus.splits["train"].source_text)
-
-    def _references(self, texts: Sequence[str]) -> list[str]:
-        return [texts[place] for place in sorted(self.found)]
 
     def _with_skipped(self, signature: str) -> str:
         num_skipped = len(self.corpus.skipped)

@@ -198,11 +198,6 @@ def scores(
 
     `words`: their words between blanks; cut as the task does unless given.
     """
-    if len(texts) != len(references):
-        raise BenchError(
-            f"{len(texts):,} translations and {len(references):,} references: give one reference "
-            "a line"
-        )
     protocol = replace(corpus.bleu, unknown=unknown)
     hypotheses, truth = texts, references
     if protocol.text == "tokenised":

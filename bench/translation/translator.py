@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from torch import Tensor
-
 from bench.core.errors import BenchError
 from bench.seq2seq.beam import LengthPenalty
 from bench.seq2seq.search import mean_log_prob, padded
 from bench.translation.metrics import ReplaceUnknown
 from bench.translation.network import Pairs
 from bench.translation.objective import TranslationObjective
-from bench.translation.scoring import Translation, to_translation
-from bench.translation.search import TranslationSearch, alignments
+from bench.translation.scoring import Translation, translate_batch
+from bench.translation.search import TranslationSearch
 
 
 class Translator:
@@ -40,7 +38,6 @@ class Translator:
     ) -> None:
         _check_vocabularies(objectives, names or [str(i + 1) for i in range(len(objectives))])
         self.corpus = objectives[0].corpus
-        self.source, self.target = self.corpus.source, self.corpus.target
         self.networks = [objective.eval().network for objective in objectives]
         self.search = TranslationSearch(
             beam_size=beam_size,
@@ -48,32 +45,29 @@ class Translator:
             max_length_factor=max_length_factor,
         )
         self.replace_unknown: ReplaceUnknown = replace_unknown
-        self.finds_attention = attention == "find" or replace_unknown == "aligned"
+        self.attention: Literal["find", "omit"] = attention
         self.batch_tokens = batch_tokens
         self.device = objectives[0].device
 
     def translate(self, lines: Sequence[str], *, num_best: int = 1) -> list[list[Translation]]:
         """Best translations of each line, best first, in the order of the lines."""
-        sources = [self.source.encode(line) for line in lines]
+        sources = [self.corpus.source.encode(line) for line in lines]
         found: list[list[Translation]] = [[] for _ in lines]
         for places in length_batches(sources, self.batch_tokens):
             source_BS, lengths_B = padded([sources[place] for place in places], self.device)
-            best = self.search(self.networks, source_BS, lengths_B, num_best=num_best)
-            attention: list[list[Tensor | None]] = [[None for _ in of_one] for of_one in best]
-            if self.finds_attention:
-                attention = alignments(self.networks, source_BS, lengths_B, best)
-            for place, of_one, weights in zip(places, best, attention, strict=True):
-                found[place] = [
-                    to_translation(
-                        one,
-                        attention_TS,
-                        source=self.source,
-                        source_text=lines[place],
-                        target=self.target,
-                        replace_unknown=self.replace_unknown,
-                    )
-                    for one, attention_TS in zip(of_one, weights, strict=True)
-                ]
+            batch = translate_batch(
+                self.networks,
+                self.search,
+                source_BS,
+                lengths_B,
+                lines=[lines[place] for place in places],
+                corpus=self.corpus,
+                replace_unknown=self.replace_unknown,
+                attention=self.attention,
+                num_best=num_best,
+            )
+            for place, best in zip(places, batch, strict=True):
+                found[place] = best
         return found
 
     def score(self, sources: Sequence[str], targets: Sequence[str]) -> list[float]:
@@ -85,8 +79,8 @@ class Translator:
             raise BenchError(
                 f"{len(sources):,} sources and {len(targets):,} targets: give one target a source"
             )
-        source_ids = [self.source.encode(line) for line in sources]
-        target_ids = [self.target.encode(line) for line in targets]
+        source_ids = [self.corpus.source.encode(line) for line in sources]
+        target_ids = [self.corpus.target.encode(line) for line in targets]
         both = [[*source, *target] for source, target in zip(source_ids, target_ids, strict=True)]
         scores = [0.0] * len(sources)
         for places in length_batches(both, self.batch_tokens):

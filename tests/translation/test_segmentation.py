@@ -200,9 +200,9 @@ def test_rows() -> None:
 
 
 def test_what_is_kept_depends_on_its_recipe(tmp_path: Path) -> None:
-    assert store.kept(tmp_path, {"a": 1}, lambda: b"one") == b"one"
-    assert store.kept(tmp_path, {"a": 1}, lambda: b"two") == b"one"
-    assert store.kept(tmp_path, {"a": 2}, lambda: b"two") == b"two"
+    assert store.cached(tmp_path, {"a": 1}, lambda: b"one") == b"one"
+    assert store.cached(tmp_path, {"a": 1}, lambda: b"two") == b"one"
+    assert store.cached(tmp_path, {"a": 2}, lambda: b"two") == b"two"
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchError, match="set BENCH_CACHE"):
-        store.kept(tmp_path / "file", {"a": 1}, lambda: b"")
+        store.cached(tmp_path / "file", {"a": 1}, lambda: b"")

@@ -131,7 +131,7 @@ def test_runs_are_compared_over_sentences(
         (("errors", "gru-1234", "--num-groups", "0"), "--num-groups 0: give 1 or more"),
         (
             ("errors", "gru-1234", "lstm-1234", "--picture", "a.svg"),
-            "translated different sentences",
+            "draw them one by one",
         ),
         (("errors", "gru-1234", "--split", "valid", "--picture", "none"), "run gru-12345678-s1"),
         (

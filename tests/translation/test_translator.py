@@ -120,14 +120,14 @@ def test_an_unknown_word_becomes_its_source_word(
     symbol = corpus.target.symbols[fifi]
     found = Hypothesis(tokens=(UNKNOWN, fifi, UNKNOWN), log_prob=-1.0, score=-1.0)
     attention_TS = torch.tensor([*weights, [0.25] * 4])
-    sides = {"source": corpus.source, "source_text": "the brown fox", "target": corpus.target}
-    kept = to_translation(found, attention_TS, replace_unknown="never", **sides)  # type: ignore[arg-type]
+    line = "the brown fox"
+    kept = to_translation(found, attention_TS, line, corpus=corpus, replace_unknown="never")
     assert kept.tokenised == f"<unk> {symbol} <unk>"
-    made = to_translation(found, attention_TS, replace_unknown="aligned", **sides)  # type: ignore[arg-type]
+    made = to_translation(found, attention_TS, line, corpus=corpus, replace_unknown="aligned")
     assert (made.text, made.tokenised) == (text.replace("fifi", symbol),) * 2
     assert (made.tokens, made.log_prob) == (found.tokens, found.log_prob)
     with pytest.raises(BenchError, match="these models have none"):
-        to_translation(found, None, replace_unknown="aligned", **sides)  # type: ignore[arg-type]
+        to_translation(found, None, line, corpus=corpus, replace_unknown="aligned")
 
 
 def test_models_of_other_vocabularies_make_no_ensemble(
