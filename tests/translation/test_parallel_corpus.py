@@ -224,7 +224,7 @@ def test_cards_that_cannot_be(tmp_path: Path, change: dict[str, Any], message: s
         msgspec.structs.replace(carded(tmp_path / "tiny"), **change)
 
 
-def test_progress_is_told_of_what_is_cut(tmp_path: Path) -> None:
+def test_progress_counts_lines_cut(tmp_path: Path) -> None:
     folder = write_own(tmp_path / "own", PAIRS * 300)
     told: list[tuple[int, int]] = []
     own(folder, progress=lambda done, total: told.append((done, total)))

@@ -110,7 +110,7 @@ def test_newstests_are_read_without_the_training_text(bench_data: Path) -> None:
     assert sum(len(words_13a(line)) for line in part.target) == 77_306
 
 
-def test_missing_training_text_is_told_with_its_source(
+def test_missing_training_text_is_named_with_its_source(
     bench_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_DATA", str(bench_data))

@@ -109,7 +109,7 @@ def test_lists_of_an_ensemble_are_rescored_to_the_same(
     assert best == bench("translate", *ensemble, "--beam", 4, given=given).out
 
 
-def test_what_the_words_looked_at(
+def test_attention_is_written_and_drawn(
     bench: Piped, suite: Suite, runs: list[Record], tmp_path: Path
 ) -> None:
     given = "".join(f"{line}\n" for line in ["", *sources(suite, runs[0])[:2]])

@@ -258,9 +258,7 @@ def test_a_run_learns_and_keeps_what_it_made(tmp_path: Path) -> None:
     assert record.cost.unit == "token"
 
 
-def test_a_network_that_has_diverged_is_told_by_its_loss(
-    suite: Suite, corpus: ParallelCorpus
-) -> None:
+def test_a_diverged_network_has_no_finite_loss(suite: Suite, corpus: ParallelCorpus) -> None:
     objective = make_objective(suite, corpus)
     objective.network.get_parameter("output.bias").data[5] = math.nan
     objective.on_validation_epoch_start()
@@ -277,7 +275,7 @@ def test_the_objective_is_found_by_its_name(suite: Suite) -> None:
     assert getattr(options, "attention", None) == "general"
 
 
-def test_training_multiplies_as_told_and_everything_else_in_float32(
+def test_training_alone_multiplies_in_the_configured_precision(
     suite: Suite, corpus: ParallelCorpus
 ) -> None:
     found = {}

@@ -204,7 +204,7 @@ def test_an_epoch_that_was_left_is_begun_anew() -> None:
     assert places(batches) == places(loader(seed=2))
 
 
-def test_a_new_loader_that_is_told_the_epoch_goes_on_with_it() -> None:
+def test_a_new_loader_resumes_in_the_epoch_that_is_set() -> None:
     calm = loader(seed=2)
     epochs = [places(calm) for _ in range(3)]
     told = loader(seed=2)
