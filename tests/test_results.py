@@ -17,8 +17,8 @@ from bench.core.structs import to_struct
 from bench.core.suite import Suite
 from bench.domains import objective_class
 from bench.models import MODELS, resolve_options
-from bench.table import task_table, write_tables
-from bench.table.embed import embedded, tasks_embedded
+from bench.table import task_table, write_table
+from bench.table.embed import embedded_tasks, fill_tables
 from bench.text.data.specification import TextSpec
 
 ROOT = Path(__file__).parent.parent
@@ -80,13 +80,13 @@ def test_no_honest_model_beats_the_bound(path: Path) -> None:
 def test_a_table_is_what_make_tables_writes(path: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "results", tmp_path / "results")
     shutil.copytree(ROOT / "tasks", tmp_path / "tasks")
-    again = write_tables(Suite(folder=tmp_path), path.parent.name)
+    again = write_table(Suite(folder=tmp_path), path.parent.name)
     assert path.read_text() == again.read_text(), "run `make tables`"
 
 
 def test_the_readme_shows_what_the_records_say() -> None:
     text = (ROOT / "README.md").read_text()
-    tables = {task: task_table(SUITE, task) for task in tasks_embedded(text)}
+    tables = {task: task_table(SUITE, task) for task in embedded_tasks(text)}
     assert set(tables) == {
         "an4",
         "flickr8k",
@@ -95,7 +95,7 @@ def test_the_readme_shows_what_the_records_say() -> None:
         "ptb",
         "synthetic-text",
     }
-    assert embedded(text, tables) == text, "run `make tables`"
+    assert fill_tables(text, tables) == text, "run `make tables`"
 
 
 def test_the_readmes_precisions_are_the_means_of_the_records() -> None:

@@ -37,5 +37,5 @@ DOMAIN = Domain(
         "retrieval": Evaluation(run="bench.captioning.evaluation:evaluate_retrieval"),
     },
     outputs={"captioning": "bench.captioning.outputs:Captions"},
-    images="bench.captioning.data.scenes:images_at_hand",
+    images="bench.captioning.data.prepared:open_images",
 )

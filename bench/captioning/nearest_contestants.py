@@ -28,8 +28,8 @@ from bench.captioning.baselines.neighbours import (
     Likeness,
 )
 from bench.captioning.data.corpus import CaptionCorpus
-from bench.captioning.metrics import score_captions
 from bench.captioning.metrics.ngrams import Ints
+from bench.captioning.metrics.scores import score_captions
 from bench.core.aligned import aligned
 from bench.core.errors import BenchError
 from bench.runs.resolve import Resolved

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+from collections import Counter
 from pathlib import Path
 
 from bench.core.aligned import aligned
@@ -24,8 +25,13 @@ def tasks(suite: Suite) -> str:
 
 def models() -> str:
     """Every architecture and baseline with the first line of its file."""
-    rows = [(name, "recurrence", _headline(target)) for name, target in MODELS.items()]
-    rows += [(name, "baseline", _headline(target)) for name, target in all_baselines().items()]
+    kinds = {"recurrence": MODELS, "baseline": all_baselines()}
+    shared = Counter(t.partition(":")[0] for targets in kinds.values() for t in targets.values())
+    rows = [
+        (name, kind, _headline(target, shared))
+        for kind, targets in kinds.items()
+        for name, target in targets.items()
+    ]
     return aligned(("model", "kind", "what"), rows)
 
 
@@ -44,14 +50,20 @@ def _row(record: Record) -> tuple[str, ...]:
     return (record.id, record.task, record.metric, *shown, record.finished)
 
 
-def _headline(target: str) -> str:
-    """The first line of a module's docstring, read without importing the module."""
-    module = target.partition(":")[0]
+def _headline(target: str, shared: Counter[str]) -> str:
+    """First line of the docstring of a module, of its class where others share the module.
+
+    Read without importing the module.
+    """
+    module, _, name = target.partition(":")
     package = importlib.util.find_spec(module.rpartition(".")[0])
     if package is None or not package.submodule_search_locations:
         return ""
     path = Path(package.submodule_search_locations[0]) / f"{module.rpartition('.')[2]}.py"
     if not path.is_file():
         return "(not installed)"
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return text.partition("\n")[0].rstrip(".")
+    node: ast.Module | ast.ClassDef = ast.parse(path.read_text(encoding="utf-8"))
+    if shared[module] > 1:
+        classes = [part for part in node.body if isinstance(part, ast.ClassDef)]
+        node = next(part for part in classes if part.name == name)
+    return (ast.get_docstring(node) or "").partition("\n")[0].rstrip(".")

@@ -160,7 +160,7 @@ def _carry_out(resolved: Resolved, place: Suite, run_options: RunOptions) -> Non
 
 
 def _start(resolved: Resolved) -> None:
-    """The same command in a process for each device."""
+    """Start this command in a process for each device."""
     from bench.core.errors import BenchError
     from bench.launch.ranks import run_ranks
 

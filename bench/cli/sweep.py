@@ -128,7 +128,7 @@ def _starter(name: LauncherName, options: dict[str, str] | None, store: Storage)
 
 
 def _environment(url: str, launcher: LauncherName, workers: int) -> dict[str, str]:
-    """What workers need besides their command: an address may hold a password."""
+    """Environment of workers: the storage's address, since it may hold a password."""
     from bench.launch.launcher import shared_threads
 
     return {STORAGE: url, **(shared_threads(workers) if launcher == "local" else {})}

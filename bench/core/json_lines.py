@@ -24,7 +24,7 @@ def write_json_lines(path: Path, header: Any, lines: Iterable[Any]) -> None:
 def read_json_lines(
     path: Path, header: type[HeaderT], line: type[LineT]
 ) -> tuple[HeaderT, list[LineT]] | None:
-    """What was written; None where nothing was. Raises BenchError for a damaged file."""
+    """Header and lines of a file, None where there is none; BenchError for a damaged one."""
     if not path.is_file():
         return None
     try:

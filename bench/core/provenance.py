@@ -1,4 +1,4 @@
-"""Which code, packages and machine made a number."""
+"""Provenance of a number: code, packages and machine."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Stopwatch:
 def cost_of(
     stopwatch: Stopwatch, *, num_parameters: int, tokens_per_sec: float | None = None
 ) -> Cost:
-    """What work without epochs took since it was `stopwatch`."""
+    """Cost of work without epochs since `stopwatch` was started."""
     joules = stopwatch.meter.stop()
     return Cost(
         num_parameters=num_parameters,

@@ -1,4 +1,4 @@
-"""What a run leaves: one small JSON file, written once, atomically.
+"""Records of runs: one small JSON file each, written once, atomically.
 
 A record is a tree, so the garbage collector, which looks for cycles, has nothing to find in it:
 `gc=False` is what lets ten thousand of them be read in a second.
@@ -35,7 +35,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where the loss left the numbers."""
+    """Place at which the loss became NaN or infinite."""
 
     epoch: int
     step: int
@@ -44,17 +44,17 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the run took. A figure that could not be read is absent, never guessed."""
+    """Cost of a run. A figure that could not be read is absent, never guessed."""
 
     num_parameters: int
     flops_per_token: int | None = None
     """Forward and backward, matrix products only, by formula."""
     counted_flops_per_token: int | None = None
-    """The same, counted while a few training batches went through; on request."""
+    """Operations counted during a few training batches; on request."""
     flops: int | None = None
     """By formula over all training, as far as it went."""
     unit: Literal["token", "frame", "label"] = "token"
-    """What these figures call a token."""
+    """Unit that these figures call a token."""
     seconds: float
     """Training and validation, all sittings of a resumed run together."""
     seconds_by_point: list[float] = []
@@ -62,7 +62,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tokens_per_sec: float | None = None
     """Training tokens over training seconds."""
     limit_flops_per_sec: float | None = None
-    """What large matrix products reached on this machine in the run's threads and precision."""
+    """Rate of large matrix products on this machine in the run's threads and precision."""
     share_of_limit: float | None = None
     """FLOPs of training by formula over training seconds, as a share of that."""
     peak_memory_bytes: int | None = None
@@ -97,7 +97,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """pruned: a trial that its sweep ended early."""
     metric: str
     signature: str
-    """What exactly the number is: unit, text, protocol. Two signatures never share a column."""
+    """Definition of the number: unit, text, protocol. Two signatures never share a column."""
     metrics: dict[str, float]
     """Split -> value; empty when the run diverged, without `test` for a trial."""
     bound: float | None = None

@@ -92,6 +92,22 @@ class ResumableBatches(ABC, Generic[BatchT]):
         self._restored = True
 
 
+def batch_edges(
+    length_N: npt.NDArray[np.int64], batch_tokens: int, *, at_least: int = 1
+) -> list[int]:
+    """Edges that cut falling lengths into batches of at most `batch_tokens` when padded.
+
+    Each batch has `at_least` examples; a last one with fewer joins the one before.
+    """
+    edges = [0]
+    while edges[-1] < len(length_N):
+        first = edges[-1]
+        size = max(at_least, batch_tokens // int(length_N[first]), 1)
+        rest = len(length_N) - first - size
+        edges.append(first + size + (rest if rest < at_least else 0))
+    return edges
+
+
 # Batches that come in parts, one after another, for machines that cannot hold a whole one.
 
 

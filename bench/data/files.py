@@ -6,6 +6,7 @@ Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -140,3 +141,10 @@ def mismatch(path: Path, spec: FileSpec | None) -> str | None:
     if found == digits:
         return None
     return f"{path}: altered: {algorithm} {found} where the card says {digits}"
+
+
+def num_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,15 +1,33 @@
-"""Sentences as rows of numbers, end to end in one array: no object a sentence."""
+"""Vocabularies, and sentences as rows of ids, end to end in one array: no object a sentence."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
 Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Vocabulary:
+    """Symbols, most frequent first (ties: first occurrence), with their training counts."""
+
+    symbols: tuple[str, ...]
+    counts: Ids
+    index: Mapping[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        index = {symbol: number for number, symbol in enumerate(self.symbols)}
+        assert len(index) == len(self.symbols) == len(self.counts)
+        object.__setattr__(self, "index", index)
+
+    def __len__(self) -> int:
+        return len(self.symbols)
 
 
 class Rows(Sequence[Ids]):

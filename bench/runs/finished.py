@@ -78,7 +78,7 @@ def bring_back(suite: Suite, record: Record) -> FinishedRun:
 
 
 def is_evaluation(record: Record) -> bool:
-    """Whether the record is that of `bench evaluate`, not of a training."""
+    """Return True for the record of a `bench evaluate`."""
     return "evaluation" in record.config.get("objective", {})
 
 

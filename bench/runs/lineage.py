@@ -1,4 +1,4 @@
-"""Which runs went into a run: whose weights it began with, what it measures anew, what it mixes."""
+"""Lineage of a run: runs that it started from, evaluates or mixes."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Units(Protocol):
 
     @property
     def method(self) -> str:
-        """How sums over units become the metric, for the notes under a table."""
+        """Sentence on how sums over units become the metric, for the notes under a table."""
         ...
 
     @property
@@ -91,7 +91,7 @@ class Sample:
     """One example of a split and a run's output for it."""
 
     name: str
-    """Such as `sentence 12`; the same for all runs over the split."""
+    """Name such as `sentence 12`; equal for all runs over the split."""
     words: Sequence[SampleWord]
     """The output, word by word or as one text."""
     source: str = ""
@@ -121,7 +121,7 @@ class SampleTable:
     reference: str = "reference"
     """Heading of the references."""
     paired: bool = True
-    """Whether row i of every run is the same example; texts that a model draws are its own."""
+    """True where row i of every run is the same example; texts that a model draws are its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,7 @@ class ErrorOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorReport:
-    """What `bench errors` prints and draws of one run."""
+    """Analysis of one run that `bench errors` prints and draws."""
 
     text: str
     picture: str
@@ -170,8 +170,8 @@ class Outputs(ABC):
 
     @classmethod
     @abstractmethod
-    def read(cls, folder: Path, split: str, record: Record) -> Self | None:
-        """The outputs that a run kept, None where there are none."""
+    def read(cls, folder: Path, split: str, record: Record | None = None) -> Self | None:
+        """The outputs that a run kept, None where there are none; units need its record."""
 
     @abstractmethod
     def write(self, folder: Path, split: str) -> None:

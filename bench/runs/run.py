@@ -33,7 +33,7 @@ from bench.training.process_group import ProcessGroup
 from bench.training.progress import Style
 from bench.training.train import Flops, train, train_worker
 
-# Which of a run's processes this one is, and what has only one.
+# Ranks of a run's processes.
 
 
 ONE_DEVICE = "leave out --trainer.devices and --trainer.num-nodes"
@@ -97,7 +97,7 @@ def record_of(
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a run behaves towards its surroundings; nothing here can change a number."""
+    """Options of a run that cannot change a number: display, tracking, restarts."""
 
     style: Style = "quiet"
     track: Kind = "none"
@@ -112,7 +112,7 @@ class RunOptions:
 
 
 class Work(Protocol):
-    """What makes the numbers of a run; heavy output goes to `folder`."""
+    """Function that produces the results of a run; heavy output goes to `folder`."""
 
     def __call__(
         self,
@@ -206,7 +206,7 @@ def _once(
     work: Work,
     shelf: Shelf,
 ) -> Record:
-    """What is `known` of the configuration; where that is nothing, what `work` makes of it."""
+    """Return the record that is `known`, or else carry out `work` and record it."""
     task, run_id = resolved.card.task, resolved.run_id
     path, folder = suite.record_path(task, run_id, shelf), suite.artifacts(task, run_id)
     if not run_options.again and (record := known()):
@@ -239,7 +239,7 @@ def learning(
     flops: Flops = "formula",
     process_group: ProcessGroup | None = None,
 ) -> Work:
-    """How the model learns, by counting or by gradient; on validation alone with a `report`."""
+    """Work of a model: fitting or training; on validation alone with a `report`."""
     settings: dict[str, Any] = {} if report is None else {"splits": ("valid",)}
     if resolved.is_baseline:
         return functools.partial(fit_baseline, **settings)

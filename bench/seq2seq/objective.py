@@ -25,6 +25,7 @@ class WritingObjective(Objective):
     """
 
     unit: ClassVar[Literal["token", "frame", "label"]] = "token"
+    final_search = "wider"
     network: Writer
 
     def __init__(self, config: RunConfig, corpus: Corpus, options: WriterOptions) -> None:

@@ -14,14 +14,14 @@ from bench.sweep.outcome import CurvePoint, SweepResult
 from bench.sweep.space import MODEL, space_of
 from bench.sweep.study import SPENT, TrialResult, of_model
 from bench.table.column import Column
-from bench.table.markup import Section, as_markdown
+from bench.table.markup import Section, to_markdown
 
 _WORDS = frozenset(("Model", "Setting", "Settings", "Values", "Method"))
 
 
 def report(result: SweepResult) -> str:
     """Best of each model, importance and slices, each with what it rests on."""
-    return f"# Sweep {result.name}\n\n" + as_markdown(sections(result), legend(result))
+    return f"# Sweep {result.name}\n\n" + to_markdown(sections(result), legend(result))
 
 
 def sections(result: SweepResult) -> list[Section]:

@@ -283,6 +283,49 @@ def evaluate_run(
     return run(resolved, suite, run_options, work=Evaluating(base=base, mode=mode, grid=grid))
 
 
+def evaluate_dynamic(
+    suite: Suite,
+    runs: Sequence[str],
+    settings: Mapping[str, Any],
+    *,
+    device: str,
+    options: RunOptions,
+) -> Record:
+    """`bench evaluate --mode dynamic` of one run."""
+    return _evaluate(suite, runs, "dynamic", settings, device=device, options=options)
+
+
+def evaluate_cache(
+    suite: Suite,
+    runs: Sequence[str],
+    settings: Mapping[str, Any],
+    *,
+    device: str,
+    options: RunOptions,
+) -> Record:
+    """`bench evaluate --mode neural-cache` of one run."""
+    return _evaluate(suite, runs, "neural-cache", settings, device=device, options=options)
+
+
+def _evaluate(
+    suite: Suite,
+    runs: Sequence[str],
+    mode: Mode,
+    settings: Mapping[str, Any],
+    *,
+    device: str,
+    options: RunOptions,
+) -> Record:
+    del device  # the network's own
+    if len(runs) != 1:
+        raise BenchError(f"name one finished run, not {len(runs)}; see `bench list runs`")
+    given = {name: value for name, value in settings.items() if name != "tune"}
+    others: Literal["default", "tuned"] = "tuned" if settings.get("tune") else "default"
+    record = evaluate_run(suite, runs[0], mode, given, others=others, run_options=options)
+    print(", ".join(f"{name} {value:g}" for name, value in record.extra.items()))
+    return record
+
+
 def make_grid(
     mode: Mode, settings: Mapping[str, Any], others: Literal["default", "tuned"]
 ) -> dict[str, tuple[Any, ...]]:

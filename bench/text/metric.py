@@ -20,7 +20,7 @@ def value_of(metric: str, nats_per_symbol: float) -> float:
 
 
 def metric_name(corpus: TextCorpus) -> str:
-    """What `metric_value` returns."""
+    """Name of the metric of a corpus."""
     return "bits-per-character" if corpus.unit == "char" else "perplexity"
 
 
@@ -36,7 +36,7 @@ def nats_per_symbol(metric: str, value: float) -> float:
 
 
 def text_signature(corpus: TextCorpus, evaluation: str = "static") -> str:
-    """What the number is: unit, sentence ends counted or not, streams, evaluation."""
+    """Signature of the metric: unit, sentence ends counted or not, streams, evaluation."""
     metric = metric_name(corpus)
     end = corpus.end_of_sentence or "none"
     return f"{metric}|unit:{corpus.unit}|end:{end}|streams:1|eval:{evaluation}"

@@ -38,7 +38,7 @@ from bench.text.outputs import token_log_probs, write_log_probs
 from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 
-# How a mixture is weighed: its components read, weights chosen on validation, test read once.
+# Estimation of a mixture: components are read, weights chosen on validation, test read once.
 #
 # Dynamic unigram caches may be among the components (Kuhn and De Mori, 1990): words of the history
 # of the same text, an occurrence s steps ago counting decay^(s-1).

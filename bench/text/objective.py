@@ -78,7 +78,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class LanguageModelOptions(Frozen, frozen=True, kw_only=True):
-    """How the text is read and what stands around the recurrence."""
+    """Options of reading the text and of the layers around the recurrence."""
 
     batch_size: Count = 20
     """Parallel streams of training text, over all devices."""
@@ -104,7 +104,7 @@ class LanguageModelOptions(Frozen, frozen=True, kw_only=True):
     output_bias: Literal["unigram", "zero"] = "unigram"
     """The softmax begins at the training text's word frequencies, or at zero."""
     loss_scale: Literal["token", "stream", "sum"] = "token"
-    """What is differentiated: mean over tokens, sum over steps and mean over streams, or sum."""
+    """Differentiated quantity: mean over tokens, sum over steps and mean over streams, or sum."""
     output: Literal["full", "classes", "adaptive"] = "full"
     """Output layer."""
     num_classes: Annotated[int, msgspec.Meta(ge=0)] = 0

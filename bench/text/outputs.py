@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 
 def log_probs_path(folder: Path, split: str) -> Path:
-    """Where a run whose artifacts lie in `folder` keeps them."""
+    """Path of the log-probabilities in a run's artifacts."""
     return folder / f"log_probs_{split}.npy"
 
 
@@ -65,7 +65,7 @@ class TextSamplesHeader(msgspec.Struct, frozen=True, kw_only=True):
     """The first line of a file of texts."""
 
     drawn: str
-    """Such as `from p(w | history), seed 1`."""
+    """Way of drawing, such as `from p(w | history), seed 1`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class TextSamples:
 
 
 def text_samples_path(folder: Path, split: str) -> Path:
-    """Where the texts that belong to a split's evaluation are kept."""
+    """Path of the texts in a run's artifacts."""
     return folder / f"texts-{split}.jsonl"
 
 
@@ -176,11 +176,11 @@ class TextOutputs(Outputs):
         return log_probs_path(folder, split)
 
     @classmethod
-    def read(cls, folder: Path, split: str, record: Record) -> Self | None:
+    def read(cls, folder: Path, split: str, record: Record | None = None) -> Self | None:
         if (log_probs_N := read_log_probs(folder, split)) is None:
             return None
         texts = read_text_samples(folder, split)
-        return cls(log_probs=log_probs_N, metric_name=record.metric, texts=texts)
+        return cls(log_probs=log_probs_N, metric_name=record.metric if record else "", texts=texts)
 
     def write(self, folder: Path, split: str) -> None:
         write_log_probs(folder, split, self.log_probs)

@@ -12,7 +12,7 @@ import numpy as np
 from bench.core.record import Record
 from bench.tracking.journal import Row, Told
 from bench.tracking.options import PROJECT
-from bench.tracking.samples import files_to_send, sample_table, texts_to_send
+from bench.tracking.samples import files_to_send, sample_rows, texts_to_send
 from bench.tracking.tracker import Gradients, Numbers, Tracked, final_numbers, fingerprint
 
 FOLDER = "mlruns"
@@ -109,7 +109,7 @@ class MlflowRun:
         )
         client.set_tag(run_id, "status", record.status)
         client.set_tag(run_id, "record", fingerprint(record))
-        table = sample_table(self.tracked.folder, num_rows=self.tracked.options.samples)
+        table = sample_rows(self.tracked)
         if table is not None:
             lines = ["\t".join(map(str, row)) for row in [table.columns, *table.rows]]
             client.log_text(run_id, "\n".join(lines) + "\n", "samples.tsv")

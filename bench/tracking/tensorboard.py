@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.core.record import Record
 from bench.tracking.journal import Row, Told
-from bench.tracking.samples import SampleTable, sample_table
+from bench.tracking.samples import SampleRows, sample_rows
 from bench.tracking.tracker import Gradients, Numbers, Tracked, final_numbers
 
 FOLDER = "tensorboard"
@@ -69,7 +69,7 @@ class TensorBoardRun:
             for key, value in final_numbers(record).items()
             if isinstance(value, int | float)
         }
-        table = sample_table(self.tracked.folder, num_rows=self.tracked.options.samples)
+        table = sample_rows(self.tracked)
         if table is not None:
             self._logger.experiment.add_text("samples/test", _markdown(table), self._last_step)
         with warnings.catch_warnings():
@@ -86,7 +86,7 @@ class TensorBoardRun:
         self._logger = None
 
 
-def _markdown(table: SampleTable) -> str:
+def _markdown(table: SampleRows) -> str:
     head = [list(table.columns), ["---"] * len(table.columns)]
     rows = [[str(cell).replace("|", "\\|").replace("\n", "<br>") for cell in r] for r in table.rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in head + rows)

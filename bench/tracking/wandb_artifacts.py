@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
-from bench.captioning.data.scenes import images_at_hand
+from bench.core.errors import BenchError
 from bench.core.record import Record
+from bench.domains import load_attribute, load_domain
 from bench.runs.lineage import runs_used
 from bench.tracking.options import Sendable
-from bench.tracking.samples import files_to_send, sample_table, texts_to_send
+from bench.tracking.samples import files_to_send, sample_rows, texts_to_send
 from bench.tracking.tracker import Tracked
 
 SAMPLES = "samples/test"
@@ -27,18 +29,20 @@ def log_samples(run: Any, tracked: Tracked) -> None:
 
     It goes to the summary: a row of the history would be one that no step of the training made.
     """
-    table = sample_table(tracked.folder, num_rows=tracked.options.samples)
+    table = sample_rows(tracked)
     if table is None:
         return
     import wandb
 
-    rows = [list(row) for row in table.rows]
-    images = images_at_hand(tracked.card.corpus) if "image" in table.columns else None
-    if images is not None:
-        for row in rows:
-            image = images(row[0])
-            image.thumbnail((SIDE_PIXELS, SIDE_PIXELS))
-            row[0] = wandb.Image(image, caption=str(row[0]))
+    rows: list[list[Any]] = [list(row) for row in table.rows]
+    find = load_domain(tracked.card.kind).images
+    if find is not None and "image" in table.columns:
+        with suppress(BenchError):  # without images their names stand there
+            images = load_attribute(find)(tracked.card.corpus)
+            for row in rows:
+                image = images(row[0])
+                image.thumbnail((SIDE_PIXELS, SIDE_PIXELS))
+                row[0] = wandb.Image(image, caption=str(row[0]))
     run.summary[SAMPLES] = wandb.Table(columns=list(table.columns), data=rows)
 
 

@@ -130,7 +130,7 @@ class EnergyCallback(pl.Callback):
 
     @property
     def source(self) -> str | None:
-        """Which counters were read; None where `joules` is."""
+        """Energy counters that were read; None where `joules` is."""
         return None if self.joules is None else self._source
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

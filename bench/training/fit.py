@@ -123,7 +123,7 @@ def make_trainer(
 
 
 def _places(config: TrainerConfig, rank: Rank, precision: list[Any]) -> dict[str, Any]:
-    """Where the Trainer computes, and in which precision."""
+    """Arguments of the Trainer on devices, strategy and precision."""
     if rank.size == 1:  # one alone, whatever the environment says of others
         return {"devices": 1, "plugins": [LightningEnvironment(), *precision]}
     # Looking for weights without a gradient also keeps gradients in the same buckets from the

@@ -25,6 +25,8 @@ class Score(NamedTuple):
     """Quantity that schedules and the choice of the best weights minimise."""
     beside: Mapping[str, float] = {}
     """Signature -> value of what is reported beside the metric."""
+    num_units: float = 0.0
+    """Number of units that the loss is the mean of."""
 
 
 class SplitMetric(torchmetrics.Metric):
@@ -37,7 +39,7 @@ class SplitMetric(torchmetrics.Metric):
 
     full_state_update = False
     divided: bool
-    """Whether processes share the split."""
+    """True where processes share the split."""
     loss: Tensor
     """Sum of the loss in nats, and its count [2], float64."""
 
@@ -67,7 +69,7 @@ class SplitMetric(torchmetrics.Metric):
         loss = self.mean_loss()
         if not math.isfinite(loss):
             return Score(value=math.nan, loss=loss, choice=math.nan)
-        return self.score(loss)
+        return self.score(loss)._replace(num_units=float(self.loss[1]))
 
     def mean_loss(self) -> float:
         """Mean of the loss in nats."""

@@ -68,11 +68,13 @@ class Objective(pl.LightningModule):
     unit: ClassVar[Literal["token", "frame", "label"]] = "token"
     """Unit of throughput and operations."""
     validation: ClassVar[Literal["divided", "whole"]] = "divided"
-    """Of several processes, whether each evaluates a share of the validation split's batches, or
+    """Share of the validation split's batches that each of several processes evaluates, or
     all of them, as it must where a batch goes on from the state that the one before left."""
     whole_batches: ClassVar[str | None] = None
     """Why gradient accumulation is not exact for this loss; None where it is a sum over examples.
     Among processes every batch is divided: they have its parts at once."""
+    final_search: ClassVar[Literal["same", "wider"]] = "same"
+    """`wider` where the final evaluation searches further than validation and needs more memory."""
     metric: SplitMetric
 
     def __init__(self, config: RunConfig, corpus: Corpus) -> None:

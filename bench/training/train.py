@@ -31,7 +31,7 @@ from bench.training.process_group import ProcessGroup
 from bench.training.progress import ProgressCallback, Style
 
 Flops = Literal["formula", "counted"]
-"""Whether the arithmetic of training is counted on a few batches as well."""
+"""`counted` measures the operations of training on a few batches as well."""
 
 
 def train(

@@ -11,7 +11,7 @@ from command_line import CommandLine
 from tiny_captioning import TASK, make_suite
 
 from bench.captioning.evaluation import find_captioners, make_captioner
-from bench.captioning.outputs import read_captions
+from bench.captioning.outputs import Captions
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.data.segmentation import END
@@ -63,10 +63,10 @@ def test_an_ensemble_is_measured_and_recorded(bench: Any, suite: Suite, runs: li
     assert objective["beam_size"] == 3
     assert objective["evaluation_of"].split()[0].endswith("[0,1]")
     assert record.signature == runs[0].signature
-    kept = read_captions(suite.artifacts(TASK, record.id), "test")
+    kept = Captions.read(suite.artifacts(TASK, record.id), "test")
     assert kept is not None
     assert kept.header.search == "beam(3)+longest(12)"
-    assert kept.scores().value == pytest.approx(record.metrics["test"])
+    assert kept.value() == pytest.approx(record.metrics["test"])
     again = bench("evaluate", *reversed(names), "--mode", "caption", "--beam", 3)
     assert again.status == 0
     assert evaluated(suite, "caption") == [record]

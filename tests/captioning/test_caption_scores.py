@@ -10,15 +10,15 @@ import numpy as np
 import plain_captions as plain
 import pytest
 
-from bench.captioning.metrics import (
+from bench.captioning.metrics.scores import (
     METRICS,
+    CaptionProtocol,
     CaptionScorer,
     CaptionScores,
     join,
     pool,
     score_captions,
 )
-from bench.captioning.metrics.scores import CaptionProtocol
 from bench.compare.over_units import multiplicities
 from bench.core.errors import BenchError
 

@@ -12,8 +12,10 @@ from bench.captioning.data.corpus import CaptionCorpus
 from bench.captioning.data.extraction import CLASSICAL
 from bench.captioning.data.specification import CaptionsSpec
 from bench.core.config import DataConfig
+from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
 from bench.data.corpora import load_corpus
+from bench.domains import load_attribute, load_domain
 
 SUITE = Suite(folder=shipped_folder())
 
@@ -73,6 +75,21 @@ def test_its_images_can_be_opened_and_described(flickr8k: CaptionCorpus) -> None
         pixels = np.asarray(picture, np.float32) / np.float32(255)
         for describe in CLASSICAL.values():
             assert float(np.linalg.norm(describe(pixels))) > 0
+
+
+def test_images_that_are_not_there_are_named(
+    flickr8k: CaptionCorpus, bench_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_images = load_attribute(str(load_domain("captions").images))
+    spec = SUITE.card("flickr8k").corpus
+    monkeypatch.setenv("BENCH_DATA", str(bench_data))
+    assert open_images(spec)(flickr8k.splits["test"].names[0]).size == (128, 128)
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path))
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    with pytest.raises(BenchError, match=r"put flickr8k_128px_q85\.tar or .* into .*/flickr8k/"):
+        open_images(spec)
+    scenes = open_images(SUITE.card("synthetic-captions").corpus)
+    assert scenes("test-00001").mode == "RGB"
 
 
 def test_every_file_of_the_card_has_its_checksum() -> None:

@@ -227,13 +227,17 @@ def test_a_run_learns_to_rank(similarity: Any, tmp_path: Path) -> None:
     fit(objective, tmp_path)
     losses = [point["loss_valid"] for point in objective.curve]
     assert min(losses) < 0.8 * losses[0]
-    value = evaluate(objective, "test", keep=tmp_path)
-    assert value == pytest.approx(objective.ranks.mean_recall)
-    assert objective.metric == "recall"
-    assert objective.signature == Ranks.signature(
+    score = evaluate(objective, "test", keep=tmp_path)
+    metric, split = objective.metric, corpus.splits["test"]
+    found = ranks(np.stack([metric.scores[place] for place in range(8)]), split.image_of)
+    assert score.value == found.mean_recall
+    assert score.choice == 100 - score.value
+    assert metric.name == "recall"
+    assert metric.signature == Ranks.signature(
         f"ranking({similarity})", num_images=4, num_captions=8
     )
-    assert len(objective.beside_metric()) == 8
+    assert score.beside == found.beside(f"ranking({similarity})")
+    assert len(score.beside) == 8
     assert objective.num_train_units == sum(map(objective.units_in, objective.train_loader()))
     path = alignments_path(tmp_path, "test")
     assert path.exists() == (similarity == "regions")

@@ -1,4 +1,4 @@
-"""A working folder that a report is written of: made-up runs with everything that a page shows."""
+"""Working folder of a report: synthetic runs, a sweep and diagnoses."""
 
 from __future__ import annotations
 

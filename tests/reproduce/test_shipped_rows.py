@@ -9,7 +9,7 @@ from bench.core.record import Record
 from bench.core.suite import Suite, shipped_folder
 from bench.reproduce.plan import Plan, make_plan
 from bench.reproduce.steps import Learn, Mix, expected_record
-from bench.table.build import assign
+from bench.table.build import assign_groups
 from bench.table.groups import group_records
 
 SUITE = Suite(folder=shipped_folder())
@@ -37,7 +37,7 @@ def test_the_planned_record_fills_its_row_of_the_table(task: str) -> None:
         step.run_id: expected_record(step.resolved) for step in plan.steps
     }
     rows = [planned.row for planned in plan.rows]
-    _, families = assign(
+    _, families = assign_groups(
         rows,
         group_records(records.values()),
         direction=SUITE.card(task).metric.direction,

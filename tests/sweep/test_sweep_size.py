@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
+from bench.data.rows import Vocabulary
 from bench.models import MODELS
 from bench.runs.resolve import Resolved, resolve
 from bench.sweep import size
 from bench.sweep.size import count_parameters, nearest_size, solve_size, with_size
-from bench.text.data.corpus import TextCorpus, Vocabulary
+from bench.text.data.corpus import TextCorpus
 from bench.text.objective import LanguageModel
 
 NUM_WORDS = 120

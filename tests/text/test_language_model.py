@@ -190,7 +190,7 @@ def test_evaluation_is_one_walk_whatever_the_chunks(
         loss, _ = Plain(objective)(input_N[None], target_N[None], None)
     if chunk < 1000:
         monkeypatch.setattr(LanguageModel, "evaluation_loader", loader)
-    assert evaluate(objective, "test") == pytest.approx(
+    assert evaluate(objective, "test").value == pytest.approx(
         math.exp(float(loss) / len(target_N)), rel=1e-10
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,19 @@ from tiny_task import make_suite, settings
 from tracked_runs import options
 
 from bench.core.errors import BenchError
-from bench.core.json_lines import write_json_lines
 from bench.core.record import Point
-from bench.core.suite import Suite
+from bench.core.suite import Suite, shipped_folder
 from bench.domains import objective_class
 from bench.runs.lineage import runs_used
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of
-from bench.speech.outputs import Header, Recognition, recognitions_path
+from bench.speech.outputs import Header, Recognition, Recognitions
 from bench.text.objective import draw_texts
 from bench.tracking.guard import GuardedTracker, within
 from bench.tracking.journal import Journal, rows_of
-from bench.tracking.options import split_place
-from bench.tracking.samples import sample_table
+from bench.tracking.options import TrackOptions, split_place
+from bench.tracking.samples import sample_rows
+from bench.tracking.tracker import Tracked
 
 pytest_plugins = ["surroundings"]
 pytestmark = pytest.mark.usefixtures("own_surroundings")
@@ -178,12 +179,22 @@ def test_phones_stand_beside_the_reference(tmp_path: Path) -> None:
         for i in range(9)
     ]
     header = Header(signature="x", folding="none", target={"a": "a", "b": "b"})
-    write_json_lines(recognitions_path(tmp_path, "test"), header, lines)
-    table = sample_table(tmp_path, num_rows=3)
+    Recognitions(header=header, lines=lines).write(tmp_path, "test")
+    tracked = Tracked(
+        card=Suite(folder=shipped_folder()).card("synthetic-speech"),
+        run_id="srn-00000000-s1",
+        config={"model": {"name": "srn"}, "objective": {}},
+        recipe="default",
+        folder=tmp_path,
+        job_type="training",
+        options=TrackOptions(samples=3),
+    )
+    table = sample_rows(tracked)
     assert table is not None
     assert list(table.columns) == ["utterance", "reference", "hypothesis"]
     assert table.rows == [["u0", "a b", "a 0"], ["u4", "a b", "a 4"], ["u8", "a b", "a 8"]]
-    assert sample_table(tmp_path, num_rows=0) is None
+    none = dataclasses.replace(tracked, options=TrackOptions(samples=0))
+    assert sample_rows(none) is None
 
 
 @pytest.mark.parametrize(

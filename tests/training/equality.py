@@ -145,8 +145,9 @@ class Steps(pl.Callback):
         self.num_evaluated += 1
 
     def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
-        places = [sorted(found) for found in module.findings]
-        self.evaluations.append((module.evaluation_sums.tolist(), places))
+        score = module.metric.compute()  # remembered since the epoch's end
+        places = [sorted(found) for found in module.metric._keyed]
+        self.evaluations.append(([score.loss, score.num_units], places))
 
 
 def state_size(optimizer: Any) -> int:

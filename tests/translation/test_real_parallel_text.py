@@ -17,7 +17,7 @@ from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.data.listing import find_files, read_split
 from bench.translation.data.prepared import prepare_parallel
 from bench.translation.data.specification import ParallelSpec, WordSegments
-from bench.translation.metrics import words as words_13a
+from bench.translation.metrics import words_13a
 
 SUITE = Suite(folder=shipped_folder())
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
+from bench.data.batching import batch_edges
 from bench.data.rows import Rows
-from bench.translation.data.batches import TranslationBatches, batch_edges
+from bench.translation.data.batches import TranslationBatches
 from bench.translation.data.corpus import PairSplit
 
 

@@ -24,10 +24,9 @@ from torch import Tensor
 from bench.captioning.data.corpus import CaptionSplit
 from bench.captioning.data.store import FeatureStore
 from bench.core.errors import BenchError
-from bench.data.batching import ResumableBatches, State
+from bench.data.batching import ResumableBatches, State, batch_edges
 from bench.data.language import uniform
 from bench.data.segmentation import END
-from bench.translation.data.batches import batch_edges
 
 Ids = npt.NDArray[np.int64]
 

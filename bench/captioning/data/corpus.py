@@ -57,8 +57,13 @@ class CaptionSplit:
 
     @property
     def num_captions(self) -> int:
-        """Of all images."""
+        """Captions of all images."""
         return len(self.rows)
+
+    @property
+    def num_tokens(self) -> int:
+        """Words and ends of all captions."""
+        return int(self.rows.length_N.sum()) + self.num_captions
 
     def ids(self, image: int, number: int) -> Ids:
         """The ids of one caption of an image, without `</s>`."""

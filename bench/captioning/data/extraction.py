@@ -31,9 +31,8 @@ from bench.captioning.data.images import Images
 from bench.captioning.data.store import FeatureStore, open_store
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
-from bench.data.files import digest_of
+from bench.data.files import digest_of, num_cores
 from bench.data.problems import Progress
-from bench.speech.data.store import num_cores
 
 # Features of images that need no weights: colours, edges and textures of 128 x 128 pixels.
 #

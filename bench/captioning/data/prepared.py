@@ -19,6 +19,7 @@ from bench.captioning.data.corpus import CaptionCorpus, assemble
 from bench.captioning.data.extraction import computed, folder_of, in_cache, kept
 from bench.captioning.data.images import Images, find_images
 from bench.captioning.data.listing import THING, Listing, Problem, list_captions
+from bench.captioning.data.scenes import Scenes
 from bench.captioning.data.specification import (
     COMPUTED,
     PRETRAINED,
@@ -33,7 +34,14 @@ from bench.core.errors import BenchError, nearest
 from bench.data.files import all_have_digests, digest_of, mismatch
 from bench.data.problems import OnBad, Progress, Style, own_style, report_skipped, settle, shown
 from bench.data.segmentation import UNKNOWN
-from bench.data.sources import Download, DownloadProgress, cache_folder, locate, print_status
+from bench.data.sources import (
+    Download,
+    DownloadProgress,
+    cache_folder,
+    candidates,
+    locate,
+    print_status,
+)
 from bench.translation.data.specification import NUM_SPECIAL
 
 # Features by torchvision's networks, where it is installed; weights only when asked for.
@@ -144,9 +152,20 @@ def open_features(
     return open_store(name, array, names, what="the user's own")
 
 
-def images_of(spec: CaptionsSpec, folder: Path) -> Images | None:
-    """The images of a corpus, None where it lies there without them."""
-    return find_images(folder, spec.images)
+def open_images(spec: CaptionsSpec | SyntheticCaptionsSpec) -> Images:
+    """Images of a corpus by name: those in `$BENCH_DATA` or the cache, or the generator's.
+
+    Raises BenchError where they are not there.
+    """
+    if isinstance(spec, SyntheticCaptionsSpec):
+        return Scenes(spec)
+    for folder in candidates(spec):
+        if (images := find_images(folder, spec.images)) is not None:
+            return images
+    raise BenchError(
+        f"The captions are here, the images are not: put {' or '.join(spec.images) or 'the images'}"
+        f" into $BENCH_DATA/{spec.folder}/ and write the report again."
+    )
 
 
 def _given(spec: CaptionsSpec, name: str, folder: Path) -> FeatureStore:
@@ -207,7 +226,7 @@ def prepare_captions(
     )
     listing = _listed(spec, folder)
     settle(listing.problems, on_bad, task=task, thing=THING)
-    images = images_of(spec, folder)
+    images = find_images(folder, spec.images)
     store = open_features(
         spec,
         features or spec.features,

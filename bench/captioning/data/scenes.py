@@ -18,14 +18,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bench.captioning.data.images import Images, find_images, picture
+from bench.captioning.data.images import picture
 from bench.captioning.data.listing import Image
-from bench.captioning.data.specification import PARTS, CaptionsSpec, SyntheticCaptionsSpec
+from bench.captioning.data.specification import PARTS, SyntheticCaptionsSpec
 from bench.captioning.data.words import Tokens
 from bench.core.errors import BenchError
 from bench.data.grammar import draws
 from bench.data.language import uniform
-from bench.data.sources import candidates
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -340,16 +339,3 @@ def splits_sha256(listed: Mapping[str, Sequence[Image]]) -> dict[str, str]:
         lines = (f"{image.name}\t{text}\n" for image in images for text in image.texts)
         found[f"{split} captions"] = hashlib.sha256("".join(lines).encode()).hexdigest()
     return found
-
-
-# The images of a captioning task, where this machine has them.
-
-
-def images_at_hand(corpus: object) -> Images | None:
-    """Those of `$BENCH_DATA` or the cache, or the generator's; None where there are none."""
-    if isinstance(corpus, SyntheticCaptionsSpec):
-        return Scenes(corpus)
-    if not isinstance(corpus, CaptionsSpec):
-        return None
-    places = (find_images(folder, corpus.images) for folder in candidates(corpus))
-    return next((images for images in places if images is not None), None)

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from bench.data.rows import Vocabulary
 from bench.data.segmentation import END, SPECIAL, START, UNKNOWN
-from bench.text.data.corpus import Vocabulary
 
 Tokens = tuple[str, ...]
 

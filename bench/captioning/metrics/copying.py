@@ -26,6 +26,7 @@ from bench.captioning.metrics.ngrams import (
     NGramCounts,
     NGramTable,
     NumberedText,
+    Tokens,
     find,
     grow,
     starts,
@@ -33,7 +34,6 @@ from bench.captioning.metrics.ngrams import (
 from bench.core.errors import BenchError
 
 Bools: TypeAlias = NDArray[np.bool_]
-Tokens = Sequence[str]
 FREQUENT = 5
 """Words seen so often in the training captions are the vocabulary, as in the papers."""
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints: TypeAlias = NDArray[np.int64]
+Tokens: TypeAlias = Sequence[str]
 MAX_ORDER = 4
 _WORD_BITS = 32
 

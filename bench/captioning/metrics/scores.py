@@ -21,7 +21,7 @@ from bench.captioning.metrics.bleu import (
     totals,
 )
 from bench.captioning.metrics.cider import SIGMA, References, cider, inverse_frequency, norms
-from bench.captioning.metrics.ngrams import MAX_ORDER, NGramTable
+from bench.captioning.metrics.ngrams import MAX_ORDER, NGramTable, Tokens
 from bench.core.errors import BenchError
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -191,9 +191,6 @@ class CaptionProtocol:
 # Captions against their references: counted once, scored many times.
 #
 # Shapes: U images, S references, M pairs of an image and an n-gram of its references.
-
-
-Tokens = Sequence[str]
 
 
 class CaptionScorer:

@@ -27,6 +27,7 @@ from filelock import FileLock
 
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
+from bench.data.files import num_cores
 from bench.data.problems import Progress
 from bench.speech.data.corpus import Problem, SpeechCorpus, digest_of_lines
 from bench.speech.data.features import write_features
@@ -77,13 +78,6 @@ def open_features(
         raise BenchError(f"cannot write features to {folder}: {error}; set BENCH_CACHE") from error
     assert found is not None
     return found
-
-
-def num_cores() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def cache_key(corpus: SpeechCorpus, *, num_workers: int = 1) -> str:

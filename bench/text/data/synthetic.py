@@ -26,7 +26,8 @@ import numpy as np
 
 from bench.core.splits import SPLITS
 from bench.data.language import Floats, Language, uniform
-from bench.text.data.corpus import TextCorpus, Vocabulary
+from bench.data.rows import Vocabulary
+from bench.text.data.corpus import TextCorpus
 from bench.text.data.specification import SyntheticTextSpec
 
 NUM_WORDS = {"det": 6, "pron": 6, "adj": 40, "noun": 160, "verb": 80, "adv": 20, "prep": 8, "": 1}
@@ -104,7 +105,7 @@ def generate(spec: SyntheticTextSpec) -> TextCorpus:
 
 
 def standard_error(values_N: Floats) -> float:
-    """Of the mean of a sequence whose neighbours are alike: from the means of its blocks."""
+    """Standard error of the mean of a correlated sequence, from the means of its blocks."""
     num_blocks = min(30, len(values_N))
     means = [float(block.mean()) for block in np.array_split(values_N, num_blocks)]
     return float(np.std(means, ddof=1) / num_blocks**0.5)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.data.batching import ResumableBatches, State
+from bench.data.batching import ResumableBatches, State, batch_edges
 from bench.data.language import uniform
 from bench.data.segmentation import END
 from bench.translation.data.corpus import PairSplit
@@ -140,20 +140,6 @@ class TranslationBatches(ResumableBatches[TranslationBatch]):
             "seed": self.seed,
             "order": self.order,
         }
-
-
-def batch_edges(length_N: Ids, batch_tokens: int, *, at_least: int = 1) -> list[int]:
-    """Where to cut falling lengths so that no batch has more than `batch_tokens` when padded.
-
-    Each batch has `at_least` pairs; a last one with fewer joins the one before.
-    """
-    edges = [0]
-    while edges[-1] < len(length_N):
-        first = edges[-1]
-        size = max(at_least, batch_tokens // int(length_N[first]), 1)
-        rest = len(length_N) - first - size
-        edges.append(first + size + (rest if rest < at_least else 0))
-    return edges
 
 
 def _checksum(split: PairSplit) -> str:
