@@ -23,7 +23,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from bench.speech.transducer_loss import CHUNK_BYTES, check_lattice, log_likelihood, occupancies
+from bench.speech.transducer_loss import (
+    CHUNK_BYTES,
+    check_lattice,
+    log_likelihood,
+    occupancies,
+    to_score_gradient_,
+)
 
 
 class Joint(nn.Module):
@@ -133,7 +139,8 @@ class _JointLoss(torch.autograd.Function):
         for b, t, S, h_MSJ, z_MSV in chunks:
             in_blank_MS = in_blank_BTS[b, t, :S] * grad_B[b]
             in_label_MU = in_label_BTU[b, t, : S - 1] * grad_B[b]
-            dz_MSV = _score_gradient(z_MSV, in_blank_MS, in_label_MU, target_BU, b)
+            next_label_MU1 = _next_label(target_BU, b, z_MSV)
+            dz_MSV = to_score_gradient_(z_MSV.softmax(2), in_blank_MS, in_label_MU, next_label_MU1)
             dz_RV, h_RJ = dz_MSV.flatten(0, 1), h_MSJ.flatten(0, 1)
             dweight_VJ.addmm_(dz_RV.t(), h_RJ)
             dbias_V += dz_RV.sum(0)
@@ -142,18 +149,6 @@ class _JointLoss(torch.autograd.Function):
             torch.sum(da_MSJ, 1, out=dframe_BTJ[b, t])
             dprediction_BSJ[b, :S] += da_MSJ.sum(0)
         return (*gradients, None, None, None, None)
-
-
-def _score_gradient(
-    z_MSV: Tensor, in_blank_MS: Tensor, in_label_MU: Tensor, target_BU: Tensor, b: int
-) -> Tensor:
-    """d loss / d z of a chunk from the scaled probabilities of its moves; see `transducer_loss`."""
-    in_any_MS = in_blank_MS.clone()
-    in_any_MS[:, :-1] += in_label_MU
-    dz_MSV = z_MSV.softmax(2).mul_(in_any_MS[..., None])
-    dz_MSV[..., 0] -= in_blank_MS
-    dz_MSV[:, :-1].scatter_add_(2, _next_label(target_BU, b, z_MSV), -in_label_MU[..., None])
-    return dz_MSV
 
 
 def _next_label(target_BU: Tensor, b: int, z_MSV: Tensor) -> Tensor:

@@ -208,15 +208,27 @@ class _TransducerLoss(torch.autograd.Function):
         in_label_BTU = in_label_BTU * grad_B[:, None, None]
         dz_BTSV = torch.empty_like(z_BTSV)
         for t in frame_chunks(z_BTSV):
-            dz = torch.sub(z_BTSV[:, t], log_sum_BTS[:, t, :, None], out=dz_BTSV[:, t]).exp_()
-            in_any = in_blank_BTS[:, t].clone()
-            in_any[:, :, :-1] += in_label_BTU[:, t]
-            dz.mul_(in_any[..., None])
-            dz[..., 0] -= in_blank_BTS[:, t]
-            index = target_BU[:, None, :, None].expand(-1, dz.shape[1], -1, 1)
-            dz[:, :, :-1].scatter_add_(3, index, -in_label_BTU[:, t, :, None])
+            p = torch.sub(z_BTSV[:, t], log_sum_BTS[:, t, :, None], out=dz_BTSV[:, t]).exp_()
+            index = target_BU[:, None, :, None].expand(-1, p.shape[1], -1, 1)
+            to_score_gradient_(p, in_blank_BTS[:, t], in_label_BTU[:, t], index)
         clear_padding_(dz_BTSV, frames_B, labels_B)
         return dz_BTSV, None, None, None
+
+
+def to_score_gradient_(
+    p_XSV: Tensor, in_blank_XS: Tensor, in_label_XU: Tensor, next_label_XU1: Tensor
+) -> Tensor:
+    """Turn probabilities of outputs into d loss / d z, in place; X any leading dimensions.
+
+    The probabilities of the moves may be scaled; `next_label` is the index of each position's next
+    label among the outputs.
+    """
+    in_any_XS = in_blank_XS.clone()
+    in_any_XS[..., :-1] += in_label_XU
+    dz_XSV = p_XSV.mul_(in_any_XS[..., None])
+    dz_XSV[..., 0] -= in_blank_XS
+    dz_XSV[..., :-1, :].scatter_add_(-1, next_label_XU1, -in_label_XU[..., None])
+    return dz_XSV
 
 
 def log_moves(z_BTSV: Tensor, target_BU: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -65,7 +65,6 @@ def test_the_interval_is_that_of_resampled_utterances() -> None:
     errors = phone_errors(
         [spoken] * 400,
         [spoken, heard] * 200,
-        utterances=[f"u{number}" for number in range(400)],
         speakers=["s"] * 400,
         folding=Folding(name="none", target={"a": "a", "b": "b"}),
     )

@@ -7,29 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from bench.core.config import Count, NonNegative, Positive
 from bench.core.errors import BenchError
+from bench.core.splits import SPLITS, check_splits
 from bench.core.structs import Frozen
 from bench.data.sources import cache_folder
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-PARTS = ("train", "valid", "test")
 
-
-def _check_parts(named: Iterable[str], where: str) -> None:
-    for name in named:
-        if name not in PARTS:
-            raise ValueError(f"{where}: {name!r} is not one of {', '.join(PARTS)}")
-
-
-def _check_once(names: list[str] | tuple[str, ...], where: str) -> None:
+def _check_once(names: Sequence[str], where: str) -> None:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ValueError(f"{where}: given more than once: {', '.join(sorted(twice))}")
@@ -68,8 +59,8 @@ class SpeechCounts(Frozen, frozen=True, kw_only=True):
     phones: dict[str, int] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_parts(self.utterances, "counts.utterances")
-        _check_parts(self.phones, "counts.phones")
+        check_splits(self.utterances, "counts.utterances")
+        check_splits(self.phones, "counts.phones")
 
 
 class SpeechSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="speech"):
@@ -103,7 +94,7 @@ class SpeechSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="speec
     features: FeatureRecipe = FeatureRecipe()
 
     def __post_init__(self) -> None:
-        _check_parts(self.speakers, "speakers")
+        check_splits(self.speakers, "speakers")
         named = [name for names in self.speakers.values() for name in names]
         _check_once(named, "speakers")
         _check_once(self.labels, "labels")
@@ -145,8 +136,8 @@ class SyntheticSpeechSpec(
     licence: str = "generated: no licence is needed"
 
     def __post_init__(self) -> None:
-        if set(self.num_speakers) != set(PARTS):
-            raise ValueError(f"num_speakers must name {', '.join(PARTS)}")
+        if set(self.num_speakers) != set(SPLITS):
+            raise ValueError(f"num_speakers must name {', '.join(SPLITS)}")
         if self.num_phones_min > self.num_phones_max or self.noise_db_min > self.noise_db_max:
             raise ValueError("a minimum is above its maximum")
 

@@ -17,7 +17,7 @@ Shapes: N samples, M control points, K formants, F frequencies.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -90,13 +90,7 @@ SOUNDS: dict[str, Sound] = {
     "uw": _vowel(300, 870, 2240),
     "ah": _vowel(640, 1190, 2390, 85),
     "er": _vowel(490, 1350, 1690),
-    "ay": Sound(
-        kind="vowel",
-        formants_hz=(730, 1090, 2440),
-        glide_to_hz=(390, 1990, 2550),
-        voice=1,
-        duration_ms=160,
-    ),
+    "ay": replace(_vowel(730, 1090, 2440, 160), glide_to_hz=(390, 1990, 2550)),
     "p": _stop(900, 700),
     "t": _stop(1800, 4500),
     "k": _stop(2300, 2000),

@@ -23,9 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bench.core.splits import SPLITS
 from bench.data.language import uniform
 from bench.speech.data.corpus import SpeechCorpus, Utterance
-from bench.speech.data.specification import PARTS, SyntheticSpeechSpec
+from bench.speech.data.specification import SyntheticSpeechSpec
 from bench.speech.data.synthesis import ALIKE, NEXT_CLASS, SOUNDS, Synthesiser, speaker_traits
 
 Floats = npt.NDArray[np.float64]
@@ -78,7 +79,7 @@ def draw(spec: SyntheticSpeechSpec) -> SpeechCorpus:
     grammar = make_grammar(spec)
     speakers = itertools.count()
     splits = {}
-    for place, split in enumerate(PARTS, start=1):
+    for place, split in enumerate(SPLITS, start=1):
         source = np.random.PCG64(spec.seed).jumped(place)
         numbers = list(itertools.islice(speakers, spec.num_speakers[split]))
         splits[split] = tuple(
