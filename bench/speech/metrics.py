@@ -151,8 +151,8 @@ class Confusion:
 class PhoneErrors:
     """Edits of each utterance, the units of a bootstrap: their sums [U, 4] give the rate."""
 
-    utterances: tuple[str, ...]
     speakers: tuple[str, ...]
+    """Speaker of each utterance."""
     sums: Floats
     confusion: Confusion
 
@@ -189,26 +189,18 @@ def phone_errors(
     references: Sequence[Sequence[str]],
     hypotheses: Sequence[Sequence[str]],
     *,
-    utterances: Sequence[str],
     speakers: Sequence[str],
     folding: Folding,
 ) -> PhoneErrors:
     """Errors of recognised utterances; references and hypotheses are folded first."""
-    numbers = [len(references), len(hypotheses), len(utterances), len(speakers)]
-    if len(set(numbers)) != 1:
-        raise BenchError(
-            "{} references, {} hypotheses, {} utterances, {} speakers: give one of each for "
-            "every utterance".format(*numbers)
-        )
     alignments = [
         align(folding.fold(reference), folding.fold(hypothesis))
-        for reference, hypothesis in zip(references, hypotheses, strict=True)
+        for reference, hypothesis, _ in zip(references, hypotheses, speakers, strict=True)
     ]
     edits = [count_edits(pairs) for pairs in alignments]
     if sum(one.num_reference for one in edits) == 0:
         raise BenchError("no reference label to score against: the error rate has no meaning")
     return PhoneErrors(
-        utterances=tuple(utterances),
         speakers=tuple(speakers),
         sums=np.array(edits, dtype=np.float64),
         confusion=Confusion.of(alignments, folding.labels),

@@ -88,7 +88,6 @@ class Recognitions(LineOutputs[Header, Recognition]):
         return phone_errors(
             [line.reference.split() for line in self.lines],
             [line.hypothesis.split() for line in self.lines],
-            utterances=[line.utterance for line in self.lines],
             speakers=[line.speaker for line in self.lines],
             folding=Folding(name=self.header.folding, target=self.header.target),
         )
@@ -128,7 +127,7 @@ def _word(pair: Pair) -> SampleWord:
 
 def _tables(errors: PhoneErrors, *, num_confusions: int) -> str:
     low, high = interval(errors.sums, errors.metric, num_resamples=NUM_RESAMPLES)
-    lines = [("all", str(len(errors.utterances)), *_cells(errors.total))]
+    lines = [("all", str(len(errors.sums)), *_cells(errors.total))]
     lines += [
         (name, str(num), *_cells(edits)) for name, (num, edits) in errors.by_speaker().items()
     ]

@@ -65,7 +65,6 @@ def test_the_interval_is_that_of_resampled_utterances() -> None:
     errors = phone_errors(
         [spoken] * 400,
         [spoken, heard] * 200,
-        utterances=[f"u{number}" for number in range(400)],
         speakers=["s"] * 400,
         folding=Folding(name="none", target={"a": "a", "b": "b"}),
     )
@@ -85,7 +84,7 @@ def test_runs_of_speech_are_compared_over_utterances(bench: CommandLine, suite: 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("errors",), "name a finished run of a speech, translation, captioning or frames task"),
+        (("errors",), "name a finished run"),
         (("errors", "nobody-s1"), "no run 'nobody-s1'"),
         (("errors", "a", "--picture", "there.bmp"), "name a .png, .svg or .pdf file"),
         (("diagnose", "--task", "tiny-speech", "--model", "lstm"), "`bench diagnose` reads text"),

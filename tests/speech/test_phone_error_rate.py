@@ -91,7 +91,6 @@ def scored(
     return phone_errors(
         [reference for reference, _ in both],
         [hypothesis for _, hypothesis in both],
-        utterances=[f"u{i}" for i in range(len(both))],
         speakers=speakers or ["one"] * len(both),
         folding=folding or UNFOLDED,
     )
@@ -211,5 +210,7 @@ def test_what_cannot_be_scored_is_refused() -> None:
         Folding(name="empty", target={"q": None})
     with pytest.raises(BenchError, match="leave out"):
         phone_error_signature(num_labels=3, folding=FOLD, decoder="a|b")
-    with pytest.raises(BenchError, match="1 references, 2 hypotheses, 1 utterances, 1 speakers"):
-        phone_errors([["b"]], [["b"], ["b"]], utterances=["u"], speakers=["s"], folding=FOLD)
+    with pytest.raises(ValueError, match="zip"):
+        phone_errors([["b"]], [["b"], ["b"]], speakers=["s"], folding=FOLD)
+    with pytest.raises(ValueError, match="zip"):
+        phone_errors([["b"]], [["b"]], speakers=["s", "s"], folding=FOLD)

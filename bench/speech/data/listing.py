@@ -1,4 +1,4 @@
-"""From a speech card to the list of its utterances: where the files are, and all of them there."""
+"""Utterances of a speech card whose recordings lie in files, checked against the card's counts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.core.errors import BenchError
 from bench.speech.data.an4 import list_an4
-from bench.speech.data.corpus import SpeechCorpus, Utterance
-from bench.speech.data.features import Samples, read_audio
+from bench.speech.data.corpus import Samples, SpeechCorpus, Utterance
+from bench.speech.data.features import read_audio
 from bench.speech.data.specification import SpeechSpec, find_folder
 from bench.speech.data.timit import list_timit
 
@@ -24,16 +24,16 @@ class Files:
 
     @property
     def sample_rate_hz(self) -> int:
-        """The card's."""
+        """Sample rate of the card."""
         return self.spec.sample_rate_hz
 
     def samples(self, utterance: Utterance) -> Samples:
-        """The samples [N]; see `read_audio` for the errors."""
+        """Samples [N]; see `read_audio` for the errors."""
         assert utterance.audio is not None
         return read_audio(utterance.audio, self.spec)
 
     def fingerprint(self, utterance: Utterance) -> str:
-        """sha256 of the file and how it is read; a file that cannot be read counts as empty."""
+        """SHA-256 of the file, and how it is read; a file that cannot be read counts as empty."""
         assert utterance.audio is not None
         try:
             content = utterance.audio.read_bytes()
@@ -47,9 +47,9 @@ class Files:
 def list_speech(
     spec: SpeechSpec, *, task: str, twin: str | None = None, path: Path | None = None
 ) -> SpeechCorpus:
-    """The utterances of the first folder that is there, checked against the card's counts.
+    """Corpus in the first folder that is there.
 
-    Raises BenchError when there is no folder, when something is missing from it, and when counts
+    Raises BenchError where there is no folder, where something is missing from it, and where counts
     or phones are not the card's. Single bad utterances are in `problems`.
     """
     folder = find_folder(spec, task=task, twin=twin, path=path)
@@ -67,7 +67,7 @@ def list_speech(
 
 
 def _check_counts(spec: SpeechSpec, corpus: SpeechCorpus, folder: Path) -> None:
-    """Bad utterances count as utterances; phones can be compared when there are none."""
+    """Compare utterances, bad ones included, with the card, and phones where none is bad."""
     for split, expected in spec.counts.utterances.items():
         number = len(corpus.splits[split])
         number += sum(problem.split == split for problem in corpus.problems)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -152,12 +151,25 @@ class Transducer(SpeechObjective):
         )
 
     def decode(self, encoded: Tensor, batch: SpeechBatch, *, final: bool) -> list[Decoded]:
-        network = SearchedNetwork(prediction=self.prediction, joint=self.joint)
-        arguments = network, self.joint.project_frames(encoded), self.lengths(batch)
+        arguments = self, self.joint.project_frames(encoded), self.lengths(batch)
         if not final or self.options.decoder == "greedy":
             return [Decoded(labels) for labels in greedy_search(*arguments)]
         found = transducer_beam_search(*arguments, width=self.options.beam_width)
         return [Decoded(best.labels, -best.log_prob) for best, *_ in found]
+
+    def begin(self, num_rows: int) -> tuple[Tensor, State]:
+        """Projected predictions [N, J] and states before the first label, for searches."""
+        p_NP, state = self.prediction.begin(num_rows)
+        return self.joint.project_predictions(p_NP), state
+
+    def predict(self, label_N: Tensor, state: State) -> tuple[Tensor, State]:
+        """Projected predictions [N, J] and states after one more label each."""
+        p_NP, state = self.prediction.step(label_N, state)
+        return self.joint.project_predictions(p_NP), state
+
+    def log_probs(self, frame_NJ: Tensor, prediction_NJ: Tensor) -> Tensor:
+        """Log-probabilities of the outputs [N, V]."""
+        return self.joint.log_probs(frame_NJ, prediction_NJ)
 
     def flops_per_unit(self) -> int:
         joint, train = self.joint, self.corpus.splits["train"]
@@ -169,25 +181,6 @@ class Transducer(SpeechObjective):
         per_label = self.prediction.recurrence.flops_per_step()
         per_label += 2 * joint.from_prediction.weight.numel()
         return per_step // self.options.stack_frames + int(self.labels_per_frame * per_label)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchedNetwork:
-    """`TransducerNetwork` of a prediction network and a joint network."""
-
-    prediction: Prediction
-    joint: Joint
-
-    def begin(self, num_rows: int) -> tuple[Tensor, State]:
-        p_NP, state = self.prediction.begin(num_rows)
-        return self.joint.project_predictions(p_NP), state
-
-    def predict(self, label_N: Tensor, state: State) -> tuple[Tensor, State]:
-        p_NP, state = self.prediction.step(label_N, state)
-        return self.joint.project_predictions(p_NP), state
-
-    def log_probs(self, frame_NJ: Tensor, prediction_NJ: Tensor) -> Tensor:
-        return self.joint.log_probs(frame_NJ, prediction_NJ)
 
 
 class LabelPerplexity(SplitMetric):
