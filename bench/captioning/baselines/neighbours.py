@@ -1,4 +1,4 @@
-"""How alike the captions of a pool are, each with each.
+"""Similarity of captions, each with each, and the exact search of the nearest training images.
 
     cider      cosines of n-grams weighted by rarity, mean over n = 1 to 4 (Vedantam et al., 2015)
     bleu       BLEU-4 of one with the other as reference, orders above 1 with one match and one
@@ -7,11 +7,19 @@
                less its penalty for chunks (Banerjee and Lavie, 2005): no stems, no synonyms, and
                the chunks are the matched words less the matched bigrams
 
-Each is made of products of sparse rows: an n-gram that one caption has c times and another d
-times, both have min(c, d) times, is c and d ones of which min(c, d) meet. Rows that do not share
-a column with another are left out of the products.
+Each is made of products of sparse rows: an n-gram that one caption has c times and another d times,
+in common min(c, d) times, is c and d ones of which min(c, d) meet.
 
-Shapes: C captions, E entries of their rows, P captions of a pool, W columns that two of them share.
+    cosine       d(x, y) = 1 - x.y / (|x| |y|), 1 where either is zero
+    euclidean    d(x, y) = |x - y|
+
+Blocks of matrix products in float32 that fit into memory find a few more candidates than asked for;
+float64 orders these by distance, ties by place. An image whose candidates float32 may have missed,
+by the bound on the rounding of a product of D terms, is compared with all rows in float64. So the
+result is that of comparing each with each and sorting.
+
+Shapes: C captions, E entries of their rows, P captions of a pool, W columns that two of them share;
+N stored rows, Q queries, B of them at a time, D features, k neighbours, C candidates.
 """
 
 from __future__ import annotations
@@ -33,17 +41,23 @@ from bench.captioning.metrics.ngrams import MAX_ORDER, Ints, NGramCounts, NGramT
 from bench.core.errors import BenchError
 
 Likeness = Literal["cider", "bleu", "overlap"]
+Distance = Literal["cosine", "euclidean"]
 Array: TypeAlias = NDArray[Any]
+Floats: TypeAlias = NDArray[np.float64]
 Float = type[np.float32] | type[np.float64]
 RECALL_WEIGHT, CHUNK_PENALTY = 9, 0.5
+BLOCK_BYTES = 64 * 2**20
+"""Bytes of a block of rows, of queries, or of a product of both."""
+NUM_SPARE = 16
+"""Candidates beyond those asked for, so that rounding seldom decides."""
+_REFINED_BYTES = 2 * 2**20
+"""Bytes of the candidates that float64 orders at a time; they should stay in the cache."""
+_ROUNDING = 2.0**-24
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SparseRows:
-    """A row of weighted columns for each caption.
-
-    Row c has the entries from first[c] to first[c + 1].
-    """
+    """Weighted columns of each caption c, the entries from first[c] to first[c + 1]."""
 
     first: Ints
     column: Ints
@@ -51,19 +65,19 @@ class SparseRows:
 
     @classmethod
     def of(cls, row_E: Ints, column_E: Ints, weight_E: Array, num_rows: int) -> SparseRows:
-        """The same of entries sorted by row."""
+        """Rows of entries that are sorted by row."""
         first = np.searchsorted(row_E, np.arange(num_rows + 1))
         return cls(first=first, column=column_E, weight=weight_E)
 
     def products(self, pool_P: Ints) -> Array:
-        """Inner products of the rows of a pool [P, P]; the diagonal means nothing."""
+        """Inner products of the rows of a pool [P, P]; the diagonal is meaningless."""
         length_P = self.first[pool_P + 1] - self.first[pool_P]
         before_P = np.cumsum(length_P) - length_P
         entry_E = np.repeat(self.first[pool_P] - before_P, length_P) + np.arange(length_P.sum())
         _, column_E, rows_W = np.unique(
             self.column[entry_E], return_inverse=True, return_counts=True
         )
-        shared_E = rows_W[column_E] > 1
+        shared_E = rows_W[column_E] > 1  # other columns add nothing
         column_E = (np.cumsum(rows_W > 1) - 1)[column_E[shared_E]]
         row_E = np.repeat(np.arange(len(pool_P)), length_P)[shared_E]
         weight_E = self.weight[entry_E[shared_E]]
@@ -82,18 +96,15 @@ class SparseRows:
 
 
 class Similarity(ABC):
-    """Of C captions, prepared once; `image_C` says which image each is of."""
+    """Similarity of C captions, prepared once; `image_C` is the image of each."""
 
     @abstractmethod
     def matrix(self, pool_P: Ints) -> Array:
-        """s[i, j]: how well caption i of the pool is confirmed by caption j [P, P].
-
-        The diagonal means nothing.
-        """
+        """s[i, j] of the captions i and j of a pool [P, P]; the diagonal is meaningless."""
 
 
 class CiderSimilarity(Similarity):
-    """Symmetric; the frequencies are those of the images that the captions are of."""
+    """CIDEr, symmetric; the captions of all images make the frequencies."""
 
     def __init__(
         self, captions: Sequence[Sequence[str]], image_C: Ints, *, dtype: Float = np.float32
@@ -137,7 +148,7 @@ class BleuSimilarity(Similarity):
 
 
 class OverlapSimilarity(Similarity):
-    """METEOR-like, of caption i with caption j as its only reference."""
+    """A simple METEOR of caption i with caption j as its only reference."""
 
     def __init__(
         self, captions: Sequence[Sequence[str]], image_C: Ints, *, dtype: Float = np.float32
@@ -167,7 +178,7 @@ def _counted(captions: Sequence[Sequence[str]]) -> NGramCounts:
 
 
 def _matching(counts: NGramCounts, max_order: int, dtype: Float) -> list[SparseRows]:
-    """For each order rows whose products are numbers of n-grams that two captions share."""
+    """Rows for each order, whose products are the numbers of n-grams that two captions share."""
     found = []
     for order in range(1, max_order + 1):
         of_order = counts.order == order
@@ -182,46 +193,19 @@ def _matching(counts: NGramCounts, max_order: int, dtype: Float) -> list[SparseR
     return found
 
 
-# The nearest training images, exactly, in blocks that fit into memory.
-#
-#     cosine       d(x, y) = 1 - x.y / (|x| |y|), 1 where either is zero
-#     euclidean    d(x, y) = |x - y|
-#
-# Blocks of matrix products in float32 find a few more candidates than asked for; float64 orders
-# these by distance, ties by place. An image whose candidates float32 may have missed, by the bound
-# on the rounding of a product of D terms, is compared with all rows in float64. So what is found is
-# what comparing each with each and sorting finds.
-#
-# Shapes: N stored rows, Q queries, D features, k neighbours, C candidates.
-
-
-Distance = Literal["cosine", "euclidean"]
-
-Floats: TypeAlias = NDArray[np.float64]
-BLOCK_BYTES = 64 * 2**20
-"""Of one block of rows, of queries, or of what is computed of a block of each."""
-NUM_SPARE = 16
-"""Candidates beyond those asked for, so that rounding seldom decides."""
-_REFINED_BYTES = 2 * 2**20
-"""Of the candidates that float64 orders at a time; they should stay in the cache."""
-_ROUNDING = 2.0**-24
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Images:
-    """The rows of a store that belong to the images of a split; of a grid, the mean of its regions.
-
-    `row` is that of each image [I].
-    """
+    """Features of the images of a split; of a grid, the mean of its regions."""
 
     store: FeatureStore
     row: Ints
+    """Row of each image [I]."""
 
     def __len__(self) -> int:
         return len(self.row)
 
     def rows(self, places: Ints | slice) -> NDArray[np.float32]:
-        """Features in float32 [B, D], by places among these images."""
+        """Features [B, D] of images by their places in the split."""
         found = self.store.rows(self.row[places])
         return found.mean(1, dtype=np.float32) if found.ndim == 3 else found
 
@@ -237,8 +221,8 @@ def nearest(
 ) -> Ints:
     """The `k` nearest stored images of each query [Q, k], nearest first, ties by place.
 
-    `candidates` finds places [B, C] for queries [B, D] in place of the search of all rows; what it
-    misses is missed. Raises BenchError where fewer than `k` are stored.
+    `candidates` finds places [B, C] for queries [B, D] instead of the search of all rows. Raises
+    BenchError where fewer than `k` are stored.
     """
     if not 1 <= k <= len(stored):
         raise BenchError(
@@ -268,7 +252,7 @@ def _exact(
         stored, query_BD, min(k + NUM_SPARE, len(stored)), distance, step
     )
     place_Bk = _ordered(stored, query_BD, place_BC, distance, block_bytes)[:, :k]
-    # What was left out scores at most as much as the last candidate, give or take the rounding.
+    # Other rows score at most as much as the last candidate, give or take the rounding.
     left_out = score_BC[:, k - 1] - score_BC[:, -1] <= 2 * error_B
     for row in np.flatnonzero(left_out & (score_BC.shape[1] < len(stored))):
         place_Bk[row] = _by_sorting(stored, query_BD[row], k, distance, step)
@@ -307,7 +291,7 @@ def _candidates(
 def _merged(
     best: Tensor, place: Tensor, score: Tensor, first: int, num: int
 ) -> tuple[Tensor, Tensor]:
-    """The best `num` of those so far and of a block of scores that begins at row `first`."""
+    """The best `num` so far and of a block of scores that begins at row `first`."""
     block, column = score.topk(min(num, score.shape[1]), dim=1)
     both = torch.cat([best, block], dim=1)
     best, chosen = both.topk(min(num, both.shape[1]), dim=1)
@@ -336,7 +320,7 @@ def _ordered(
 def _by_sorting(
     stored: Images, query_D: NDArray[np.float32], k: int, distance: Distance, step: int
 ) -> Ints:
-    """The neighbours of one query by its distance to every row."""
+    """Neighbours of one query by its distance to every row."""
     away = [
         distances(query_D[None], stored.rows(slice(first, first + step)), distance)
         for first in range(0, len(stored), step)
