@@ -14,15 +14,17 @@ import numpy as np
 import pytest
 
 from bench.captioning.data.corpus import CaptionCorpus
-from bench.captioning.data.prepared import open_images, prepare_captions
+from bench.captioning.data.prepared import open_images, prepare
 from bench.captioning.data.scenes import COLOURS, Scene, caption, draw_caption, features
 from bench.captioning.data.specification import SyntheticCaptionsSpec
 from bench.captioning.data.synthetic import Scenes, cider_ceiling, draw_scenes
 from bench.captioning.data.words import Tokens, caption_tokens
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
 from bench.data.grammar import draws
 
+CARD = Suite(folder=shipped_folder()).card("synthetic-captions")
 SMALL = SyntheticCaptionsSpec(num_train=60, num_valid=20, num_test=30, rarer_share=0.25)
 SCENES = Scenes(SMALL)
 
@@ -33,7 +35,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> CaptionCorpus:
 
 
 def made(cache: Path, spec: SyntheticCaptionsSpec = SMALL, **settings: Any) -> CaptionCorpus:
-    return prepare_captions(spec, task="small", cache=cache, **settings)
+    card = msgspec.structs.replace(CARD, task="small", corpus=spec)
+    return prepare(card, DataConfig(**settings), cache=cache)
 
 
 # Scenes and captions ----------------------------------------------------------------------------
@@ -225,7 +228,7 @@ def test_pictures_can_be_looked_at_and_described_as_photographs(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"path": Path()}, "small is generated and reads no files"),
+        ({"path": "."}, "small is generated and reads no files"),
         ({"features": "cell"}, "small has no features 'cell', did you mean 'cells'"),
     ],
 )
@@ -235,6 +238,5 @@ def test_settings_that_cannot_be(tmp_path: Path, settings: dict[str, Any], messa
 
 
 def test_the_shipped_card_is_generated() -> None:
-    card = Suite(folder=shipped_folder()).card("synthetic-captions")
-    assert isinstance(card.corpus, SyntheticCaptionsSpec)
-    assert (card.kind, card.twin) == ("captions", None)
+    assert isinstance(CARD.corpus, SyntheticCaptionsSpec)
+    assert (CARD.kind, CARD.twin) == ("captions", None)

@@ -43,7 +43,7 @@ from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError, nearest
 from bench.data.files import all_have_digests, digest_of, mismatch
-from bench.data.problems import OnBad, Progress, Style, own_style, report_skipped, settle, shown
+from bench.data.problems import Progress, Style, own_style, report_skipped, settle, shown
 from bench.data.segmentation import UNKNOWN
 from bench.data.sources import (
     Download,
@@ -64,8 +64,9 @@ WEIGHTS = {"vgg16-fc7": "VGG16_Weights.IMAGENET1K_V1", "resnet50": "ResNet50_Wei
 def load(
     card: Card, data: DataConfig, *, style: Style, progress: DownloadProgress | None
 ) -> CaptionCorpus:
-    """Corpus of a card with the features of its images; see `prepare_captions`."""
-    corpus = _prepare(card, data, style=style, progress=progress, weights="never")
+    """Corpus of a card with the features of its images; see `prepare`."""
+    with shown(f"features of {card.task}", style) as report:
+        corpus = prepare(card, data, fetching=progress, progress=report)
     report_skipped(corpus.skipped, task=card.task, thing=THING, style=style)
     return corpus
 
@@ -77,35 +78,12 @@ def inspect(
     print_status(card, data.path)
     download: Download = "missing" if fetch else "never"
     data = msgspec.structs.replace(data, on_bad="skip", download=download)
-    corpus = _prepare(card, data, style=own_style(), progress=progress, weights=download)
+    with shown(f"features of {card.task}", own_style()) as report:
+        corpus = prepare(card, data, weights=download, fetching=progress, progress=report)
     checked = "generated"
     if isinstance(card.corpus, CaptionsSpec):
         checked = "verified" if all_have_digests(card.corpus) else "counted"
     _report(corpus, task=card.task, checked=checked)
-
-
-def _prepare(
-    card: Card,
-    data: DataConfig,
-    *,
-    style: Style,
-    progress: DownloadProgress | None,
-    weights: Download,
-) -> CaptionCorpus:
-    assert isinstance(card.corpus, CaptionsSpec | SyntheticCaptionsSpec)
-    with shown(f"features of {card.task}", style) as report:
-        return prepare_captions(
-            card.corpus,
-            task=card.task,
-            twin=card.twin,
-            path=Path(data.path) if data.path else None,
-            features=data.features,
-            on_bad=data.on_bad,
-            download=data.download,
-            weights=weights,
-            fetching=progress,
-            progress=report,
-        )
 
 
 def _report(corpus: CaptionCorpus, *, task: str, checked: str) -> None:
@@ -147,15 +125,10 @@ def open_images(spec: CaptionsSpec | SyntheticCaptionsSpec) -> Images:
     )
 
 
-def prepare_captions(
-    spec: CaptionsSpec | SyntheticCaptionsSpec,
+def prepare(
+    card: Card,
+    data: DataConfig,
     *,
-    task: str,
-    twin: str | None = None,
-    path: Path | None = None,
-    features: str | None = None,
-    on_bad: OnBad = "refuse",
-    download: Download = "never",
     weights: Download = "never",
     fetching: DownloadProgress | None = None,
     cache: Path | None = None,
@@ -163,27 +136,29 @@ def prepare_captions(
 ) -> CaptionCorpus:
     """Corpus of a card, found, checked and numbered, with the features of its images.
 
-    `features`: a name as in this module, the card's when not given. Raises BenchError for what is
-    missing or not the card's, and, unless told to skip them, for bad captions, in one line that
-    names and counts them.
+    `weights`: whether those of a network may be downloaded. Raises BenchError for what is missing
+    or not the card's, and, unless told to skip them, for bad captions, in one line that names and
+    counts them.
     """
-    cache, features = cache or cache_folder(), features or spec.features
+    spec, task, cache = card.corpus, card.task, cache or cache_folder()
+    assert isinstance(spec, CaptionsSpec | SyntheticCaptionsSpec)
+    features = data.features or spec.features
     if isinstance(spec, SyntheticCaptionsSpec):
-        if path is not None:
+        if data.path is not None:
             raise BenchError(f"{task} is generated and reads no files: leave out --data.path")
         return draw_corpus(spec, features, task=task, cache=cache, progress=progress)
     folder = locate(
         spec,
         task=task,
-        twin=twin,
-        path=path,
+        twin=card.twin,
+        path=Path(data.path) if data.path else None,
         needed=spec.text_files(),
         obtain=spec.obtain,
-        download=download,
+        download=data.download,
         progress=fetching,
     )
     listing = _listed(spec, folder)
-    settle(listing.problems, on_bad, task=task, thing=THING)
+    settle(listing.problems, data.on_bad, task=task, thing=THING)
     store = open_features(
         spec, features, folder, task=task, cache=cache, weights=weights, progress=progress
     )

@@ -100,4 +100,4 @@ def _added(counts: NGramCounts, value_E: Floats, num_sentences: int) -> Floats:
     """Sums of values by sentence and order [S, O]."""
     cell_E = counts.sentence * MAX_ORDER + counts.order - 1
     sums = np.bincount(cell_E, weights=value_E, minlength=num_sentences * MAX_ORDER)
-    return sums.reshape(-1, MAX_ORDER)
+    return np.asarray(sums.reshape(-1, MAX_ORDER), dtype=np.float64)

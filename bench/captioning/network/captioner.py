@@ -188,8 +188,9 @@ class CaptionNetwork(Writer):
 
     def flops_per_image(self) -> float:
         """Forward floating-point operations for an image, once a caption."""
-        layers = (self.image_layer, self.image, self.bridge and self.bridge.affine)
-        flops = float(sum(2 * layer.weight.numel() for layer in layers if layer is not None))
+        of_bridge = None if self.bridge is None else self.bridge.affine
+        layers = [layer for layer in (self.image_layer, self.image, of_bridge) if layer is not None]
+        flops = 2.0 * sum(layer.weight.numel() for layer in layers)
         if self.options.image == "first":
             flops += self.decoder.recurrence.flops_per_step()
         elif (attention := self.decoder.attention) is not None and self.bridge is not None:
