@@ -26,14 +26,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import embedding_bag, normalize
 
 from bench.captioning.data.store import FeatureStore
 from bench.captioning.metrics.cider import inverse_frequency, norms
@@ -85,7 +86,7 @@ class SparseRows:
             return np.zeros((len(pool_P), len(pool_P)), self.weight.dtype)
         dense_WP = np.zeros((int(column_E.max()) + 1, len(pool_P)), weight_E.dtype)
         dense_WP[column_E, row_E] = weight_E
-        found = torch.nn.functional.embedding_bag(
+        found = embedding_bag(
             torch.from_numpy(column_E),
             torch.from_numpy(dense_WP),
             torch.from_numpy(np.searchsorted(row_E, np.arange(len(pool_P)))),
@@ -127,14 +128,23 @@ class CiderSimilarity(Similarity):
         return self._rows.products(pool_P)
 
 
-class BleuSimilarity(Similarity):
-    """BLEU of caption i with caption j as its only reference."""
+class _Matching(Similarity):
+    """Similarity by matching n-grams up to an order."""
+
+    max_order: ClassVar[int]
 
     def __init__(
         self, captions: Sequence[Sequence[str]], image_C: Ints, *, dtype: Float = np.float32
     ) -> None:
-        self._matches = _matching(_counted(captions), MAX_ORDER, dtype)
+        del image_C  # whatever images they are of
+        self._matches = _matching(_counted(captions), self.max_order, dtype)
         self._length_C = np.array([len(caption) for caption in captions], dtype)
+
+
+class BleuSimilarity(_Matching):
+    """BLEU of caption i with caption j as its only reference."""
+
+    max_order = MAX_ORDER
 
     def matrix(self, pool_P: Ints) -> Array:
         length_P = self._length_C[pool_P]
@@ -147,19 +157,15 @@ class BleuSimilarity(Similarity):
         return np.asarray(np.sqrt(np.sqrt(product_PP)) * np.exp(brevity_PP))
 
 
-class OverlapSimilarity(Similarity):
+class OverlapSimilarity(_Matching):
     """A simple METEOR of caption i with caption j as its only reference."""
 
-    def __init__(
-        self, captions: Sequence[Sequence[str]], image_C: Ints, *, dtype: Float = np.float32
-    ) -> None:
-        self._words, self._bigrams = _matching(_counted(captions), 2, dtype)
-        self._length_C = np.array([len(caption) for caption in captions], dtype)
+    max_order = 2
 
     def matrix(self, pool_P: Ints) -> Array:
         length_P = self._length_C[pool_P]
-        matched_PP = self._words.products(pool_P)
-        chunks_PP = np.maximum(matched_PP - self._bigrams.products(pool_P), 1)
+        matched_PP, bigrams_PP = (rows.products(pool_P) for rows in self._matches)
+        chunks_PP = np.maximum(matched_PP - bigrams_PP, 1)
         # 10 P R / (R + 9 P) with P = m / l_i and R = m / l_j
         weighted_PP = np.add.outer(length_P, RECALL_WEIGHT * length_P)
         mean_PP = (1 + RECALL_WEIGHT) * matched_PP / np.maximum(weighted_PP, 1)
@@ -228,64 +234,82 @@ def nearest(
         raise BenchError(
             f"{k:,} neighbours of {len(stored):,} images: ask for 1 to {len(stored):,}"
         )
-    step = max(1, min(block_bytes // (4 * stored.store.size), math.isqrt(block_bytes // 4)))
-    found = []
-    for first in range(0, len(queries), step):
-        query_BD = queries.rows(slice(first, first + step))
+    search = _Search(stored, distance, block_bytes)
+    num, found = min(k + NUM_SPARE, len(stored)), []
+    for first in range(0, len(queries), search.step):
+        query_BD = queries.rows(slice(first, first + search.step))
         if candidates is None:
-            found.append(_exact(stored, query_BD, k, distance, step, block_bytes))
+            found.append(search.exact(query_BD, k, num))
         else:
-            place_BC = candidates(query_BD, min(k + NUM_SPARE, len(stored)))
-            found.append(_ordered(stored, query_BD, place_BC, distance, block_bytes)[:, :k])
+            found.append(search.ordered(query_BD, candidates(query_BD, num))[:, :k])
     return np.concatenate(found)
 
 
-def _exact(
-    stored: Images,
-    query_BD: NDArray[np.float32],
-    k: int,
-    distance: Distance,
-    step: int,
-    block_bytes: int,
-) -> Ints:
-    score_BC, place_BC, error_B = _candidates(
-        stored, query_BD, min(k + NUM_SPARE, len(stored)), distance, step
-    )
-    place_Bk = _ordered(stored, query_BD, place_BC, distance, block_bytes)[:, :k]
-    # Other rows score at most as much as the last candidate, give or take the rounding.
-    left_out = score_BC[:, k - 1] - score_BC[:, -1] <= 2 * error_B
-    for row in np.flatnonzero(left_out & (score_BC.shape[1] < len(stored))):
-        place_Bk[row] = _by_sorting(stored, query_BD[row], k, distance, step)
-    return place_Bk
+class _Search:
+    """Exact search of stored images, `step` rows and queries at a time."""
 
+    def __init__(self, stored: Images, distance: Distance, block_bytes: int) -> None:
+        self.stored, self.distance, self.block_bytes = stored, distance, block_bytes
+        self.step = max(
+            1, min(block_bytes // (4 * stored.store.size), math.isqrt(block_bytes // 4))
+        )
 
-def _candidates(
-    stored: Images, query_BD: NDArray[np.float32], num: int, distance: Distance, step: int
-) -> tuple[NDArray[np.float32], Ints, NDArray[np.float32]]:
-    """Scores and places of the best [B, C], best first, and a bound on the scores' rounding [B].
+    def exact(self, query_BD: NDArray[np.float32], k: int, num: int) -> Ints:
+        """Neighbours [B, k], from `num` candidates where these suffice."""
+        score_BC, place_BC, error_B = self._candidates(query_BD, num)
+        place_Bk = self.ordered(query_BD, place_BC)[:, :k]
+        # Other rows score at most as much as the last candidate, give or take the rounding.
+        left_out = score_BC[:, k - 1] - score_BC[:, -1] <= 2 * error_B
+        for row in np.flatnonzero(left_out & (score_BC.shape[1] < len(self.stored))):
+            away = [
+                distances(query_BD[row : row + 1], rows, self.distance) for rows in self._blocks()
+            ]
+            place_Bk[row] = np.argsort(np.concatenate(away), kind="stable")[:k]
+        return place_Bk
 
-    A score falls as the distance grows: the cosine, or 2 x.y - |y|^2.
-    """
-    query = torch.from_numpy(query_BD)
-    if distance == "cosine":
-        query = torch.nn.functional.normalize(query, dim=1, eps=torch.finfo().tiny)
-    best = query.new_empty(len(query), 0)
-    place = torch.empty(len(query), 0, dtype=torch.int64)
-    longest = 1.0
-    for first in range(0, len(stored), step):
-        row = torch.from_numpy(stored.rows(slice(first, first + step)))
-        if distance == "cosine":
-            row = torch.nn.functional.normalize(row, dim=1, eps=torch.finfo().tiny)
-            score = query @ row.t()
-        else:
-            square = row.square().sum(1)
-            longest = max(longest, float(square.max()))
-            score = torch.addmm(square, query, row.t(), alpha=2, beta=-1)
-        best, place = _merged(best, place, score, first, num)
-    error = 3 * (query.shape[1] + 4) * _ROUNDING * torch.ones(len(query))
-    if distance == "euclidean":
-        error = error * (longest + 2 * query.norm(dim=1) * longest**0.5)
-    return best.numpy(), place.numpy(), error.numpy()
+    def ordered(self, query_BD: NDArray[np.float32], place_BC: Ints) -> Ints:
+        """Each query's candidates by distance in float64, ties by place [B, C]."""
+        ordered = np.empty_like(place_BC)
+        row_bytes = 8 * place_BC.shape[1] * query_BD.shape[1]
+        step = max(1, min(self.block_bytes, _REFINED_BYTES) // row_bytes)
+        for first in range(0, len(query_BD), step):
+            places = np.sort(place_BC[first : first + step], axis=1)
+            rows = self.stored.rows(places.reshape(-1)).reshape(*places.shape, -1)
+            away = distances(query_BD[first : first + step, None], rows, self.distance)
+            order = np.argsort(away, axis=1, kind="stable")
+            ordered[first : first + step] = np.take_along_axis(places, order, axis=1)
+        return ordered
+
+    def _blocks(self) -> Iterator[NDArray[np.float32]]:
+        for first in range(0, len(self.stored), self.step):
+            yield self.stored.rows(slice(first, first + self.step))
+
+    def _candidates(
+        self, query_BD: NDArray[np.float32], num: int
+    ) -> tuple[NDArray[np.float32], Ints, NDArray[np.float32]]:
+        """Scores and places of the best [B, C], best first, and a bound on the scores' rounding [B].
+
+        A score falls as the distance grows: the cosine, or 2 x.y - |y|^2.
+        """
+        query, is_cosine = torch.from_numpy(query_BD), self.distance == "cosine"
+        if is_cosine:
+            query = normalize(query, dim=1, eps=torch.finfo().tiny)
+        best = query.new_empty(len(query), 0)
+        place = torch.empty(len(query), 0, dtype=torch.int64)
+        longest = 1.0
+        for number, rows in enumerate(self._blocks()):
+            row = torch.from_numpy(rows)
+            if is_cosine:
+                score = query @ normalize(row, dim=1, eps=torch.finfo().tiny).t()
+            else:
+                square = row.square().sum(1)
+                longest = max(longest, float(square.max()))
+                score = torch.addmm(square, query, row.t(), alpha=2, beta=-1)
+            best, place = _merged(best, place, score, number * self.step, num)
+        error = 3 * (query.shape[1] + 4) * _ROUNDING * torch.ones(len(query))
+        if not is_cosine:
+            error = error * (longest + 2 * query.norm(dim=1) * longest**0.5)
+        return best.numpy(), place.numpy(), error.numpy()
 
 
 def _merged(
@@ -296,36 +320,6 @@ def _merged(
     both = torch.cat([best, block], dim=1)
     best, chosen = both.topk(min(num, both.shape[1]), dim=1)
     return best, torch.cat([place, column + first], dim=1).gather(1, chosen)
-
-
-def _ordered(
-    stored: Images,
-    query_BD: NDArray[np.float32],
-    place_BC: Ints,
-    distance: Distance,
-    block_bytes: int,
-) -> Ints:
-    """Each query's candidates by distance in float64, ties by place [B, C]."""
-    ordered = np.empty_like(place_BC)
-    step = max(1, min(block_bytes, _REFINED_BYTES) // (8 * place_BC.shape[1] * query_BD.shape[1]))
-    for first in range(0, len(query_BD), step):
-        places = np.sort(place_BC[first : first + step], axis=1)
-        rows = stored.rows(places.reshape(-1)).reshape(*places.shape, -1)
-        away = distances(query_BD[first : first + step, None], rows, distance)
-        order = np.argsort(away, axis=1, kind="stable")
-        ordered[first : first + step] = np.take_along_axis(places, order, axis=1)
-    return ordered
-
-
-def _by_sorting(
-    stored: Images, query_D: NDArray[np.float32], k: int, distance: Distance, step: int
-) -> Ints:
-    """Neighbours of one query by its distance to every row."""
-    away = [
-        distances(query_D[None], stored.rows(slice(first, first + step)), distance)
-        for first in range(0, len(stored), step)
-    ]
-    return np.argsort(np.concatenate(away), kind="stable")[:k].astype(np.int64)
 
 
 def distances(query: NDArray[np.float32], rows: NDArray[np.float32], distance: Distance) -> Floats:

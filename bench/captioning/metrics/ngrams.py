@@ -6,7 +6,7 @@ different n-gram of each sentence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -63,21 +63,17 @@ class NGramTable:
     """
 
     def __init__(self, sentences: Sequence[Sequence[str]], *, max_order: int = MAX_ORDER) -> None:
-        self.max_order = max_order
         self._words: dict[str, int] = {}
         for word in chain.from_iterable(sentences):
             self._words.setdefault(word, len(self._words))
-        keys: list[Ints] = []
-
-        def learn(order: int, key_P: Ints) -> Ints:
+        text, self._keys = self.number(sentences), list[Ints]()
+        prefixes = starts(text)
+        for order in range(1, max_order + 1):
+            key_P, place_P = grow(text, prefixes, order)
             known, gram_P = np.unique(key_P, return_inverse=True)
-            keys.insert(order - 1, known)
-            return gram_P.astype(np.int64)
-
-        for _ in walk(self.number(sentences), learn, max_order=max_order):
-            pass
-        self._keys = keys
-        self._starts = np.cumsum([0, *map(len, keys)])
+            self._keys.append(known)
+            prefixes = place_P, gram_P.astype(np.int64)
+        self._starts = np.cumsum([0, *map(len, self._keys)])
 
     @property
     def num_known(self) -> int:
@@ -105,11 +101,16 @@ class NGramTable:
 
     def counts(self, text: NumberedText) -> NGramCounts:
         """Counts of a text that this table has numbered."""
-        num_new = 0
+        num_new, prefixes = 0, starts(text)
         sentence_N = np.repeat(np.arange(len(text.lengths)), text.lengths)
         grams, sentences, orders = [], [], []
-        for order, place_P, gram_P in walk(text, self._look_up, max_order=self.max_order):
-            num_known = len(self._keys[order - 1])
+        for order, known in enumerate(self._keys, start=1):
+            key_P, place_P = grow(text, prefixes, order)
+            gram_P, is_known_P = find(key_P, known)
+            num_known = len(known)
+            new_P = np.unique(key_P[~is_known_P], return_inverse=True)[1]
+            gram_P[~is_known_P] = num_known + new_P
+            prefixes = place_P, gram_P
             behind = self.num_known + num_new - num_known
             grams.append(gram_P + np.where(gram_P < num_known, self._starts[order - 1], behind))
             sentences.append(sentence_N[place_P])
@@ -126,25 +127,6 @@ class NGramTable:
             num_sentences=len(text.lengths),
             num_known=self.num_known,
         )
-
-    def _look_up(self, order: int, key_P: Ints) -> Ints:
-        known = self._keys[order - 1]
-        gram_P, is_known_P = find(key_P, known)
-        new_P = np.unique(key_P[~is_known_P], return_inverse=True)[1]
-        gram_P[~is_known_P] = len(known) + new_P
-        return gram_P
-
-
-def walk(
-    text: NumberedText, number: Callable[[int, Ints], Ints], *, max_order: int
-) -> Iterable[tuple[int, Ints, Ints]]:
-    """Order, places and numbers of the n-grams of each order; `number` maps keys to numbers."""
-    prefixes = starts(text)
-    for order in range(1, max_order + 1):
-        key_P, place_P = grow(text, prefixes, order)
-        gram_P = number(order, key_P)
-        yield order, place_P, gram_P
-        prefixes = place_P, gram_P
 
 
 def starts(text: NumberedText) -> tuple[Ints, Ints]:
