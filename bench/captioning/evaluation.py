@@ -124,7 +124,8 @@ class Captioner:
 
     def describe(self, split: str) -> list[Hypothesis]:
         """The best caption of each image."""
-        each = zip(*(part.split(EVALUATION_IMAGES) for part in self.features(split)), strict=True)
+        parts = [torch.split(part, EVALUATION_IMAGES) for part in self.features(split)]
+        each = zip(*parts, strict=True)
         return [found[0] for part in each for found in self.search(self.networks, part)]
 
 

@@ -1,7 +1,10 @@
-"""How an image enters a captioner, what stands around its recurrence, how it is trained.
+"""Options of captioners and ranking networks, and the scaling of features.
 
-The defaults are O. Vinyals, A. Toshev, S. Bengio and D. Erhan, "Show and tell: a neural image
-caption generator", 2015: the image is read before the first word, the softmax reads the outputs.
+The defaults of captioners are those of O. Vinyals, A. Toshev, S. Bengio and D. Erhan, "Show and
+tell: a neural image caption generator", 2015: the image is read before the first word, the softmax
+reads the outputs.
+
+Shapes: N vectors of images or regions, D features, I images of a split.
 """
 
 from __future__ import annotations
@@ -18,11 +21,6 @@ from bench.core.config import Count, Positive
 from bench.core.structs import Frozen
 from bench.seq2seq.options import Share, Size, WriterOptions
 
-# What is done to an image's features before anything is learned of them.
-#
-# Shapes: B images, R regions, D features, I images of a split.
-
-
 Scaling = Literal["none", "unit", "standard"]
 BLOCK = 1000
 """Images whose features are in memory at once."""
@@ -31,10 +29,10 @@ Rows = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
 class Scale(nn.Module):
-    """Features [..., D] as they are, of length one, or less their means over their deviations.
+    """Features [..., D] as they are, of length one, or standardised.
 
-    The means and deviations are part of the weights, so that a network can be used without the
-    images that it was trained on.
+    Means and deviations are part of the weights, so that a network can be used without the images
+    that it was trained on.
     """
 
     mean: Tensor
@@ -48,12 +46,11 @@ class Scale(nn.Module):
             self.register_buffer("deviation", torch.ones(num_features))
 
     def learn(self, rows: Rows, row_I: NDArray[np.int64]) -> None:
-        """Take means and deviations from the images at `row_I` of a store."""
+        """Set means and deviations to those of the images at `row_I` of a store."""
         if self.scaling != "standard":
             return
-        mean_D, deviation_D = moments(rows, row_I)
-        self.mean.copy_(torch.from_numpy(mean_D))
-        self.deviation.copy_(torch.from_numpy(deviation_D))
+        for buffer, values_D in zip((self.mean, self.deviation), moments(rows, row_I), strict=True):
+            buffer.copy_(torch.from_numpy(values_D))
 
     def forward(self, feature_BD: Tensor) -> Tensor:
         if self.scaling == "unit":
