@@ -6,7 +6,6 @@ Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +16,7 @@ from bench.core.config import Count, NonNegative, Positive
 from bench.core.errors import BenchError
 from bench.core.splits import SPLITS, check_splits
 from bench.core.structs import Frozen
+from bench.data.files import check_digests
 from bench.data.sources import cache_folder
 
 
@@ -105,8 +105,7 @@ class SpeechSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="speec
                     raise ValueError(f"folding: {label!r} is no label at this step")
             known = {step.get(label, label) or "" for label in known} - {""}
         for digits in (self.phones_sha256, self.samples_sha256):
-            if digits is not None and not re.fullmatch("[0-9a-f]{64}", digits):
-                raise ValueError("sha256 must be 64 lower-case hexadecimal digits")
+            check_digests({"sha256": digits})
 
     def folded(self, label: str) -> str | None:
         """The label that is scored in place of `label`; None where it is dropped."""
