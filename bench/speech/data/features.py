@@ -40,6 +40,7 @@ from bench.speech.data.corpus import (
 from bench.speech.data.specification import FeatureRecipe, SpeechSpec
 
 Floats = npt.NDArray[np.float32]
+Wide = npt.NDArray[np.float64]
 
 
 def features(samples_N: Samples, recipe: FeatureRecipe, *, sample_rate_hz: int) -> Floats:
@@ -97,7 +98,7 @@ def _triangles(recipe: FeatureRecipe, num_points: int, sample_rate_hz: int) -> F
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
-def _mel(frequency_hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _mel(frequency_hz: npt.ArrayLike) -> Wide:
     """HTK's mel scale."""
     return np.asarray(1127 * np.log1p(np.asarray(frequency_hz) / 700))
 
@@ -277,40 +278,26 @@ def extract_all(
                 yield found
 
 
-class Moments:
-    """Mean and deviation of each dimension, from sums in float64."""
-
-    def __init__(self, num_features: int) -> None:
-        self.count = 0
-        self._sum = np.zeros(num_features)
-        self._squares = np.zeros(num_features)
-
-    def add(self, x_TD: Floats) -> None:
-        """Add some frames."""
-        wide_TD = x_TD.astype(np.float64)
-        self.count += len(x_TD)
-        self._sum += wide_TD.sum(axis=0)
-        self._squares += np.einsum("td,td->d", wide_TD, wide_TD)
-
-    def mean_and_deviation(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Mean and deviation so far; a dimension that never changes has deviation one."""
-        count = max(self.count, 1)
-        mean = self._sum / count
-        deviation = np.sqrt(np.maximum(self._squares / count - mean**2, 0))
-        return mean, np.where(deviation > 1e-6, deviation, 1.0)
-
-
 def write_features(
     corpus: SpeechCorpus, stream: BinaryIO, *, num_workers: int, progress: Progress | None = None
-) -> tuple[list[Extracted], Moments]:
-    """Write the features of all utterances as float32, and sum up the training frames."""
-    moments = Moments(corpus.recipe.num_features)
-    num_train = len(corpus.splits.get("train", ()))
+) -> tuple[list[Extracted], Wide, Wide]:
+    """Write the features of all utterances as float32.
+
+    Returns facts about the recordings, and mean and deviation of the training frames [D], from sums
+    in float64; a dimension that never changes has deviation one.
+    """
+    count, num_train = 0, len(corpus.splits.get("train", ()))
+    sum_D, squares_D = np.zeros((2, corpus.recipe.num_features))
     facts = []
     every = extract_all(corpus, num_workers=num_workers, progress=progress)
     for place, (x_TD, found) in enumerate(every):
         stream.write(x_TD.astype("<f4").tobytes())
         if place < num_train:
-            moments.add(x_TD)
+            wide_TD = x_TD.astype(np.float64)
+            count += len(x_TD)
+            sum_D += wide_TD.sum(axis=0)
+            squares_D += np.einsum("td,td->d", wide_TD, wide_TD)
         facts.append(found)
-    return facts, moments
+    mean_D = sum_D / max(count, 1)
+    deviation_D = np.sqrt(np.maximum(squares_D / max(count, 1) - mean_D**2, 0))
+    return facts, mean_D, np.where(deviation_D > 1e-6, deviation_D, 1.0)

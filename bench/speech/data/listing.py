@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,25 +69,24 @@ def list_speech(
 
 def _check_counts(spec: SpeechSpec, corpus: SpeechCorpus, folder: Path) -> None:
     """Compare utterances, bad ones included, with the card, and phones where none is bad."""
-    for split, expected in spec.counts.utterances.items():
-        number = len(corpus.splits[split])
-        number += sum(problem.split == split for problem in corpus.problems)
-        _check(folder, f"{split} utterances", number, expected)
-    if corpus.problems:
-        return
-    for split, expected in spec.counts.phones.items():
-        number = sum(len(utterance.phones) for utterance in corpus.splits[split])
-        _check(folder, f"{split} phones", number, expected)
-    if spec.phones_sha256 not in (None, corpus.phones_sha256()):
+    bad = Counter(problem.split for problem in corpus.problems)
+    numbers = [
+        (f"{split} utterances", len(corpus.splits[split]) + bad[split], expected)
+        for split, expected in spec.counts.utterances.items()
+    ]
+    if not corpus.problems:
+        numbers += [
+            (f"{split} phones", sum(len(u.phones) for u in corpus.splits[split]), expected)
+            for split, expected in spec.counts.phones.items()
+        ]
+    for what, number, expected in numbers:
+        if number != expected:
+            raise BenchError(
+                f"{folder}: {number:,} {what} where the card counts {expected:,}; put the original "
+                "files in their place"
+            )
+    if not corpus.problems and spec.phones_sha256 not in (None, corpus.phones_sha256()):
         raise BenchError(
             f"{folder}: altered: the utterances' phones have sha256 {corpus.phones_sha256()} where "
             f"the card says {spec.phones_sha256}; put the original files in their place"
-        )
-
-
-def _check(folder: Path, what: str, number: int, expected: int) -> None:
-    if number != expected:
-        raise BenchError(
-            f"{folder}: {number:,} {what} where the card counts {expected:,}; put the original "
-            "files in their place"
         )

@@ -30,7 +30,7 @@ from bench.core.structs import Frozen
 from bench.data.files import num_cores
 from bench.data.problems import Progress
 from bench.speech.data.corpus import Problem, SpeechCorpus, digest_of_lines
-from bench.speech.data.features import write_features
+from bench.speech.data.features import Wide, write_features
 
 FORMAT = 1
 """Raised whenever the same recipe would give other numbers, so that old files are not read."""
@@ -121,10 +121,9 @@ def _make(corpus: SpeechCorpus, folder: Path, num_workers: int, progress: Progre
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         with (scratch / FEATURES).open("wb") as stream:
-            facts, moments = write_features(
+            facts, mean, deviation = write_features(
                 corpus, stream, num_workers=num_workers, progress=progress
             )
-        mean, deviation = moments.mean_and_deviation()
         if corpus.recipe.normalisation == "none":
             mean, deviation = np.zeros_like(mean), np.ones_like(deviation)
         every = [u.id for utterances in corpus.splits.values() for u in utterances]
@@ -148,9 +147,7 @@ def _make(corpus: SpeechCorpus, folder: Path, num_workers: int, progress: Progre
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _normalise(
-    path: Path, mean_D: npt.NDArray[np.float64], deviation_D: npt.NDArray[np.float64]
-) -> int:
+def _normalise(path: Path, mean_D: Wide, deviation_D: Wide) -> int:
     """Shift and scale in place; the checksum of the result."""
     if not path.stat().st_size:
         return 0

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,16 +86,22 @@ def draw(spec: SyntheticSpeechSpec) -> SpeechCorpus:
             for number in numbers
             for turn in range(spec.utterances_per_speaker)
         )
+    labels = {split: [u.phones for u in splits[split]] for split in ("valid", "test")}
+    is_rarer = {
+        split: [label in ALIKE.values() for phones in each for label in phones]
+        for split, each in labels.items()
+    }
     return SpeechCorpus(
         labels=LABELS,
         folding={label: label for label in LABELS},
         splits=splits,
         recordings=Synthesiser(spec=spec),
         recipe=spec.features,
-        bound_error_percent={
-            split: 100 * _share_of_rarer(splits[split]) for split in ("valid", "test")
+        bound_error_percent={s: 100 * (sum(each) / len(each)) for s, each in is_rarer.items()},
+        bound_nats={
+            split: float(np.mean([nats for phones in each for nats in grammar.nats(phones)]))
+            for split, each in labels.items()
         },
-        bound_nats=_mean_nats(grammar, splits),
     )
 
 
@@ -128,15 +133,3 @@ def _utterance(
         phones=tuple(phones),
         times=tuple(itertools.pairwise(edges)),
     )
-
-
-def _share_of_rarer(utterances: tuple[Utterance, ...]) -> float:
-    rarer = [phone in ALIKE.values() for utterance in utterances for phone in utterance.phones]
-    return sum(rarer) / len(rarer)
-
-
-def _mean_nats(grammar: Grammar, splits: Mapping[str, tuple[Utterance, ...]]) -> dict[str, float]:
-    return {
-        split: float(np.mean([n for u in splits[split] for n in grammar.nats(u.phones)]))
-        for split in ("valid", "test")
-    }

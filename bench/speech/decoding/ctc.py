@@ -41,7 +41,6 @@ from bench.speech.decoding.hypotheses import (
     Labels,
     best_first,
     check_search,
-    distinct,
 )
 from bench.speech.decoding.prefixes import Choice, Prefixes
 from bench.text.baselines.ngram import NGram
@@ -199,14 +198,12 @@ def prefix_beam_search(
         search = _Search(whole_BTV[group, : frames[0]], frames, width, fusion)
         found.update(zip(group, search.run(num_best), strict=True))
     greedy = best_path(log_p_BTV, frames_B)
-    candidates = [distinct([*found[b], greedy[b]]) for b in range(len(lengths))]
+    candidates = [list(dict.fromkeys([*found[b], greedy[b]])) for b in range(len(lengths))]
     log_probs = ctc_log_probs(log_p_BTV, frames_B, candidates)
-    bonuses = [
-        [fusion.total(labels) if fusion else 0.0 for labels in of_one] for of_one in candidates
-    ]
+    bonus = [] if fusion is None else [fusion.total]
     return [
-        best_first(of_one, log_prob.tolist(), bonus, num_best)
-        for of_one, log_prob, bonus in zip(candidates, log_probs, bonuses, strict=True)
+        best_first(of_one, log_prob.tolist(), num_best, *bonus)
+        for of_one, log_prob in zip(candidates, log_probs, strict=True)
     ]
 
 

@@ -37,7 +37,6 @@ from bench.speech.decoding.hypotheses import (
     Labels,
     best_first,
     check_search,
-    distinct,
 )
 from bench.speech.decoding.prefixes import Choice, Flags, Prefixes
 from bench.speech.transducer_loss import log_likelihood
@@ -166,10 +165,10 @@ def transducer_beam_search(
     search = _Search(network, frame_BTJ, np.array(lengths), width, num_best)
     found = search.run()
     greedy = greedy_search(network, frame_BTJ, frames_B)
-    candidates = [distinct([*found[b], greedy[b]]) for b in range(len(lengths))]
+    candidates = [list(dict.fromkeys([*found[b], greedy[b]])) for b in range(len(lengths))]
     log_probs = transducer_log_probs(network, frame_BTJ, frames_B, candidates)
     return [
-        best_first(of_one, log_prob.tolist(), [0.0] * len(of_one), num_best)
+        best_first(of_one, log_prob.tolist(), num_best)
         for of_one, log_prob in zip(candidates, log_probs, strict=True)
     ]
 

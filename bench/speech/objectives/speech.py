@@ -132,19 +132,39 @@ class SpeechOptions(Frozen, frozen=True, kw_only=True):
         raise NotImplementedError
 
 
-class SpeechObjective(Objective):
+class UtteranceObjective(Objective):
+    """Objective over batches of whole utterances; a subclass sets `batch_frames`."""
+
+    corpus: SpeechData
+    batch_frames: int
+
+    def train_loader(self, *, rank: int = 0, world_size: int = 1) -> SpeechBatches:
+        return SpeechBatches(
+            self.corpus.splits["train"],
+            batch_frames=self.batch_frames,
+            seed=self.config.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def evaluation_loader(self, split: str) -> SpeechBatches:
+        part = self.corpus.splits[split]
+        return SpeechBatches(part, batch_frames=EVALUATION_FRAMES, order="sorted")
+
+
+class SpeechObjective(UtteranceObjective):
     """Recogniser around any recurrence that reads speech; a subclass makes labels of its outputs.
 
     Subclasses call `draw_weights` after all their parts have been made.
     """
 
     unit = "frame"
-    corpus: SpeechData
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
         options: Any = own_options(config, self.Options)
         self.speech_options: SpeechOptions = options
+        self.batch_frames = self.speech_options.batch_frames
         self.weight_noise = self.speech_options.weight_noise
         model = {key: value for key, value in config.model.items() if key != "name"}
         input_size = corpus.num_features * self.speech_options.stack_frames
@@ -183,18 +203,9 @@ class SpeechObjective(Objective):
         """Steps of each utterance [B]."""
         return num_stacks(batch.num_frames, self.speech_options.stack_frames)
 
-    def train_loader(self, *, rank: int = 0, world_size: int = 1) -> SpeechBatches:
-        return SpeechBatches(
-            self.corpus.splits["train"],
-            batch_frames=self.speech_options.batch_frames,
-            seed=self.config.seed,
-            rank=rank,
-            world_size=world_size,
-        )
-
     def evaluation_loader(self, split: str) -> SpeechBatches:
         self.metric.split = self.corpus.splits[split]
-        return SpeechBatches(self.metric.split, batch_frames=EVALUATION_FRAMES, order="sorted")
+        return super().evaluation_loader(split)
 
     def batch_loss(self, batch: SpeechBatch) -> tuple[Tensor, Tensor]:
         return self.losses(self.encode(batch), batch).sum(), batch.num_labels.sum()

@@ -28,21 +28,21 @@ from bench.core.errors import BenchError
 from bench.core.structs import Frozen
 from bench.models import StackOptions, build_recurrence
 from bench.models.recurrence import State
-from bench.speech.data.batches import SpeechBatch, SpeechBatches
+from bench.speech.data.batches import SpeechBatch
 from bench.speech.data.prepared import SpeechData
 from bench.speech.decoding.transducer import greedy_search, transducer_beam_search
 from bench.speech.joint import Joint
 from bench.speech.objectives.speech import (
-    EVALUATION_FRAMES,
     Decoded,
     Share,
     SpeechObjective,
     SpeechOptions,
+    UtteranceObjective,
     draw_weights,
 )
 from bench.training.dropout import drop_quickly
 from bench.training.metrics import Score, SplitMetric
-from bench.training.objective import Objective, own_options
+from bench.training.objective import own_options
 
 
 class Prediction(nn.Module):
@@ -217,16 +217,16 @@ class NextLabelOptions(Frozen, frozen=True, kw_only=True):
     """Every weight begins as U(-init_range, init_range); by the parts' own rules when not given."""
 
 
-class NextLabel(Objective):
+class NextLabel(UtteranceObjective):
     """A prediction network and a softmax over the labels."""
 
     Options = NextLabelOptions
     unit = "label"
-    corpus: SpeechData
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
         self.options = own_options(config, NextLabelOptions)
+        self.batch_frames = self.options.batch_frames
         self.weight_noise = self.options.weight_noise
         num_labels = len(corpus.corpus.labels)
         model = {key: value for key, value in config.model.items() if key != "name"}
@@ -247,19 +247,6 @@ class NextLabel(Objective):
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: SpeechBatch) -> Tensor:
         return loss_sum if self.options.loss_scale == "sum" else loss_sum / count
-
-    def train_loader(self, *, rank: int = 0, world_size: int = 1) -> SpeechBatches:
-        return SpeechBatches(
-            self.corpus.splits["train"],
-            batch_frames=self.options.batch_frames,
-            seed=self.config.seed,
-            rank=rank,
-            world_size=world_size,
-        )
-
-    def evaluation_loader(self, split: str) -> SpeechBatches:
-        part = self.corpus.splits[split]
-        return SpeechBatches(part, batch_frames=EVALUATION_FRAMES, order="sorted")
 
     @property
     def bound(self) -> float | None:
