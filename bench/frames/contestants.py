@@ -1,34 +1,69 @@
-"""Training steps of predictors of frames beside the programs that one writes first."""
+"""Training steps of predictors of frames beside plain programs.
+
+Shapes: B sequences, T frames, K predicted frames, R S grid of patches, D pixels of a patch, H
+maps or hidden units, P = R S, X pixels of a frame.
+"""
 
 from __future__ import annotations
 
 import copy
-import itertools
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.core.errors import BenchError
 from bench.domains import Corpus
 from bench.frames.data.batches import FrameBatch
 from bench.frames.network import to_patches
 from bench.frames.objective import INK, FramePrediction
 from bench.models.deep import Deep
 from bench.runs.resolve import Resolved
-from bench.speed.contest import NUM_BATCHES, Contestant, PlainSteps, contest
-from bench.speed.machine import device_of, named
-from bench.speed.steps import BareLoop, make_objective
+from bench.speed.contest import (
+    Contestant,
+    PlainSteps,
+    SpeedReport,
+    contest,
+    heading,
+    num_weights,
+    shipped_contestant,
+    timed_objective,
+)
+from bench.speed.machine import device_name
 
-# The programs that frame prediction is held against: what one writes first.
-#
-# Encoder and forecaster of `nn.LSTM` over whole frames, or of a cell with one `nn.Conv2d` over its
-# input and state side by side, in Python loops over layers and time (as in many a tutorial,
-# without peepholes); the forecaster reads zeros; `nn.Linear` or a 1 x 1 `nn.Conv2d` says the
-# pixels; Adam as it comes.
-#
-# Shapes: B sequences, T frames, K predicted frames, R S grid of patches, D pixels of a patch, H
-# maps or hidden units, P = R S.
+
+def frames_speed(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> SpeedReport:
+    """Training steps of the shipped path, of its plain loop and of a plain program."""
+    objective = timed_objective(FramePrediction, resolved, corpus)
+    shipped, options = shipped_contestant(objective), objective.options
+    plain = [
+        Contestant(name=name, program=PlainSteps(model, objective), batches=shipped.batches)
+        for name, model in _plain_models(objective).items()
+    ]
+    return SpeedReport(
+        heading=heading(
+            resolved,
+            f"reads {options.reads}",
+            f"{num_weights(objective):,} weights",
+            f"batches of {options.batch_size} sequences",
+            f"products {objective.products_in_effect}",
+            device_name(objective.device),
+        ),
+        tables=[contest(objective, [shipped, *plain], unit="frames", num_rounds=num_rounds)],
+    )
+
+
+def _plain_models(objective: FramePrediction) -> dict[str, nn.Module]:
+    """Models to stand beside; networks of patches have only their plain loop."""
+    models: dict[str, nn.Module] = {}
+    network = objective.network
+    if objective.options.readout == "top" or not isinstance(network.encoder, Deep):
+        models["plain loop, the same weights"] = PlainLoop(objective)
+    if objective.options.reads == "frame" and network.forecaster is not None:
+        if network.num_places > 1:
+            models["plain nn.Conv2d cell"] = PlainConvolutional(objective)
+        else:
+            models["plain nn.LSTM"] = PlainDense(objective)
+    return models
 
 
 class Cell(nn.Module):
@@ -136,45 +171,3 @@ class PlainLoop(nn.Module):
 def _mean_loss(odds: Tensor, true: Tensor) -> Tensor:
     loss = F.binary_cross_entropy_with_logits(odds, true, reduction="sum")
     return loss / (odds.shape[0] * odds.shape[1])
-
-
-def frames_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
-    """Training steps of the shipped path, of its plain loop and of a plain program."""
-    objective = make_objective(resolved, corpus)
-    if not isinstance(objective, FramePrediction):
-        raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
-    loader = objective.train_loader()
-    batches = list(itertools.islice(loader, min(NUM_BATCHES, len(loader))))
-    clip_at, device = resolved.config.optim.clip_at, device_of(resolved)
-    found = [Contestant(name="shipped", program=BareLoop(objective, batches), batches=batches)]
-    for name, program in _programs(objective).items():
-        steps = PlainSteps(program, clip_at=clip_at, device=device)
-        found.append(Contestant(name=name, program=steps, batches=batches))
-    table = contest(
-        found, unit="frames", units_in=objective.units_in, num_rounds=num_rounds, device=device
-    )
-    return f"{_heading(resolved, objective)}\n\n{table}"
-
-
-def _programs(objective: FramePrediction) -> dict[str, nn.Module]:
-    """Those to beat; patches have no program of their own beside the plain loop."""
-    found: dict[str, nn.Module] = {}
-    network = objective.network
-    if objective.options.readout == "top" or not isinstance(network.encoder, Deep):
-        found["plain loop, the same weights"] = PlainLoop(objective)
-    if objective.options.reads == "frame" and network.forecaster is not None:
-        is_convolutional = network.num_places > 1
-        name = "plain nn.Conv2d cell" if is_convolutional else "plain nn.LSTM"
-        program = PlainConvolutional if is_convolutional else PlainDense
-        found[name] = program(objective)
-    return found
-
-
-def _heading(resolved: Resolved, objective: FramePrediction) -> str:
-    num_weights = sum(parameter.numel() for parameter in objective.parameters())
-    options = objective.options
-    return (
-        f"{resolved.card.task} · {resolved.config.model['name']} · reads {options.reads} · "
-        f"{num_weights:,} weights · batches of {options.batch_size} sequences · products "
-        f"{objective.products_in_effect} · {named(device_of(resolved))}"
-    )
