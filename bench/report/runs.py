@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.config import dotted
-from bench.core.record import Record
+from bench.core.record import Record, evaluated_runs, mixed_runs
 from bench.report.content import TaskContent, duration, short, size, split_label, written
-from bench.runs.lineage import evaluated_runs, mixed_runs
 from bench.table import Row
 
 # How a run is carried out again: the command line that its record says it was made by.

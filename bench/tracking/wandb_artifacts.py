@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 from bench.captioning.data.scenes import images_at_hand
-from bench.core.record import Record
-from bench.runs.lineage import runs_used
+from bench.core.record import Record, runs_used
 from bench.tracking.options import Sendable
 from bench.tracking.samples import files_to_send, sample_table, texts_to_send
 from bench.tracking.tracker import Tracked

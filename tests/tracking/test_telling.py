@@ -15,9 +15,8 @@ from tracked_runs import options
 
 from bench.core.errors import BenchError
 from bench.core.json_lines import write_json_lines
-from bench.core.record import Point
+from bench.core.record import Point, runs_used
 from bench.core.suite import Suite
-from bench.runs.lineage import runs_used
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of
 from bench.speech.outputs import Header, Recognition, recognitions_path
