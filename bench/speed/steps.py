@@ -12,9 +12,8 @@ import torch
 from bench.domains import Corpus
 from bench.runs.resolve import Resolved
 from bench.speed.machine import device_of
-from bench.tracking.callback import TrackCallback
 from bench.tracking.tracker import NoTracker
-from bench.training.callbacks import Clock
+from bench.training.callbacks import Clock, TrackCallback
 from bench.training.fit import make_trainer, quiet_lightning
 from bench.training.objective import Objective
 from bench.training.objectives import objective_class

@@ -1,4 +1,4 @@
-"""A few rows of what a model wrote of the test split, beside what is right, for any tracker."""
+"""Samples of a model's outputs on the test split, and files of a run, for any tracker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.core.suite import Suite
 from bench.speech.outputs import read_recognitions
 from bench.text.outputs import read_text_samples
 from bench.tracking.options import Sendable
-from bench.tracking.tracker import Tracked
+from bench.tracking.tracker import TrackedRun
 from bench.translation.outputs import read_translations
 
 SPLIT = "test"
@@ -23,14 +23,14 @@ SPLIT = "test"
 
 @dataclass(frozen=True, kw_only=True)
 class SampleTable:
-    """Rows of text; in a column called `image` stand the names of images."""
+    """Rows of text; a column called `image` holds names of images."""
 
     columns: Sequence[str]
     rows: list[list[Any]]
 
 
 def sample_table(folder: Path, *, num_rows: int) -> SampleTable | None:
-    """What the evaluation of a run left in its folder; None where it left no outputs."""
+    """Evenly spaced outputs from a run's folder; None if it has none."""
     readers: tuple[Callable[[Path], SampleTable | None], ...] = (
         _texts,
         _recognitions,
@@ -81,13 +81,10 @@ def _captions(folder: Path) -> SampleTable | None:
 
 
 def _spread(number: int, wanted: int) -> list[int]:
-    """At most `wanted` places of `number`, evenly apart, the first and the last among them."""
+    """At most `wanted` of `number` places, evenly spaced, with the first and the last."""
     if number <= wanted or wanted < 2:
         return list(range(min(number, wanted)))
     return [round(i * (number - 1) / (wanted - 1)) for i in range(wanted)]
-
-
-# What a finished run leaves that a tracker may keep a copy of.
 
 
 _STEMS = {
@@ -97,22 +94,21 @@ _STEMS = {
 }
 
 
-def files_to_send(tracked: Tracked, kind: Sendable) -> list[Path]:
-    """The files of the run's folder that belong to `kind`, by name."""
-    if not tracked.folder.is_dir():
+def files_to_send(run: TrackedRun, kind: Sendable) -> list[Path]:
+    """Files of the run's folder that belong to `kind`, by name."""
+    if not run.folder.is_dir():
         return []
-    found = [path for path in tracked.folder.iterdir() if path.name.startswith(_STEMS[kind])]
+    found = [path for path in run.folder.iterdir() if path.name.startswith(_STEMS[kind])]
     return sorted(path for path in found if path.is_file() and _STEMS[kind])
 
 
-def texts_to_send(tracked: Tracked, kind: Sendable, record: Record) -> dict[str, str]:
-    """File name -> text of what is written anew: with `tables` the record and the task's table."""
+def texts_to_send(run: TrackedRun, kind: Sendable, record: Record) -> dict[str, str]:
+    """Text by file name: with `tables` the record and the task's table, else nothing."""
     if kind != "tables":
         return {}
     from bench.table import render, task_table
 
-    suite = Suite(folder=tracked.folder.parents[2])  # of <suite>/artifacts/<task>/<run>
-    table = task_table(suite, record.task)
+    table = task_table(Suite(folder=run.suite_folder), record.task)
     return {
         "record.json": msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n",
         "table.md": render(table, "md"),
