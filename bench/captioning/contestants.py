@@ -90,25 +90,25 @@ class PlainCaptioner(nn.Module):
         self.options = options = objective.options
         hidden, layers = int(model["hidden_size"] or 0), int(model["num_layers"] or 1)
         size, num_features = network.embedding.embedding_dim, network.feature_shape[-1]
-        attends = options.image == "attention"
+        self.attends = options.image == "attention"
+        self.readout_kind = network.decoder.readout.kind
         context = {"first": 0, "every-word": size, "attention": num_features}[options.image]
         self.scale = network.scale
         self.word = nn.Embedding(network.embedding.num_embeddings, size)
         self.image_layer = nn.Linear(num_features, options.image_hidden or 1)
         self.image = nn.Linear(options.image_hidden or num_features, size)
         self.enters_step = context > 0 and network.decoder.attends_before
-        read = size + (context if self.enters_step else 0)
+        input_size = size + self.enters_step * context
         kind = {"gru": nn.GRU, "lstm": nn.LSTM}[library]
-        self.recurrence = kind(read, hidden, layers, batch_first=True)
+        self.recurrence = kind(input_size, hidden, layers, batch_first=True)
         self.num_states = 2 if library == "lstm" else 1
         self.bridge = nn.Linear(num_features, self.num_states * layers * hidden)
         units = options.attention_size or hidden
         self.query = nn.Linear(hidden, units, bias=False)
         self.key = nn.Linear(num_features, units, bias=False)
         self.v = nn.Linear(units, 1, bias=False)
-        self.attends, self.readout_kind = attends, network.decoder.readout.kind
-        both = hidden + context + (size if self.readout_kind == "multimodal" else 0)
-        self.readout = nn.Linear(both, network.decoder.readout.size, bias=False)
+        read = hidden + context + (size if self.readout_kind == "multimodal" else 0)
+        self.readout = nn.Linear(read, network.decoder.readout.size, bias=False)
         self.output = nn.Linear(network.decoder.readout.size, network.embedding.num_embeddings)
 
     def forward(self, batch: CaptionBatch) -> Tensor:
@@ -117,16 +117,16 @@ class PlainCaptioner(nn.Module):
         if self.attends:
             r_BTR = self._attend(word_BTE, feature_BD)
         else:
-            seen_BD = feature_BD.mean(1) if feature_BD.dim() == 3 else feature_BD
+            mean_BD = feature_BD.mean(1) if feature_BD.dim() == 3 else feature_BD
             if self.options.image_hidden:
-                seen_BD = torch.tanh(self.image_layer(seen_BD))
-            r_BTR = self._read_whole(word_BTE, self.image(seen_BD)[:, None])
+                mean_BD = torch.tanh(self.image_layer(mean_BD))
+            r_BTR = self._read_image(word_BTE, self.image(mean_BD)[:, None])
         counted_BT = valid_steps(batch.lengths, r_BTR.shape[1], r_BTR)
         target_BT = batch.caption.where(counted_BT, PADDING)
         score_BTV = self.output(r_BTR)
         return F.cross_entropy(score_BTV.flatten(0, 1), target_BT.flatten(), ignore_index=PADDING)
 
-    def _read_whole(self, word_BTE: Tensor, image_B1E: Tensor) -> Tensor:
+    def _read_image(self, word_BTE: Tensor, image_B1E: Tensor) -> Tensor:
         if self.options.image == "first":
             s_BTH, _ = self.recurrence(torch.cat([image_B1E, word_BTE], dim=1))
             return self._readout(s_BTH[:, 1:], None, word_BTE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import statistics
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -39,7 +39,7 @@ def text_speed(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> SpeedR
         device=device,
     )
     copying, copied_bytes = bandwidth_call(device=device)
-    contestants = _contestants(objective, num_tokens)
+    contestants = _contestants(objective)
     calls: dict[str, Call] = {
         name: _cycle(one.program, batches) for name, one in contestants.items()
     }
@@ -55,7 +55,12 @@ def text_speed(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> SpeedR
             num_tokens=num_tokens,
             flops_per_token=one.flops_per_token,
             rate=rate,
-            num_bytes=one.num_bytes,
+            num_bytes=step_bytes(
+                one.model,
+                num_tokens=num_tokens,
+                sizes=(objective.embedding.embedding_dim, one.output_size),
+                num_moments=one.num_moments,
+            ),
             bandwidth=copied_bytes / copy_sec,
         )
         for name, one in contestants.items()
@@ -68,44 +73,35 @@ def text_speed(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> SpeedR
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Contestant:
+class _Contestant(NamedTuple):
     program: TrainingProgram
+    model: nn.Module
+    output_size: int
+    """Output size of its recurrence."""
     flops_per_token: int
-    num_bytes: int
-    """Bytes that a step must move."""
+    num_moments: int = ADAM_MOMENTS
 
 
-def _contestants(objective: LanguageModel, num_tokens: int) -> dict[str, _Contestant]:
+def _contestants(objective: LanguageModel) -> dict[str, _Contestant]:
     """The shipped path, its plain loop, `nn.LSTM` of as many weights and of as many units."""
     vocabulary_size = objective.output.vocabulary_size
     input_size = objective.embedding.embedding_dim
 
-    def contestant(
-        program: TrainingProgram, model: nn.Module, size: int, flops: int, moments: int
-    ) -> _Contestant:
-        num_bytes = step_bytes(
-            model, num_tokens=num_tokens, sizes=(input_size, size), num_moments=moments
-        )
-        return _Contestant(program=program, flops_per_token=flops, num_bytes=num_bytes)
-
-    def plain(network: nn.LSTM | Recurrence, size: int, flops: int) -> _Contestant:
+    def plain(network: nn.LSTM | Recurrence, *cost: int) -> _Contestant:
         model = PlainLanguageModel(network, vocabulary_size)
-        return contestant(PlainSteps(model, objective), model, size, flops, ADAM_MOMENTS)
+        return _Contestant(PlainSteps(model, objective), model, *cost)
 
     def library(size: int) -> _Contestant:
         flops = 6 * (4 * size * (input_size + size) + size * vocabulary_size)
         return plain(nn.LSTM(input_size, size, batch_first=True), size, flops)
 
-    cell = objective.recurrence
-    shipped = cell.output_size, 3 * objective.flops_per_unit()
+    cost = objective.recurrence.output_size, 3 * objective.flops_per_unit()
     same_weights = lstm_size(num_weights(objective), input_size, vocabulary_size)
     hidden_size = int(objective.config.model["hidden_size"] or 0)
+    moments = num_moments(objective.config.optim)
     return {
-        "shipped": contestant(
-            BareLoop(objective), objective, *shipped, num_moments(objective.config.optim)
-        ),
-        "plain loop": plain(copy.deepcopy(cell), *shipped),
+        "shipped": _Contestant(BareLoop(objective), objective, *cost, moments),
+        "plain loop": plain(copy.deepcopy(objective.recurrence), *cost),
         f"nn.LSTM({same_weights}), same weights": library(same_weights),
         f"nn.LSTM({hidden_size}), same hidden size": library(hidden_size),
     }

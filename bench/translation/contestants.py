@@ -101,33 +101,34 @@ class PlainTranslation(nn.Module):
             raise BenchError("an encoder of words alone has no plain program beside it")
         kind = {"gru": nn.GRU, "lstm": nn.LSTM}[library]
         hidden, layers = int(model["hidden_size"] or 0), int(model["num_layers"] or 1)
-        both = model["direction"] == "bidirectional"
+        is_bidirectional = model["direction"] == "bidirectional"
         self.num_layers = options.decoder_layers or layers
         self.hidden_size = options.decoder_size or hidden
-        size, annotation = options.embedding_size or hidden, hidden * (2 if both else 1)
+        size, annotation = options.embedding_size or hidden, hidden * (1 + is_bidirectional)
         self.source = nn.Embedding(len(corpus.source.symbols), size)
         self.target = nn.Embedding(len(corpus.target.symbols), size)
-        self.encoder = kind(size, hidden, layers, batch_first=True, bidirectional=both)
+        self.encoder = kind(size, hidden, layers, batch_first=True, bidirectional=is_bidirectional)
         self.attends = options.attention != "none"
         self.before = self.attends and options.attend == "before"
         self.feeds = options.feeding == "readout"
         context = annotation if self.attends else 0
         readout = objective.network.decoder.readout.size
-        read = size + self.before * context + self.feeds * readout
-        self.decoder = kind(read, self.hidden_size, self.num_layers, batch_first=True)
-        handed, taken = layers * annotation, self.num_layers * self.hidden_size
+        input_size = size + self.before * context + self.feeds * readout
+        self.decoder = kind(input_size, self.hidden_size, self.num_layers, batch_first=True)
+        sizes = (hidden, layers, is_bidirectional)
+        self.is_identity = sizes == (self.hidden_size, self.num_layers, False)
         num_states = 2 if library == "lstm" else 1
-        self.is_identity = (hidden, layers, both) == (self.hidden_size, self.num_layers, False)
-        self.bridge = nn.Linear(num_states * handed, num_states * taken)
+        self.bridge = nn.Linear(
+            num_states * layers * annotation, num_states * self.num_layers * self.hidden_size
+        )
         units = options.attention_size or self.hidden_size
         self.query = nn.Linear(self.hidden_size, units, bias=False)
         self.key = nn.Linear(annotation, units, bias=False)
         self.v = nn.Linear(units, 1, bias=False)
-        both_sizes = self.hidden_size + context
         if options.readout == "maxout":
-            self.readout = nn.Linear(both_sizes + size, 2 * readout)
+            self.readout = nn.Linear(self.hidden_size + context + size, 2 * readout)
         else:
-            self.readout = nn.Linear(both_sizes, readout, bias=False)
+            self.readout = nn.Linear(self.hidden_size + context, readout, bias=False)
         self.readout_size = readout
         self.output = nn.Linear(readout, len(corpus.target.symbols))
 
@@ -136,12 +137,12 @@ class PlainTranslation(nn.Module):
         pairs = as_pairs(batch)
         packed = pack_padded_sequence(
             self.source(pairs.source),
-            pairs.source_lengths.cpu(),  # where the library wants them
+            pairs.source_lengths.cpu(),  # the library requires it
             batch_first=True,
             enforce_sorted=False,
         )
-        found, last = self.encoder(packed)
-        h_BSA, _ = pad_packed_sequence(found, batch_first=True)
+        outputs, last = self.encoder(packed)
+        h_BSA, _ = pad_packed_sequence(outputs, batch_first=True)
         valid_BS = valid_steps(pairs.source_lengths, h_BSA.shape[1], h_BSA)
         word_BTE = self.target(shifted(pairs.target))
         state = last if self.is_identity else self._bridged(last)
@@ -150,7 +151,7 @@ class PlainTranslation(nn.Module):
         else:
             s_BTH, _ = self.decoder(word_BTE, state)
             c_BTA = self._context(s_BTH, h_BSA, self.key(h_BSA), valid_BS)
-            r_BTR = self._read(s_BTH, c_BTA, word_BTE)
+            r_BTR = self._readout(s_BTH, c_BTA, word_BTE)
         counted_BT = valid_steps(pairs.target_lengths, r_BTR.shape[1], r_BTR)
         target_BT = pairs.target.where(counted_BT, PADDING)
         score_BTV = self.output(r_BTR)
@@ -169,19 +170,19 @@ class PlainTranslation(nn.Module):
         r_B1R = word_BTE.new_zeros(len(word_BTE), 1, self.readout_size)
         for word_B1E in word_BTE.split(1, dim=1):  # type: ignore[no-untyped-call]
             before_B1H = (state[0] if isinstance(state, tuple) else state)[-1][:, None]
-            c_B1A, read = None, [word_B1E]
+            c_B1A, inputs = None, [word_B1E]
             if self.before:
                 c_B1A = self._context(before_B1H, h_BSA, key_BSK, valid_BS)
                 assert c_B1A is not None
-                read.append(c_B1A)
+                inputs.append(c_B1A)
             if self.feeds:
-                read.append(r_B1R)
-            s_B1H, state = self.decoder(torch.cat(read, dim=2), state)
+                inputs.append(r_B1R)
+            s_B1H, state = self.decoder(torch.cat(inputs, dim=2), state)
             if not self.before:
                 c_B1A = self._context(s_B1H, h_BSA, key_BSK, valid_BS)
             elif self.options.readout == "maxout":
                 s_B1H = before_B1H
-            r_B1R = self._read(s_B1H, c_B1A, word_B1E)
+            r_B1R = self._readout(s_B1H, c_B1A, word_B1E)
             readouts.append(r_B1R)
         return torch.cat(readouts, dim=1)
 
@@ -201,11 +202,11 @@ class PlainTranslation(nn.Module):
         a_BTS = e_BTS.masked_fill(~valid_BS[:, None], -math.inf).softmax(2)
         return torch.bmm(a_BTS, h_BSA)
 
-    def _read(self, s_BTH: Tensor, c_BTA: Tensor | None, word_BTE: Tensor) -> Tensor:
-        both = s_BTH if c_BTA is None else torch.cat([s_BTH, c_BTA], dim=2)
+    def _readout(self, s_BTH: Tensor, c_BTA: Tensor | None, word_BTE: Tensor) -> Tensor:
+        parts = [s_BTH] if c_BTA is None else [s_BTH, c_BTA]
         if self.options.readout == "linear":
-            return both
+            return torch.cat(parts, dim=2)
         if self.options.readout == "tanh":
-            return torch.tanh(self.readout(both))
-        pairs = self.readout(torch.cat([both, word_BTE], dim=2))
+            return torch.tanh(self.readout(torch.cat(parts, dim=2)))
+        pairs = self.readout(torch.cat([*parts, word_BTE], dim=2))
         return torch.as_tensor(pairs.view(*pairs.shape[:2], -1, 2).amax(3))
