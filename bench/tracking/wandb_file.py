@@ -46,7 +46,7 @@ def messages(content: bytes) -> Iterator[bytes]:
 
 
 def becomes_complete(path: Path, *, wait_sec: float = 5.0) -> bool:
-    """Whether the file ends as a finished run's does, once its writer has closed it."""
+    """Wait for the end record of a finished run; False if the file does not get one."""
     deadline = time.monotonic() + wait_sec
     while "exit" not in _kinds(path):
         if time.monotonic() >= deadline:

@@ -38,7 +38,7 @@ def run_options(kind: Kind = "wandb", *, group: str | None = None, **given: Any)
 
 
 def untracked(suite: Suite, **groups: dict[str, Any]) -> Record:
-    """The same run in another suite, without a tracker."""
+    """Record of the same run in another suite, without a tracker."""
     elsewhere = Suite(folder=make_suite(suite.folder.parent / "untracked"))
     return run(resolved(elsewhere, **groups), elsewhere)
 
