@@ -1,7 +1,7 @@
-"""Joules that the machine's own counters saw: RAPL of the processors, NVML of the GPUs.
+"""Energy in joules, from hardware counters: RAPL of the processors and NVML of the GPUs.
 
-What cannot be read is absent: nothing is estimated from a rated power. RAPL counts a processor as
-a whole, and is readable for the superuser alone on most systems; NVML needs the extra `energy`.
+Nothing is estimated from a rated power: without readable counters the energy is None. RAPL counts
+a whole processor, and on most systems only root may read it; NVML needs the extra `energy`.
 """
 
 from __future__ import annotations
@@ -15,128 +15,105 @@ from typing import Any, Protocol
 
 POWERCAP = Path("/sys/class/powercap")
 _READ_EVERY_SEC = 20.0
-_MOST_WATTS = 1000.0
-"""Of one RAPL domain: decides after how long its counter may have come round unseen."""
-
-
-class LostError(Exception):
-    """A counter can no longer be read, or came round unseen."""
+_MAX_WATTS = 1000.0
+"""Upper bound on a RAPL domain's power; decides how soon its counter may have wrapped around."""
 
 
 class Counter(Protocol):
-    """Something that counts joules."""
+    """A hardware counter of energy; any exception means that it cannot be read."""
 
     source: str
 
     def joules(self) -> float:
-        """Joules since the counter was made; raises LostError where nobody can say."""
+        """Joules since the counter was opened."""
 
 
 class RaplDomain:
-    """One domain of a processor's running average power limit, as Linux shows it."""
+    """One RAPL domain in Linux's powercap tree; its counter wraps around within minutes."""
 
     source = "RAPL"
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "energy_uj"
-        self._range = int((folder / "max_energy_range_uj").read_text())
-        self._last = int(self._file.read_text())
-        self._read_at = time.monotonic()
-        self._microjoules = 0
+        self._range_uj = int((folder / "max_energy_range_uj").read_text())
+        self._last_uj, self._read_at = int(self._file.read_text()), time.monotonic()
+        self._total_uj = 0
 
     def joules(self) -> float:
-        try:
-            now = int(self._file.read_text())
-        except (OSError, ValueError) as error:
-            raise LostError from error
-        waited_sec, self._read_at = time.monotonic() - self._read_at, time.monotonic()
-        if waited_sec * _MOST_WATTS * 1e6 > self._range:
-            raise LostError
-        self._microjoules += (now - self._last) % (self._range + 1)
-        self._last = now
-        return self._microjoules / 1e6
+        now_uj, now = int(self._file.read_text()), time.monotonic()
+        if (now - self._read_at) * _MAX_WATTS * 1e6 > self._range_uj:
+            raise ValueError(f"{self._file} may have wrapped around more than once")
+        self._total_uj += (now_uj - self._last_uj) % (self._range_uj + 1)
+        self._last_uj, self._read_at = now_uj, now
+        return self._total_uj / 1e6
 
 
 class NvmlDevice:
-    """One GPU by NVML's counter of total energy."""
+    """The total energy of one GPU, found by its UUID."""
 
     source = "NVML"
 
     def __init__(self, uuid: str) -> None:
         self._nvml: Any = import_module("pynvml")
-        try:
-            self._nvml.nvmlInit()
-            self._device = self._nvml.nvmlDeviceGetHandleByUUID(uuid)
-            self._first = self._read()
-        except self._nvml.NVMLError as error:
-            raise LostError from error
-
-    def _read(self) -> int:
-        return int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._device))
+        self._nvml.nvmlInit()
+        self._device = self._nvml.nvmlDeviceGetHandleByUUID(uuid)
+        self._first_mj = self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._device)
 
     def joules(self) -> float:
-        try:
-            return (self._read() - self._first) / 1e3
-        except self._nvml.NVMLError as error:
-            raise LostError from error
+        now_mj = self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._device)
+        return float(now_mj - self._first_mj) / 1e3
 
 
 class Meter:
-    """The joules of all counters from its making on; lost for good once one of them is."""
+    """Sum of several counters; None for good once one of them cannot be read."""
 
-    def __init__(self, counters: Sequence[Counter]) -> None:
-        self._counters = counters
-        self._lock = threading.Lock()
+    def __init__(self, counters: Sequence[Counter] = ()) -> None:
+        self.source = " + ".join(sorted({counter.source for counter in counters})) or None
+        self._counters, self._lock = counters, threading.Lock()
         self._joules: float | None = 0.0 if counters else None
-        self._ended = threading.Event()
-        if any(isinstance(counter, RaplDomain) for counter in counters):
-            # RAPL's counters come round within minutes: they must be read in between.
-            threading.Thread(target=self._keep_reading, daemon=True).start()
-
-    @property
-    def source(self) -> str | None:
-        """The kinds of counters that are read."""
-        return " + ".join(sorted({counter.source for counter in self._counters})) or None
+        self._stopped = threading.Event()
+        if counters:  # read often enough that none wraps around unnoticed
+            threading.Thread(target=self._read_repeatedly, daemon=True).start()
 
     def joules(self) -> float | None:
-        """Joules so far; None where there is no counter or one was lost."""
+        """Joules from the meter's start to now, or to its stop; None if a counter failed."""
         with self._lock:
-            if self._joules is not None and not self._ended.is_set():
+            if self._joules is not None and not self._stopped.is_set():
                 try:
                     self._joules = sum(counter.joules() for counter in self._counters)
-                except LostError:
+                except Exception:  # a driver's own errors among them
                     self._joules = None
             return self._joules
 
     def stop(self) -> float | None:
-        """The joules, which stay what they are from now on."""
+        """Stop counting; the final value."""
         joules = self.joules()
-        self._ended.set()
+        self._stopped.set()
         return joules
 
-    def _keep_reading(self) -> None:
-        while not self._ended.wait(_READ_EVERY_SEC):
+    def _read_repeatedly(self) -> None:
+        while not self._stopped.wait(_READ_EVERY_SEC):
             self.joules()
 
 
 def start_meter(gpus: Sequence[str] = (), *, powercap: Path = POWERCAP) -> Meter:
-    """A meter of this machine's processors and of the GPUs with these UUIDs.
+    """Start a meter of the processors and of the GPUs with these UUIDs.
 
-    Where one of the GPUs cannot be read, nothing is: a sum without it would mislead.
+    If any of the GPUs cannot be read, nothing is: a partial sum would mislead.
     """
     try:
         devices = [NvmlDevice(uuid) for uuid in gpus]
-    except (ImportError, LostError):
-        return Meter([])
+    except Exception:  # no package, no driver, no such device
+        return Meter()
     return Meter([*_processors(powercap), *devices])
 
 
 def _processors(powercap: Path) -> list[RaplDomain]:
-    """Each processor's package and, where it is apart, its memory; none unless all are readable."""
+    """Packages, and memory that is counted apart; empty unless all of them are readable."""
     found = []
     try:
         for folder in sorted(powercap.glob("intel-rapl:*")):
-            # `psys` holds the packages, `core` and `uncore` lie inside one.
+            # `psys` includes the packages, `core` and `uncore` are included in them.
             name = (folder / "name").read_text().strip()
             if name.startswith("package") or name == "dram":
                 found.append(RaplDomain(folder))

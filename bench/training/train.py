@@ -19,10 +19,16 @@ from bench.data.corpora import Corpus
 from bench.layers.products import Products
 from bench.runs.lineage import runs_before
 from bench.runs.resolve import Resolved
-from bench.tracking.callback import TrackCallback
 from bench.tracking.tracker import NoTracker, Tracker
 from bench.training.arithmetic import counted_flops_per_unit, product_rate
-from bench.training.callbacks import Clock, EnergyCallback, PrunedError, Report, ReportCallback
+from bench.training.callbacks import (
+    Clock,
+    EnergyCallback,
+    PrunedError,
+    Report,
+    ReportCallback,
+    TrackCallback,
+)
 from bench.training.checkpoint import LAST, WEIGHTS, save_weights, warm_start
 from bench.training.fit import evaluate, fit
 from bench.training.objective import DivergedError, Objective

@@ -104,7 +104,7 @@ def test_runs_are_told_apart_by_their_sequences(bench: CommandLine, suite: Suite
         ("--model srn --model.num-layers 2 --objective.readout all", ["plain nn.LSTM"]),
     ],
 )
-def test_steps_are_set_side_by_side(
+def test_training_steps_are_compared(
     bench: CommandLine, suite: Suite, settings: str, names: list[str]
 ) -> None:
     said = bench(*f"speed --task {TASK} {settings} --rounds 1 --suite {suite.folder}".split())
