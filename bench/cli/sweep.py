@@ -129,9 +129,9 @@ def _starter(name: LauncherName, options: dict[str, str] | None, store: Storage)
 
 def _environment(url: str, launcher: LauncherName, workers: int) -> dict[str, str]:
     """What workers need besides their command: an address may hold a password."""
-    from bench.launch.launcher import shared_threads
+    from bench.launch.launcher import thread_variables
 
-    return {STORAGE: url, **(shared_threads(workers) if launcher == "local" else {})}
+    return {STORAGE: url, **(thread_variables(workers) if launcher == "local" else {})}
 
 
 def _commands(

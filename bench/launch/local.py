@@ -1,8 +1,8 @@
 """Workers as processes of this machine.
 
-Each is the head of a session of its own, so that a terminal's Ctrl-C does not reach it: the one
-who watches passes it on, once. A worker dies with the process (on Linux: with the thread) that
-started it, and what it started itself dies with it.
+Each leads a session of its own, so that a terminal's Ctrl-C reaches only the watcher, which passes
+it on once. A worker dies with the process (on Linux: with the thread) that started it, and its
+children die with it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from bench.launch.launcher import Worker
 
 
 class LocalOptions(Frozen, frozen=True, kw_only=True):
-    """Local processes have none."""
+    """Options of local workers: none."""
 
 
 class LocalWorker:
-    """One process and its group."""
+    """One process and its process group."""
 
     def __init__(self, process: subprocess.Popen[bytes], *, name: str) -> None:
         self.name = name
         self._process = process
-        self._swept = False
+        self._is_group_killed = False
 
     @property
     def pid(self) -> int:
@@ -38,28 +38,28 @@ class LocalWorker:
 
     def exit_code(self) -> int | None:
         code = self._process.poll()
-        if code is not None and not self._swept:
-            self._swept = True
-            self._signal(signal.SIGKILL)
+        if code is not None and not self._is_group_killed:
+            self._is_group_killed = True
+            self._signal_group(signal.SIGKILL)
         return code
 
     def interrupt(self) -> None:
         if self._process.poll() is None:
-            self._signal(signal.SIGINT)
+            self._signal_group(signal.SIGINT)
 
     def kill(self) -> None:
         if self._process.poll() is None:
-            self._signal(signal.SIGKILL)
+            self._signal_group(signal.SIGKILL)
             self._process.wait()
 
-    def _signal(self, number: signal.Signals) -> None:
-        # The group may be gone, or nothing but zombies may be left of it.
+    def _signal_group(self, number: signal.Signals) -> None:
+        # The group may be gone, or only zombies may be left of it.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
 
 class LocalLauncher:
-    """Starts processes on this machine."""
+    """Starts processes on this machine, in `folder` or in the current one."""
 
     Options = LocalOptions
 
@@ -70,11 +70,9 @@ class LocalLauncher:
         self, command: Sequence[str], *, environment: Mapping[str, str], log: Path, name: str
     ) -> Worker:
         log.parent.mkdir(parents=True, exist_ok=True)
-        # -I -S: no site, no user's paths; the command gets the whole environment all the same.
-        tethered = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command]
         with log.open("ab") as output:
             process = subprocess.Popen(
-                tethered,
+                tethered(command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -85,4 +83,10 @@ class LocalLauncher:
         return LocalWorker(process, name=name)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
+
+
+def tethered(command: Sequence[str]) -> list[str]:
+    """Command line that runs `command` and ends it with this process."""
+    # -I -S skip site and the user's paths, for the tether alone: the environment is inherited.
+    return [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command]

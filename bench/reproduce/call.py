@@ -17,7 +17,7 @@ from bench.core.config import dotted
 from bench.core.errors import BenchError
 from bench.core.published import PublishedRow, load_published
 from bench.core.suite import Suite
-from bench.launch.launcher import LauncherName, bench_command, make_launcher, shared_threads
+from bench.launch.launcher import LauncherName, bench_command, make_launcher, thread_variables
 from bench.reproduce.carry_out import Task, carry_out_here, carry_out_with, check_data, work
 from bench.reproduce.estimate import begun_line, estimate_all, plan_text
 from bench.reproduce.plan import Plan, make_plan
@@ -155,7 +155,7 @@ def reproduce(
         task,
         lambda number: wanted.worker_command(session, number),
         num_workers=num_workers,
-        environment=shared_threads(num_workers) if launcher == "local" else {},
+        environment=thread_variables(num_workers) if launcher == "local" else {},
     )
     return list(outcomes.values())
 

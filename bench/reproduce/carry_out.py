@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -19,7 +17,7 @@ from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.launch.launcher import Launcher
-from bench.launch.watch import watch
+from bench.launch.watch import last_line, watch
 from bench.reproduce.estimate import begun_line, duration, outcome_line
 from bench.reproduce.plan import Plan
 from bench.reproduce.session import MAX_STARTS, Outcome, Session, Standing
@@ -237,17 +235,6 @@ class _Report:
         session = self.task.session
         return [
             f"{name}  {doing.run_id}  {duration(time.time() - doing.since_sec)}  "
-            f"{_last_line(session.log(name))}"
+            f"{last_line(session.log(name))}"
             for name, doing in session.doing().items()
         ]
-
-
-def _last_line(log: Path) -> str:
-    """The end of a log that may be long."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 1000), os.SEEK_SET)
-            lines = file.read().decode(errors="replace").split("\n")
-    except OSError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.launch.launcher import Launcher
-from bench.launch.watch import BAD_INPUT, Ended, watch
+from bench.launch.watch import EXIT_BAD_INPUT, WorkerExit, last_line, watch
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of
 from bench.sweep.definition import Sweep
@@ -94,12 +94,12 @@ def write_outcome(state: State, suite: Suite) -> list[Path]:
     return paths
 
 
-def _why_not_done(name: str, endings: Sequence[Ended]) -> str:
+def _why_not_done(name: str, endings: Sequence[WorkerExit]) -> str:
     """What the first worker that ended badly said."""
     bad = [end for end in endings if end.exit_code]
-    refused = [end for end in bad if end.exit_code == BAD_INPUT]
+    refused = [end for end in bad if end.exit_code == EXIT_BAD_INPUT]
     if refused:
-        return refused[0].last_line.removeprefix("bench: ")
+        return last_line(refused[0].log).removeprefix("bench: ")
     where = f", see {bad[0].log}" if bad else ""
     return f"the workers of {name} ended before it was done{where}; the same command goes on"
 
