@@ -18,10 +18,10 @@ from bench.report.figures import (
     tooltip,
 )
 from bench.sweep.dimension import Choice, Dimension
-from bench.sweep.importance import METHODS, written
+from bench.sweep.importance import METHODS, format_value
 from bench.sweep.outcome import SweepResult
 from bench.sweep.report import legend, sections
-from bench.sweep.space import space_of
+from bench.sweep.space import model_space
 from bench.table.markup import Section
 
 _SPENT = {"trials": "trials", "minutes": "training minutes", "flops": "training FLOPs"}
@@ -130,12 +130,15 @@ def slice_figures(result: SweepResult) -> list[Figure]:
 
 
 def _slice_figure(result: SweepResult, key: str, dimension: Dimension) -> Figure | None:
-    models = [model for model in result.sweep.models if key in space_of(result.sweep.space, model)]
+    sweep = result.sweep
+    models = [model for model in sweep.models if key in model_space(sweep.space, model)]
     values: Values = [
         {
             "model": trial.model,
             "trial": trial.number,
-            "x": written(trial.chosen[key]) if isinstance(dimension, Choice) else trial.chosen[key],
+            "x": format_value(trial.chosen[key])
+            if isinstance(dimension, Choice)
+            else trial.chosen[key],
             "y": rounded(trial.value),
         }
         for trial in result.trials
@@ -166,6 +169,6 @@ def _slice_figure(result: SweepResult, key: str, dimension: Dimension) -> Figure
 
 def _place(key: str, dimension: Dimension) -> Spec:
     if isinstance(dimension, Choice):
-        order = [written(choice) for choice in dimension.choices]
+        order = [format_value(choice) for choice in dimension.choices]
         return {"field": "x", "type": "nominal", "sort": order, "title": key}
     return axis("x", key, log=dimension.log)
