@@ -1,4 +1,4 @@
-"""The processes of one run on this machine, one per device, started and ended together.
+"""Processes of one run on this machine, one per device, started and ended together.
 
 Each reads its rank from environment variables, as under torchrun. Rank 0 inherits the output of
 this process; of the others only stderr is shown, and only of the one that failed.

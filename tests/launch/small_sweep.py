@@ -1,4 +1,4 @@
-"""A sweep of four trials of a tenth of a second, through the command line in this process."""
+"""Sweep of four short trials, run through the command line in this process."""
 
 from __future__ import annotations
 

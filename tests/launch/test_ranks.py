@@ -1,4 +1,4 @@
-"""The processes of a run: started together, ended together, one failure reported."""
+"""Processes of a run: started together, ended together, one failure reported."""
 
 from __future__ import annotations
 
