@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen, to_struct
@@ -20,6 +22,16 @@ ADAPTERS: dict[LauncherName, str] = {
 }
 EXIT_LOST = 137
 """Exit code of a worker that vanished without one: the same as after SIGKILL."""
+
+
+class WorkerSpec(Frozen, frozen=True, kw_only=True):
+    """Command of a worker, its working directory, log, and additional environment variables."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    log: Path
+    name: str
+    folder: Path = msgspec.field(default_factory=Path.cwd)
 
 
 class Worker(Protocol):
@@ -41,13 +53,8 @@ class Worker(Protocol):
 class Launcher(Protocol):
     """Starts workers in one kind of place."""
 
-    def start(
-        self, command: Sequence[str], *, environment: Mapping[str, str], log: Path, name: str
-    ) -> Worker:
-        """Start `command` in the current folder and append its output to `log`.
-
-        `environment` is added to the variables that the worker has anyway.
-        """
+    def start(self, spec: WorkerSpec) -> Worker:
+        """Start a worker whose output is appended to its log."""
 
     def close(self) -> None:
         """Release the launcher's own resources after its workers have ended."""

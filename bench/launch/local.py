@@ -14,10 +14,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from bench.core.structs import Frozen
 from bench.launch import tether
-from bench.launch.launcher import Worker
+from bench.launch.launcher import Worker, WorkerSpec
 
 
 class LocalOptions(Frozen, frozen=True, kw_only=True):
@@ -32,61 +33,70 @@ class LocalWorker:
         self._process = process
         self._is_group_killed = False
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     def exit_code(self) -> int | None:
         code = self._process.poll()
         if code is not None and not self._is_group_killed:
             self._is_group_killed = True
-            self._signal_group(signal.SIGKILL)
+            signal_group(self._process, signal.SIGKILL)
         return code
 
     def interrupt(self) -> None:
         if self._process.poll() is None:
-            self._signal_group(signal.SIGINT)
+            signal_group(self._process, signal.SIGINT)
 
     def kill(self) -> None:
         if self._process.poll() is None:
-            self._signal_group(signal.SIGKILL)
+            signal_group(self._process, signal.SIGKILL)
             self._process.wait()
-
-    def _signal_group(self, number: signal.Signals) -> None:
-        # The group may be gone, or only zombies may be left of it.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
 
 
 class LocalLauncher:
-    """Starts processes on this machine, in `folder` or in the current one."""
+    """Starts processes on this machine."""
 
     Options = LocalOptions
 
-    def __init__(self, options: LocalOptions | None = None, *, folder: Path | None = None) -> None:
-        self._folder = folder
+    def __init__(self, options: LocalOptions | None = None) -> None:
+        pass
 
-    def start(
-        self, command: Sequence[str], *, environment: Mapping[str, str], log: Path, name: str
-    ) -> Worker:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                tethered(command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
+    def start(self, spec: WorkerSpec) -> Worker:
+        spec.log.parent.mkdir(parents=True, exist_ok=True)
+        with spec.log.open("ab") as log:
+            process = start_process(
+                spec.command,
+                spec.environment,
+                stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
-                cwd=self._folder,
-                start_new_session=True,
+                folder=spec.folder,
             )
-        return LocalWorker(process, name=name)
+        return LocalWorker(process, name=spec.name)
 
     def close(self) -> None:
         """Do nothing: no resources are held."""
 
 
-def tethered(command: Sequence[str]) -> list[str]:
-    """Command line that runs `command` and ends it with this process."""
-    # -I -S skip site and the user's paths, for the tether alone: the environment is inherited.
-    return [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command]
+def start_process(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdout: IO[bytes] | int | None,
+    stderr: IO[bytes] | int | None,
+    folder: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a session of its own, to end with this process at the latest."""
+    # -I -S: without site and the user's paths; the command inherits the environment all the same.
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env={**os.environ, **environment},
+        cwd=folder,
+        start_new_session=True,
+    )
+
+
+def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to a process and its children."""
+    # The group may be gone, or only zombies may be left of it.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

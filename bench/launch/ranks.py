@@ -7,7 +7,6 @@ this process; of the others only stderr is shown, and only of the one that faile
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import IO
 
 from bench.core.errors import LostProcessError
 from bench.core.ranks import Rank
-from bench.launch.local import tethered
+from bench.launch.local import signal_group, start_process
 
 POLL_SEC = 0.1
 GRACE_SEC = 15.0
@@ -42,11 +41,6 @@ class _Process:
         """Exit code; None while it runs and after `_kill`."""
         return None if self.was_killed else self.popen.poll()
 
-    def signal(self, number: signal.Signals) -> None:
-        if self.popen.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.popen.pid, number)
-
 
 def run_ranks(command: Sequence[str], num_ranks: int, *, grace_sec: float = GRACE_SEC) -> int:
     """Run `command` in `num_ranks` processes; return the exit code of the first failure, or 0.
@@ -62,7 +56,8 @@ def run_ranks(command: Sequence[str], num_ranks: int, *, grace_sec: float = GRAC
             _wait(processes, grace_sec)
         except KeyboardInterrupt:
             for process in processes:
-                process.signal(signal.SIGINT)
+                if process.popen.poll() is None:
+                    signal_group(process.popen, signal.SIGINT)
             _wait(processes, grace_sec)
             raise
         _kill(processes)
@@ -93,14 +88,8 @@ def _start(command: Sequence[str], rank: Rank) -> _Process:
         PARENT_REPORTS: "1",
     }
     stderr = None if rank.is_first else tempfile.TemporaryFile()  # noqa: SIM115
-    popen = subprocess.Popen(
-        tethered(command),
-        stdin=subprocess.DEVNULL,
-        stdout=None if rank.is_first else subprocess.DEVNULL,
-        stderr=stderr,
-        env={**os.environ, **variables},
-        start_new_session=True,
-    )
+    stdout = None if rank.is_first else subprocess.DEVNULL
+    popen = start_process(command, variables, stdout=stdout, stderr=stderr)
     return _Process(rank=rank.number, popen=popen, stderr=stderr)
 
 
@@ -118,7 +107,7 @@ def _kill(processes: Sequence[_Process]) -> None:
     for process in processes:
         if process.popen.poll() is None:
             process.was_killed = True
-            process.signal(signal.SIGKILL)
+            signal_group(process.popen, signal.SIGKILL)
             process.popen.wait()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +16,7 @@ import msgspec
 
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
-from bench.launch.launcher import EXIT_LOST, Worker, import_extra
+from bench.launch.launcher import EXIT_LOST, Worker, WorkerSpec, import_extra
 from bench.launch.local import LocalLauncher
 
 FORWARDED = ("PYTHONPATH", "BENCH_DATA", "WANDB_MODE")
@@ -40,12 +39,8 @@ class RayOptions(Frozen, frozen=True, kw_only=True):
 class WorkerActor:
     """Ray actor that runs a local worker on its node."""
 
-    def __init__(
-        self, command: list[str], environment: dict[str, str], folder: str, log: str, name: str
-    ) -> None:
-        self._worker = LocalLauncher(folder=Path(folder)).start(
-            command, environment=environment, log=Path(log), name=name
-        )
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._worker = LocalLauncher().start(spec)
 
     def exit_code(self) -> int | None:
         return self._worker.exit_code()
@@ -146,22 +141,15 @@ class RayLauncher:
                 f"(the most: {most['CPU']:g} and {most['GPU']:g})"
             )
 
-    def start(
-        self, command: Sequence[str], *, environment: Mapping[str, str], log: Path, name: str
-    ) -> Worker:
+    def start(self, spec: WorkerSpec) -> Worker:
         threads = {"OMP_NUM_THREADS": str(max(1, int(self._options.cpus)))}
         forwarded = {key: os.environ[key] for key in FORWARDED if key in os.environ}
+        environment = {**threads, **forwarded, **spec.environment}
+        spec = msgspec.structs.replace(spec, environment=environment, log=spec.log.resolve())
         actor_class = self._ray.remote(WorkerActor).options(
             num_cpus=self._options.cpus, num_gpus=self._options.gpus, max_restarts=0
         )
-        actor = actor_class.remote(
-            list(command),
-            {**threads, **forwarded, **environment},
-            str(Path.cwd()),
-            str(log.resolve()),
-            name,
-        )
-        return RayWorker(self._ray, actor, name=name, log=log)
+        return RayWorker(self._ray, actor_class.remote(spec), name=spec.name, log=spec.log)
 
     def close(self) -> None:
         if self._is_owner:

@@ -8,7 +8,6 @@ same path. `cluster: local` runs the jobs on this machine, without Slurm.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +15,7 @@ import msgspec
 
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
-from bench.launch.launcher import EXIT_LOST, Worker, import_extra
+from bench.launch.launcher import EXIT_LOST, Worker, WorkerSpec, import_extra
 from bench.launch.local import LocalLauncher
 
 POLL_SEC = 0.5
@@ -81,21 +80,14 @@ class SlurmLauncher:
         self._options = options or SlurmOptions()
         self._submitit = import_extra("submitit", extra="slurm")
 
-    def start(
-        self, command: Sequence[str], *, environment: Mapping[str, str], log: Path, name: str
-    ) -> Worker:
-        folder = (log.parent / "submitit").resolve()
+    def start(self, spec: WorkerSpec) -> Worker:
+        folder = (spec.log.parent / "submitit").resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        stop = folder / f"{name}-{time.time_ns()}.stop"
-        task = SlurmTask(
-            command=tuple(command),
-            environment={"OMP_NUM_THREADS": str(self._options.cpus), **environment},
-            folder=Path.cwd(),
-            log=log.resolve(),
-            name=name,
-            stop=stop,
-        )
-        return SlurmWorker(self._executor(folder, name).submit(task), name=name, stop=stop)
+        stop = folder / f"{spec.name}-{time.time_ns()}.stop"
+        environment = {"OMP_NUM_THREADS": str(self._options.cpus), **spec.environment}
+        spec = msgspec.structs.replace(spec, environment=environment, log=spec.log.resolve())
+        job = self._executor(folder, spec.name).submit(SlurmTask(spec=spec, stop=stop))
+        return SlurmWorker(job, name=spec.name, stop=stop)
 
     def _executor(self, folder: Path, name: str) -> Any:
         options = self._options
@@ -125,18 +117,12 @@ class SlurmLauncher:
 class SlurmTask(Frozen, frozen=True, kw_only=True):
     """Callable that a job executes: starts the worker on its node and returns its exit code."""
 
-    command: tuple[str, ...]
-    environment: dict[str, str]
-    folder: Path
-    log: Path
-    name: str
+    spec: WorkerSpec
     stop: Path
     """File whose appearance interrupts the worker: a signal would need Slurm's help."""
 
     def __call__(self) -> int:
-        worker = LocalLauncher(folder=self.folder).start(
-            self.command, environment=self.environment, log=self.log, name=self.name
-        )
+        worker = LocalLauncher().start(self.spec)
         is_interrupted = False
         try:
             while (code := worker.exit_code()) is None:

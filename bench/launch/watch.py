@@ -8,11 +8,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench.launch.launcher import Launcher, Worker
+from bench.launch.launcher import Launcher, Worker, WorkerSpec
 
 POLL_SEC = 0.5
 GRACE_SEC = 60.0
@@ -25,13 +25,19 @@ LOG_TAIL_BYTES = 2**16
 
 
 @dataclass(kw_only=True)
-class WorkerExit:
-    """Final exit of one worker and the number of its restarts."""
+class WatchedWorker:
+    """One worker, including its restarts."""
 
-    name: str
-    exit_code: int
-    num_restarts: int
+    number: int
     log: Path
+    handle: Worker | None = None
+    """None before the start and after the end."""
+    exit_code: int | None = None
+    num_restarts: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"worker-{self.number}"
 
 
 def watch(
@@ -47,7 +53,7 @@ def watch(
     on_event: Callable[[str], None] = lambda _: None,
     poll_sec: float = POLL_SEC,
     grace_sec: float = GRACE_SEC,
-) -> list[WorkerExit]:
+) -> list[WatchedWorker]:
     """Run workers 1 to `num_workers` until they end.
 
     A worker that died (by a signal, or with an error other than bad input) is restarted, up to
@@ -58,22 +64,28 @@ def watch(
     KeyboardInterrupt is raised. A second one, or `grace_sec`, kills them. Any other exception, as
     from `on_tick`, stops the workers in the same way. The launcher is closed in any case.
     """
-    pool = _WorkerPool(
-        launcher=launcher,
-        command_for=command_for,
-        environment=environment,
-        logs=logs,
+    numbers = range(1, num_workers + 1)
+    pool = _Pool(
+        workers=[WatchedWorker(number=n, log=logs / f"worker-{n}.log") for n in numbers],
+        start=lambda worker: launcher.start(
+            WorkerSpec(
+                command=tuple(command_for(worker.number)),
+                environment=dict(environment),
+                log=worker.log,
+                name=worker.name,
+            )
+        ),
         max_restarts=max_restarts,
         on_event=on_event,
     )
     # Under nohup SIGHUP is ignored, and stays so.
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    handled = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
     try:
-        with handle_signals(heeded, raise_interrupt):
+        with handle_signals(handled, raise_interrupt):
             try:
-                for number in range(1, num_workers + 1):
-                    pool.start(number)
+                for worker in pool.workers:
+                    worker.handle = pool.start(worker)
                 on_tick()
                 while not pool.poll(is_done):
                     time.sleep(poll_sec)
@@ -83,78 +95,48 @@ def watch(
                 raise
     finally:
         launcher.close()
-    return [pool.exits[number] for number in sorted(pool.exits)]
+    return pool.workers
 
 
-@dataclass(kw_only=True)
-class _WorkerPool:
-    """Running workers and the exits of the others, by number."""
-
-    launcher: Launcher
-    command_for: Callable[[int], Sequence[str]]
-    environment: Mapping[str, str]
-    logs: Path
+@dataclass(frozen=True, kw_only=True)
+class _Pool:
+    workers: list[WatchedWorker]
+    start: Callable[[WatchedWorker], Worker]
     max_restarts: int
     on_event: Callable[[str], None]
-    running: dict[int, Worker] = field(default_factory=dict)
-    exits: dict[int, WorkerExit] = field(default_factory=dict)
-    num_restarts: dict[int, int] = field(default_factory=dict)
-
-    def start(self, number: int) -> None:
-        self.running[number] = self.launcher.start(
-            self.command_for(number),
-            environment=self.environment,
-            log=self._log(number),
-            name=_name(number),
-        )
 
     def poll(self, is_done: Callable[[], bool]) -> bool:
         """Record exits and restart workers that died; True once all have ended."""
-        for number, worker in list(self.running.items()):
-            code = worker.exit_code()
-            if code is None:
+        for worker in self.workers:
+            if worker.handle is None or (code := worker.handle.exit_code()) is None:
                 continue
-            del self.running[number]
-            used = self.num_restarts.get(number, 0)
-            if code in FINAL or is_done() or used >= self.max_restarts:
-                self._record_exit(number, code)
+            worker.handle, what = None, f"{worker.name} {_describe(code)}"
+            if code in FINAL or is_done() or worker.num_restarts >= self.max_restarts:
+                worker.exit_code = code
+                if code not in (0, EXIT_INTERRUPTED, -signal.SIGINT):
+                    self.on_event(f"{what}: {last_line(worker.log)} (see {worker.log})")
                 continue
-            self.num_restarts[number] = used + 1
-            self.on_event(
-                f"{_name(number)} {_describe(code)}; "
-                f"started again ({used + 1} of {self.max_restarts})"
-            )
-            self.start(number)
-        return not self.running
+            worker.num_restarts += 1
+            count = f"{worker.num_restarts} of {self.max_restarts}"
+            self.on_event(f"{what}; started again ({count})")
+            worker.handle = self.start(worker)
+        return all(worker.handle is None for worker in self.workers)
 
     def stop(self, *, poll_sec: float, grace_sec: float) -> None:
         """Interrupt all, wait, and kill those that remain; a second Ctrl-C kills at once."""
         try:
-            for worker in self.running.values():
-                worker.interrupt()
+            for worker in self.workers:
+                if worker.handle:
+                    worker.handle.interrupt()
             until = time.monotonic() + grace_sec
             while time.monotonic() < until and not self.poll(lambda: True):
                 time.sleep(poll_sec)
         except KeyboardInterrupt:
             self.on_event("stopping at once")
         finally:
-            for worker in self.running.values():
-                worker.kill()
-
-    def _record_exit(self, number: int, code: int) -> None:
-        name, log = _name(number), self._log(number)
-        self.exits[number] = WorkerExit(
-            name=name, exit_code=code, num_restarts=self.num_restarts.get(number, 0), log=log
-        )
-        if code not in (0, EXIT_INTERRUPTED, -signal.SIGINT):
-            self.on_event(f"{name} {_describe(code)}: {last_line(log)} (see {log})")
-
-    def _log(self, number: int) -> Path:
-        return self.logs / f"{_name(number)}.log"
-
-
-def _name(number: int) -> str:
-    return f"worker-{number}"
+            for worker in self.workers:
+                if worker.handle:
+                    worker.handle.kill()
 
 
 def _describe(code: int) -> str:

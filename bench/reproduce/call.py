@@ -148,9 +148,8 @@ def select_rows(
     names = [_row_names(card, row) for row in rows]
     for pattern in patterns:
         if not any(_matches(pattern, found) for found in names):
-            raise BenchError(
-                f"--rows {pattern!r} fits no published row of {card.task}{_nearest(pattern, names)}"
-            )
+            hint = _nearest(pattern, names)
+            raise BenchError(f"--rows {pattern!r} matches no published row of {card.task}{hint}")
     return [
         row
         for row, found in zip(rows, names, strict=True)
@@ -159,7 +158,6 @@ def select_rows(
 
 
 def _row_names(card: Card, row: PublishedRow) -> list[str]:
-    """Label, model and recipe of a row."""
     model = str(row.match["model.name"]) if row.match else None
     recipe = row.recipe or (model if model in card.recipes else None)
     return [name for name in (row.label, model, recipe) if name]

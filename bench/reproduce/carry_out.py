@@ -82,7 +82,7 @@ def _run_step(job: Job, step: Step, worker: str) -> Outcome | None:
     session, run_id = job.session, step.run_id
     reason = job.plan.obstacle(step, session.outcomes())
     if reason is None and session.add_start(run_id, job.plan.progress(step)) > MAX_STARTS:
-        reason = f"{MAX_STARTS} workers died at it without getting ahead"
+        reason = f"{MAX_STARTS} workers died in this run without a new checkpoint"
     if reason is not None:
         return Outcome(run_id=run_id, status="failed", reason=reason)
     session.set_activity(worker, run_id)
@@ -167,7 +167,7 @@ def run_with_workers(
         if display:
             display.update(Text(""))
             display.stop()
-    reason = f"no worker was left to run it, see {job.session.folder}"
+    reason = f"no worker is left to run it, see {job.session.folder}"
     lost = {
         step.run_id: Outcome(run_id=step.run_id, status="failed", reason=reason)
         for step in job.unfinished(report.steps.values())

@@ -103,7 +103,6 @@ class Estimator:
         return Estimate(seconds=flops / rate, basis="speed measured now")
 
     def _corpus(self, resolved: Resolved) -> Corpus:
-        """Corpus of a configuration, cached."""
         key = msgspec.json.encode(resolved.config.data)
         if key not in self._corpora:
             self._corpora[key] = corpus_of(resolved)
@@ -134,7 +133,6 @@ def estimate_all(steps: Sequence[Step], records: Sequence[Record]) -> dict[str, 
 
 
 def _size(resolved: Resolved) -> float:
-    """Rough cost of a training step, for sorting."""
     model = resolved.config.model
     return float(model.get("hidden_size") or 1) * float(model.get("num_layers") or 1)
 

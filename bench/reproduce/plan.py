@@ -31,6 +31,7 @@ from bench.reproduce.steps import (
 from bench.runs.finished import FinishedRun
 from bench.runs.lineage import stages_before
 from bench.runs.resolve import resolve
+from bench.sweep.space import tree_of
 from bench.table.groups import group_records, matches
 from bench.text.mixture import CACHE, Decay
 from bench.training.baselines import BASELINES
@@ -40,14 +41,10 @@ KINDS = (Learn, Evaluate, Mix)
 """Order of the steps: runs come before evaluations and mixtures of them."""
 EVALUATION = "objective.evaluation"
 AUTO: Decay = "auto"
-ONE_SEED = "one seed: a run's seed changes nothing in it"
+ONE_SEED = "one seed: the seed has no effect on this run"
 
 State = Literal["done", "to do", "resumes", "anew"]
 """anew: recorded, but weights that another run of the plan must read are gone."""
-
-
-class CannotPlanError(Exception):
-    """A row has no plan, for the reason given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +133,7 @@ def make_plan(
     for row in rows:
         try:
             final = [planner.row(row, seed) for seed in range(1, num_seeds + 1)]
-        except (CannotPlanError, BenchError) as reason:
+        except BenchError as reason:
             planned.append(RowPlan(row=row, run_ids=(), note=f"not planned: {reason}"))
             continue
         run_ids = tuple(dict.fromkeys(steps[-1].run_id for steps in final))
@@ -167,7 +164,7 @@ class _Planner:
         """Steps of a row, the one that measures it last."""
         match = row.match
         if match is None:
-            raise CannotPlanError(row.why)
+            raise BenchError(row.why)
         if match["model.name"] == "mix":
             steps = self._mixture(match, row.recipe, seed)
         elif EVALUATION in match:
@@ -182,7 +179,7 @@ class _Planner:
         settings, is_counted = self.settings, name in BASELINES
         if is_counted:
             settings = {key: value for key, value in settings.items() if key == "data"}
-        overrides = merge(settings, _tree(match), {"seed": 1 if is_counted else seed})
+        overrides = merge(settings, tree_of(match), {"seed": 1 if is_counted else seed})
         resolved = resolve(self.suite, self.card.task, recipe=recipe, overrides=overrides)
         return Learn(resolved=resolved)
 
@@ -200,7 +197,7 @@ class _Planner:
     def _mixture(self, match: Mapping[str, Any], recipe: str | None, seed: int) -> list[Step]:
         kinds = str(match.get("model.components", "")).split("+")
         if kinds == [""]:
-            raise CannotPlanError("the row names no components (model.components in its match)")
+            raise BenchError("the row names no components (model.components in its match)")
         learned = [kind for kind in kinds if kind != CACHE]
         steps: list[Step] = []
         for place, kind in enumerate(learned):
@@ -208,9 +205,7 @@ class _Planner:
             options = _options_of(match, kind if number == 1 else f"{kind}{number}")
             steps.append(self._learn(options, self._recipe_for(kind, recipe), seed))
         if len({step.run_id for step in steps}) < len(steps):
-            raise CannotPlanError(
-                f"{'+'.join(kinds)} names a component twice and nothing tells the two apart"
-            )
+            raise BenchError(f"{'+'.join(kinds)} names a component twice without different options")
         cache = (AUTO,) * (len(kinds) - len(learned))
         return [*steps, mixture_of([self._expected(step) for step in steps], cache)]
 
@@ -225,7 +220,7 @@ class _Planner:
         (group,) = group_records([expected_record(step.resolved)])
         if not matches(group, match):
             wrong = [key for key in match if not matches(group, {key: match[key]})]
-            raise CannotPlanError(f"the run would not match the row in {', '.join(wrong)}")
+            raise BenchError(f"the run would not match the row in {', '.join(wrong)}")
 
 
 def _with_earlier_stages(last: Learn) -> list[Step]:
@@ -241,12 +236,3 @@ def _options_of(match: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     start = f"model.{prefix}."
     found = {f"model.{key[len(start) :]}": match[key] for key in match if key.startswith(start)}
     return {"model.name": prefix.rstrip("0123456789"), **found}
-
-
-def _tree(match: Mapping[str, Any]) -> dict[str, Any]:
-    """Group dotted settings by their first part."""
-    tree: dict[str, Any] = {}
-    for key, value in match.items():
-        part, _, option = key.partition(".")
-        tree.setdefault(part, {})[option] = value
-    return tree

@@ -132,9 +132,7 @@ class Claims:
             for trial in trials:
                 is_lost = trial._trial_id in lost
                 if is_lost and trial.user_attrs.get("losses", 0) >= MAX_LOSSES:
-                    reason = (
-                        f"{MAX_LOSSES + 1} workers were lost over it without a validation between"
-                    )
+                    reason = f"{MAX_LOSSES + 1} workers were lost without a new validation"
                     outcome = TrialOutcome(status="failed", reason=reason)
                     self._end(study, trial.number, trial._trial_id, outcome)
                 elif is_lost or trial.state == TrialState.WAITING or is_own(trial):

@@ -52,15 +52,13 @@ class Pruner(Frozen, frozen=True, kw_only=True):
     """asha, hyperband: one of so many trials goes on."""
 
 
-READ_BY: dict[str, dict[str, tuple[str, ...]]] = {
-    "sampler": {"startup": ("tpe",)},
-    "pruner": {
-        "startup": ("median", "percentile"),
-        "warmup": ("median", "percentile"),
-        "percentile": ("percentile",),
-        "min_epochs": ("asha", "hyperband"),
-        "reduction": ("asha", "hyperband"),
-    },
+READ_BY: dict[str, tuple[str, ...]] = {
+    "sampler.startup": ("tpe",),
+    "pruner.startup": ("median", "percentile"),
+    "pruner.warmup": ("median", "percentile"),
+    "pruner.percentile": ("percentile",),
+    "pruner.min_epochs": ("asha", "hyperband"),
+    "pruner.reduction": ("asha", "hyperband"),
 }
 """Keys that only some samplers or pruners read, with the names of those."""
 

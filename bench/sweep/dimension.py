@@ -41,11 +41,6 @@ class FloatRange(_Conditional, frozen=True, kw_only=True, tag="float"):
         low, high, step = (Decimal(repr(number)) for number in (self.low, self.high, self.step))
         return [float(low + i * step) for i in range(int((high - low) / step) + 1)]
 
-    @property
-    def extremes(self) -> list[Scalar]:
-        """Values that a setting must accept in order to accept all of them."""
-        return [self.low, self.high]
-
     def __contains__(self, value: Scalar) -> bool:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
@@ -78,10 +73,6 @@ class IntRange(_Conditional, frozen=True, kw_only=True, tag="int"):
     def values(self) -> list[Scalar] | None:
         return list(range(self.low, self.high + 1, self.step))
 
-    @property
-    def extremes(self) -> list[Scalar]:
-        return [self.low, self.high]
-
     def __contains__(self, value: Scalar) -> bool:
         if isinstance(value, bool) or not isinstance(value, int):
             return False
@@ -97,16 +88,17 @@ class Choice(_Conditional, frozen=True, kw_only=True, tag="categorical"):
     def values(self) -> list[Scalar] | None:
         return self.choices
 
-    @property
-    def extremes(self) -> list[Scalar]:
-        return self.choices
-
     def __contains__(self, value: Scalar) -> bool:
         return any(same(value, choice) for choice in self.choices)
 
 
 Dimension: TypeAlias = FloatRange | IntRange | Choice
 KINDS: dict[str, type[Dimension]] = {"float": FloatRange, "int": IntRange, "categorical": Choice}
+
+
+def extremes(dimension: Dimension) -> list[Scalar]:
+    """Values that a setting must accept in order to accept the whole dimension."""
+    return dimension.choices if isinstance(dimension, Choice) else [dimension.low, dimension.high]
 
 
 def same(first: Scalar, second: Scalar) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from statistics import fmean, stdev
+from typing import get_args
 
 from bench.core.aligned import aligned
 from bench.core.record import read_record
@@ -14,17 +15,6 @@ from bench.sweep.budget import repeat_seeds, used_share
 from bench.sweep.report import format_metric, format_settings
 from bench.sweep.status import StoredTrial, SweepState
 from bench.sweep.trial import COUNTED, Status, TrialResult
-
-STATUSES: tuple[Status, ...] = (
-    "finished",
-    "pruned",
-    "diverged",
-    "failed",
-    "running",
-    "lost",
-    "waiting",
-)
-"""Order of the counts."""
 
 
 def progress(state: SweepState) -> list[str]:
@@ -123,12 +113,12 @@ def _headline(state: SweepState) -> str:
 
 def _counts(results: Iterable[TrialResult]) -> str:
     counts = Counter(result.status for result in results)
-    return ", ".join(f"{counts[status]} {status}" for status in STATUSES if counts[status])
+    return ", ".join(f"{counts[status]} {status}" for status in get_args(Status) if counts[status])
 
 
 def _worker_line(trial: StoredTrial) -> str:
     result, frozen = trial.result, trial.frozen
-    worker = "nobody" if result.status == "waiting" else result.worker
+    worker = "no worker" if result.status == "waiting" else result.worker
     lost = " (lost)" if result.status == "lost" else ""
     number = result.number if trial.repeat_of is None else f"{trial.repeat_of} again"
     step, started = frozen.last_step, frozen.datetime_start

@@ -13,6 +13,7 @@ import itertools
 import math
 import statistics
 import warnings
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -21,11 +22,11 @@ import msgspec
 from bench.core.config import Scalar
 from bench.sweep.definition import Sweep
 from bench.sweep.dimension import Choice, Dimension, same
-from bench.sweep.space import distributions, model_space
+from bench.sweep.space import model_space, suggest
 from bench.sweep.trial import TrialResult, trials_of
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.trial import FrozenTrial
 
 Method = Literal["fanova", "ped-anova"]
 METHODS: dict[Method, str] = {"fanova": "fANOVA", "ped-anova": "PED-ANOVA"}
@@ -65,12 +66,14 @@ def importance_of(
         get_param_importances,
     )
 
+    from bench.sweep.sampling import copy_study
+
     method = method or ("fanova" if importlib.util.find_spec("sklearn") else "ped-anova")
     evaluator = FanovaImportanceEvaluator(seed=1) if method == "fanova" else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on few trials, whose number is in the table
         shares = get_param_importances(
-            _as_study(sweep, finished, model, direction),
+            copy_study([_frozen(trial, sweep) for trial in finished], direction),
             evaluator=evaluator or PedAnovaImportanceEvaluator(),
         )
     ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
@@ -78,31 +81,17 @@ def importance_of(
     return Importance(method=method, num_trials=len(finished), shares=rounded) if rounded else None
 
 
-def _as_study(
-    sweep: Sweep, trials: Sequence[TrialResult], model: str, direction: Literal["min", "max"]
-) -> optuna.Study:
-    """Copy finished trials to a study in memory."""
-    import optuna
+def _frozen(trial: TrialResult, sweep: Sweep) -> FrozenTrial:
+    from optuna.trial import FixedTrial, create_trial
 
-    possible = distributions(sweep.space, model)
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(direction="minimize" if direction == "min" else "maximize")
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-    for trial in trials:
-        own = {key: possible[key] for key in trial.chosen}
-        study.add_trial(
-            optuna.trial.create_trial(params=trial.chosen, distributions=own, value=trial.value)
-        )
-    return study
+    fixed = FixedTrial(trial.chosen)
+    suggest(fixed, sweep.space, trial.model)
+    return create_trial(params=trial.chosen, distributions=fixed.distributions, value=trial.value)
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
     """Finished trials of which one key has a given value, or lies in one bin of its range."""
 
-    model: str
     key: str
     values: str
     num_trials: int
@@ -116,26 +105,24 @@ def slices(
     """Slices along every key of a model, in the space's order; empty bins are left out."""
     finished = [trial for trial in trials_of(trials, model) if trial.status == "finished"]
     better = min if direction == "min" else max
-    found = []
-    for key, dimension in model_space(sweep.space, model).items():
-        for name, belongs in bins(dimension):
-            inside = [
+    return [
+        Slice(
+            key=key,
+            values=name,
+            num_trials=len(inside),
+            best=better(inside),
+            median=statistics.median(inside),
+        )
+        for key, dimension in model_space(sweep.space, model).items()
+        for name, is_member in bins(dimension)
+        if (
+            inside := [
                 trial.value
                 for trial in finished
-                if key in trial.chosen and belongs(trial.chosen[key]) and trial.value is not None
+                if trial.value is not None and key in trial.chosen and is_member(trial.chosen[key])
             ]
-            if inside:
-                found.append(
-                    Slice(
-                        model=model,
-                        key=key,
-                        values=name,
-                        num_trials=len(inside),
-                        best=better(inside),
-                        median=statistics.median(inside),
-                    )
-                )
-    return found
+        )
+    ]
 
 
 def bins(dimension: Dimension) -> list[tuple[str, Callable[[Scalar], bool]]]:
@@ -152,20 +139,16 @@ def bins(dimension: Dimension) -> list[tuple[str, Callable[[Scalar], bool]]]:
     low, high = scale(dimension.low), scale(dimension.high)
     shares = [i / NUM_BINS for i in range(NUM_BINS + 1)]
     edges = [inverse((1 - share) * low + share * high) for share in shares]
-    return [(_range(edges[i], edges[i + 1]), _inside(edges, i)) for i in range(NUM_BINS)]
+    return [(_range(edges[i], edges[i + 1]), _in_bin(edges, i)) for i in range(NUM_BINS)]
 
 
 def _one_of(values: list[Scalar]) -> Callable[[Scalar], bool]:
     return lambda value: any(same(value, other) for other in values)
 
 
-def _inside(edges: list[float], index: int) -> Callable[[Scalar], bool]:
-    def inside(value: Scalar) -> bool:
-        assert isinstance(value, int | float)
-        below = index == NUM_BINS - 1 or value < edges[index + 1]
-        return (index == 0 or value >= edges[index]) and below
-
-    return inside
+def _in_bin(edges: list[float], index: int) -> Callable[[Scalar], bool]:
+    inner = edges[1:-1]
+    return lambda value: isinstance(value, int | float) and bisect_right(inner, value) == index
 
 
 def format_value(value: Scalar) -> str:

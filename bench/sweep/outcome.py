@@ -147,4 +147,4 @@ def read_result(path: Path) -> SweepResult:
     except FileNotFoundError:
         raise BenchError(f"{path}: there is no such file, run the sweep first") from None
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise BenchError(f"{path}: not the result of a sweep ({error}); write it anew") from None
+        raise BenchError(f"{path}: not a sweep's result ({error}), run the sweep again") from None

@@ -29,18 +29,16 @@ def sections(result: SweepResult) -> list[Section]:
     """Tables, the best of each model first; empty ones are left out."""
     budget = result.sweep.budget
     size = f", {budget.parameters:,} weights each" if budget.parameters else ""
-    tables = [
-        Section(
-            title=f"Best of each model on {result.task} by validation {result.metric}{size}",
-            columns=_columns(_best_rows(result)),
-        )
+    tables = {
+        f"Best of each model on {result.task} by validation {result.metric}{size}": _best_rows,
+        "Importance of the settings": _importance_rows,
+        f"Validation {result.metric} of the finished trials, one setting at a time": _slice_rows,
+    }
+    return [
+        Section(title=title, columns=_columns(rows))
+        for title, make_rows in tables.items()
+        if (rows := make_rows(result))
     ]
-    if rows := _importance_rows(result):
-        tables.append(Section(title="Importance of the settings", columns=_columns(rows)))
-    if rows := _slice_rows(result):
-        title = f"Validation {result.metric} of the finished trials, one setting at a time"
-        tables.append(Section(title=title, columns=_columns(rows)))
-    return tables
 
 
 def _columns(rows: list[dict[str, str]]) -> list[Column]:
@@ -98,7 +96,7 @@ def _importance_rows(result: SweepResult) -> list[dict[str, str]]:
 def _slice_rows(result: SweepResult) -> list[dict[str, str]]:
     return [
         {
-            "Model": part.model,
+            "Model": model,
             "Setting": part.key,
             "Values": part.values,
             "Trials": str(part.num_trials),
@@ -124,9 +122,10 @@ def legend(result: SweepResult) -> list[str]:
         )
     methods = {found.method for found in result.importance.values()}
     if methods:
-        share = "Share: of the variance over finished trials that a setting explains by itself"
-        few = "; of few trials a hint, not a finding."
-        lines.append(share + few)
+        lines.append(
+            "Share: of the variance over finished trials that a setting explains by itself; of few "
+            "trials a hint, not a finding."
+        )
     conditions = {key for dimension in result.sweep.space.values() for key in dimension.when}
     if "fanova" in methods and conditions - {MODEL}:
         lines.append("fANOVA leaves out settings that some of a model's trials do not have.")

@@ -39,10 +39,14 @@ def propose(
     sweep: Sweep, model: str, history: Sequence[FrozenTrial], direction: Direction
 ) -> FrozenTrial:
     """Next trial of a model after `history`, which is ordered by trial number."""
-    if sweep.sampler.name == "qmc":
-        return _propose_qmc(sweep, model, len(history), direction)
     sampler = make_sampler(sweep, model, len(history))
-    return _draw(copy_study(history, direction, sampler=sampler), sweep, model)
+    if sweep.sampler.name != "qmc":
+        return _draw(copy_study(history, direction, sampler=sampler), sweep, model)
+    study = copy_study([], direction, sampler=sampler)
+    for earlier in range(len(history)):  # the sequence has no other state than its length
+        _draw(study, sweep, model)
+        study.tell(earlier, 0.0)
+    return _draw(study, sweep, model)
 
 
 def copy_study(
@@ -53,6 +57,7 @@ def copy_study(
     name: str = "copy",
 ) -> optuna.Study:
     """Study in memory with a copy of `history`, including numbers."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # not a line per copy
     study = optuna.create_study(
         study_name=name,
         direction="minimize" if direction == "min" else "maximize",
@@ -68,11 +73,17 @@ def copy_study(
 
 
 def make_sampler(sweep: Sweep, model: str, number: int) -> BaseSampler:
-    """Sampler of one trial, seeded by the sweep's seed and the trial's number."""
+    """Sampler of one trial; what it draws depends on the sweep's seed and the trial's number."""
     digest = hashlib.sha256(f"{sweep.sampler.seed}:{number}".encode()).digest()
     seed = int.from_bytes(digest[:4])
     if sweep.sampler.name == "random":
         return RandomSampler(seed=seed)
+    if sweep.sampler.name == "qmc":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return QMCSampler(
+                seed=sweep.sampler.seed, scramble=True, warn_independent_sampling=False
+            )
     if sweep.sampler.name == "grid":
         return GridSampler(grid(sweep.space, model), seed=sweep.sampler.seed)
     return TPESampler(n_startup_trials=sweep.sampler.startup, seed=seed)
@@ -92,20 +103,6 @@ def _draw(study: optuna.Study, sweep: Sweep, model: str) -> FrozenTrial:
         study.enqueue_trial(points[number])
     suggest(study.ask(), sweep.space, model)
     return study.get_trials()[number]
-
-
-def _propose_qmc(sweep: Sweep, model: str, number: int, direction: Direction) -> FrozenTrial:
-    """Next point of the quasi-random sequence, replayed from its beginning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        sampler = QMCSampler(
-            seed=sweep.sampler.seed, scramble=True, warn_independent_sampling=False
-        )
-    study = copy_study([], direction, sampler=sampler)
-    for earlier in range(number):
-        _draw(study, sweep, model)
-        study.tell(earlier, 0.0)
-    return _draw(study, sweep, model)
 
 
 def make_pruner(sweep: Sweep, num_steps: int) -> BasePruner | None:
@@ -159,7 +156,6 @@ def should_prune(
 
 
 def _until(trial: FrozenTrial, step: int) -> FrozenTrial:
-    """Trial with the validations up to `step` alone."""
     known = trial.intermediate_values
     trial.intermediate_values = {each: known[each] for each in sorted(known) if each <= step}
     return trial

@@ -9,18 +9,17 @@ from bench.core.config import Scalar, merge
 from bench.core.suite import Suite
 from bench.runs.resolve import Resolved, resolve
 from bench.sweep.definition import Sweep
-from bench.sweep.dimension import Choice, Dimension, FloatRange, IntRange, same
+from bench.sweep.dimension import Choice, Dimension, IntRange, same
 
 if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
 
 Space = Mapping[str, Dimension]
 MODEL = "model.name"
 """Key that conditions may name although it is not chosen: each study has one model."""
 
 
-def suggest(trial: optuna.Trial, space: Space, model: str) -> dict[str, Scalar]:
+def suggest(trial: BaseTrial, space: Space, model: str) -> dict[str, Scalar]:
     """Draw the keys whose conditions hold, in the order of the space."""
     chosen: dict[str, Scalar] = {}
     for key, dimension in space.items():
@@ -29,7 +28,7 @@ def suggest(trial: optuna.Trial, space: Space, model: str) -> dict[str, Scalar]:
     return chosen
 
 
-def _draw(trial: optuna.Trial, key: str, dimension: Dimension) -> Scalar:
+def _draw(trial: BaseTrial, key: str, dimension: Dimension) -> Scalar:
     if isinstance(dimension, Choice):
         return trial.suggest_categorical(key, dimension.choices)
     low, high, log, step = dimension.low, dimension.high, dimension.log, dimension.step
@@ -49,40 +48,20 @@ def is_active(dimension: Dimension, chosen: Mapping[str, Scalar], model: str) ->
 
 def model_space(space: Space, model: str) -> dict[str, Dimension]:
     """Part of the space that a model can have, in order."""
-    possible: dict[str, Dimension] = {}
+    possible: dict[str, Dimension] = {MODEL: Choice(choices=[model])}
     for key, dimension in space.items():
-        if all(_may_hold(name, values, possible, model) for name, values in dimension.when.items()):
+        if all(
+            name in possible and any(value in possible[name] for value in values)
+            for name, values in dimension.when.items()
+        ):
             possible[key] = dimension
+    del possible[MODEL]
     return possible
 
 
-def _may_hold(key: str, values: list[Scalar], possible: Space, model: str) -> bool:
-    if key == MODEL:
-        return model in values
-    return key in possible and any(value in possible[key] for value in values)
-
-
-def distributions(space: Space, model: str) -> dict[str, BaseDistribution]:
-    """Optuna's distribution of each key of a model, equal to those that `suggest` creates."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    def distribution(dimension: Dimension) -> BaseDistribution:
-        if isinstance(dimension, Choice):
-            return CategoricalDistribution(dimension.choices)
-        kind: Any = FloatDistribution if isinstance(dimension, FloatRange) else IntDistribution
-        made: BaseDistribution = kind(
-            dimension.low, dimension.high, log=dimension.log, step=dimension.step
-        )
-        return made
-
-    return {key: distribution(dimension) for key, dimension in model_space(space, model).items()}
-
-
 def grid(space: Space, model: str) -> dict[str, list[Scalar]]:
-    """Every value of every key of a model; the space must be finite."""
-    values = {key: dimension.values for key, dimension in model_space(space, model).items()}
-    assert None not in values.values(), "checked when the sweep was read"
-    return {key: listed for key, listed in values.items() if listed is not None}
+    """Every value of every key of a model; the space must be finite, as `read_sweep` checks."""
+    return {key: dimension.values or [] for key, dimension in model_space(space, model).items()}
 
 
 def clean(space: Space, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -103,15 +82,12 @@ def resolve_trial(
     model: str,
     chosen: Mapping[str, Scalar],
     seed: int,
-    *,
-    overrides: Mapping[str, Scalar] | None = None,
 ) -> Resolved:
     """Resolve the configuration of a trial from fixed and chosen settings and the solved size.
 
-    `overrides` are dotted settings without effect on results, such as threads. Raises BenchError
-    if the network cannot have `budget.parameters` weights.
+    Raises BenchError if the network cannot have `budget.parameters` weights.
     """
-    settings = {**sweep.fixed, **clean(sweep.space, chosen), "seed": seed, **(overrides or {})}
+    settings = {**sweep.fixed, **clean(sweep.space, chosen), "seed": seed}
     resolved = resolve(suite, sweep.task, model=model, overrides=tree_of(settings))
     if sweep.budget.parameters is None:
         return resolved

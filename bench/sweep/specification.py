@@ -27,7 +27,7 @@ from bench.core.yaml import read_yaml
 from bench.models import MODELS
 from bench.runs.resolve import resolve
 from bench.sweep.definition import READ_BY, Sweep
-from bench.sweep.dimension import KINDS, Choice, Dimension, FloatRange, same
+from bench.sweep.dimension import KINDS, Choice, Dimension, FloatRange, extremes, same
 from bench.sweep.space import MODEL, model_space, prerequisites, tree_of
 from bench.training.baselines import BASELINES
 
@@ -125,10 +125,11 @@ def _budget(entries: Mapping[str, Any], where: str) -> dict[str, float]:
 def _strategy(part: str, entries: dict[str, Any], where: str) -> dict[str, Any]:
     """Entries of `sampler` or `pruner`, without keys that the named one would ignore."""
     name = entries.get("name", "without a name")
-    for key, readers in READ_BY[part].items():
-        if key in entries and name not in readers:
+    for key in entries:
+        readers = READ_BY.get(f"{part}.{key}", (name,))
+        if name not in readers:
             raise BenchError(
-                f"{where}: {part}.{key}: read by name {' or '.join(readers)} only, not {name!r}"
+                f"{where}: {part}.{key}: only for {part} {' or '.join(readers)}, not {name!r}"
             )
     return entries
 
@@ -189,7 +190,6 @@ def _parse(value: object, units: Mapping[str, int], where: str) -> Fraction:
 
 
 def _check_form(sweep: Sweep, where: str) -> None:
-    """Check what does not depend on the sweep's task."""
     _check_models(sweep, where)
     _check_keys(sweep, where)
     earlier: dict[str, Dimension] = {}
@@ -320,7 +320,7 @@ def _extreme_settings(sweep: Sweep, model: str) -> Iterator[dict[str, Scalar]]:
     """Settings of a model that together take every key to its extremes."""
     yield {}
     for key, dimension in model_space(sweep.space, model).items():
-        for value in dimension.extremes:
+        for value in extremes(dimension):
             yield {**prerequisites(sweep.space, key, model), key: value}
 
 

@@ -188,7 +188,6 @@ def has_exited(identity: str | None) -> bool | None:
 
 
 def _pid_namespace() -> str | None:
-    """Boot id and pid namespace of this process."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{os.readlink('/proc/self/ns/pid')}"

@@ -7,7 +7,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -47,11 +47,9 @@ class Storage:
     backend: RDBStorage
     heartbeat_sec: float
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Exclusive right to ask for and tell trials."""
-        with _lock(self.url):
-            yield
+        return _lock(self.url)
 
     def stale_trials(self, study: optuna.Study) -> set[int]:
         """Ids of running trials without a recent heartbeat, by the database's clock."""

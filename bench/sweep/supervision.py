@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.launch.launcher import Launcher
-from bench.launch.watch import EXIT_BAD_INPUT, WorkerExit, last_line, watch
+from bench.launch.watch import EXIT_BAD_INPUT, WatchedWorker, last_line, watch
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of
 from bench.sweep.definition import Sweep
@@ -60,7 +60,7 @@ def supervise(
     name = studies.sweep.name
     view = _View(studies, style)
     try:
-        exits = watch(
+        workers = watch(
             launcher,
             command_for,
             num_workers,
@@ -75,18 +75,18 @@ def supervise(
         view.close()
     state = read_state(studies)
     if not state.is_done:
-        raise BenchError(_failure(name, exits))
+        raise BenchError(_failure(name, workers))
     return state
 
 
-def _failure(name: str, exits: Sequence[WorkerExit]) -> str:
+def _failure(name: str, workers: Sequence[WatchedWorker]) -> str:
     """Message of the first worker that refused its input, else the log of the first failure."""
-    failed = [end for end in exits if end.exit_code]
-    refused = [end for end in failed if end.exit_code == EXIT_BAD_INPUT]
+    failed = [worker for worker in workers if worker.exit_code]
+    refused = [worker for worker in failed if worker.exit_code == EXIT_BAD_INPUT]
     if refused:
         return last_line(refused[0].log).removeprefix("bench: ")
     where = f", see {failed[0].log}" if failed else ""
-    return f"the workers of {name} ended before it was done{where}; the same command goes on"
+    return f"the workers of {name} ended before it was done{where}; run the same command to resume"
 
 
 def write_outcome(state: SweepState, suite: Suite) -> list[Path]:

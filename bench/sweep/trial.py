@@ -9,7 +9,7 @@ import msgspec
 
 from bench.core.config import Scalar
 
-Status = Literal["waiting", "running", "finished", "pruned", "diverged", "failed", "lost"]
+Status = Literal["finished", "pruned", "diverged", "failed", "running", "lost", "waiting"]
 COUNTED: frozenset[Status] = frozenset(("finished", "pruned", "diverged"))
 """Statuses of ended trials that count towards the budget."""
 UNFINISHED: frozenset[Status] = frozenset(("waiting", "running", "lost"))

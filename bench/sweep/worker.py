@@ -85,7 +85,7 @@ class Worker:
             self.log(f"  {outcome.status}{value}{reason}")
             return outcome
         except ClaimLostError:
-            self.log("  another worker has it by now")
+            self.log("  another worker has claimed this trial")
             return "wait"
         except BaseException:
             # A trial that cannot be released is taken over once its heartbeat is late.
@@ -110,7 +110,10 @@ class Worker:
             raise
         except Exception as error:
             traceback.print_exc()
-            reason = str(error) if isinstance(error, BenchError) else _one_line(error)
+            reason = str(error)
+            if not isinstance(error, BenchError):
+                first_line = reason.strip().partition("\n")[0]
+                reason = f"{type(error).__name__}: {first_line}".rstrip(": ")
             return TrialOutcome(status="failed", reason=reason, seconds=claim.seconds)
 
     def _run_seed(self, claim: Claim, resolved: Resolved, index: int) -> Record:
@@ -124,7 +127,11 @@ class Worker:
         backend = self.studies.storage.backend
         num_epochs = resolved.config.trainer.max_epochs
         num_steps = num_epochs * len(claim.seeds)
-        pruner = make_pruner(self.studies.sweep, self._max_epochs(num_epochs) * len(claim.seeds))
+        # Hyperband's brackets must be the same for all trials: the longest one counts.
+        dimension = self.studies.sweep.space.get("trainer.max_epochs")
+        epochs = (dimension.values if dimension else None) or [num_epochs]
+        max_epochs = max(int(value) for value in epochs if value is not None)
+        pruner = make_pruner(self.studies.sweep, max_epochs * len(claim.seeds))
         retry(lambda: backend.set_trial_user_attr(claim.trial_id, "epochs", num_steps))
 
         def store(step: int, value: float) -> bool:
@@ -150,12 +157,6 @@ class Worker:
                 raise PrunedError
 
         return report
-
-    def _max_epochs(self, of_this_trial: int) -> int:
-        """Epochs of the longest trial: Hyperband's brackets must be the same for all."""
-        dimension = self.studies.sweep.space.get("trainer.max_epochs")
-        values = (dimension.values if dimension else None) or [of_this_trial]
-        return max(int(value) for value in values if value is not None)
 
 
 def combine(records: Sequence[Record]) -> TrialOutcome:
@@ -187,11 +188,6 @@ def _title(claim: Claim) -> str:
     if claim.kind == "repeat":
         return f"{claim.model}, best again with seed {claim.seeds[0]}: {chosen}"
     return f"{claim.model}, trial {claim.number}: {chosen}"
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")
 
 
 @contextlib.contextmanager

@@ -13,9 +13,9 @@ from processes import is_running, wait_for
 from small_sweep import sweep_through
 
 from bench.core.errors import BenchError
-from bench.launch.launcher import EXIT_LOST, Worker, make_launcher
+from bench.launch.launcher import EXIT_LOST, Worker, WorkerSpec, make_launcher
 from bench.launch.ray_cluster import EXIT_NEVER_STARTED, RayLauncher, RayOptions
-from bench.launch.watch import WorkerExit, watch
+from bench.launch.watch import WatchedWorker, watch
 
 STOPS = """
 import os, sys, time
@@ -73,7 +73,7 @@ def python(program: str, *arguments: object) -> list[str]:
     return [sys.executable, "-c", program, *map(str, arguments)]
 
 
-def run(launcher: Any, folder: Path, program: str, **settings: Any) -> list[WorkerExit]:
+def run(launcher: Any, folder: Path, program: str, **settings: Any) -> list[WatchedWorker]:
     defaults: dict[str, Any] = {
         "environment": {"COLOUR": "blue"},
         "logs": folder,
@@ -128,8 +128,15 @@ def test_a_worker_dies_with_its_actor_and_a_waiting_one_can_be_cancelled(
     launcher: RayLauncher, tmp_path: Path
 ) -> None:
     def start(number: int) -> Worker:
-        log = tmp_path / f"worker-{number}.log"
-        return launcher.start(python(STOPS), environment={}, log=log, name=f"worker-{number}")
+        name = f"worker-{number}"
+        return launcher.start(
+            WorkerSpec(
+                command=tuple(python(STOPS)),
+                environment={},
+                log=tmp_path / f"{name}.log",
+                name=name,
+            )
+        )
 
     workers = [start(number) for number in (1, 2, 3)]
     wait_for(lambda: sum(bool(lines(tmp_path, number)) for number in (1, 2, 3)) == 2)

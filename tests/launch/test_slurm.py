@@ -17,7 +17,7 @@ from small_sweep import sweep_through
 
 from bench.core.errors import BenchError
 from bench.launch import slurm
-from bench.launch.launcher import EXIT_LOST, make_launcher
+from bench.launch.launcher import EXIT_LOST, WorkerSpec, make_launcher
 from bench.launch.slurm import SlurmLauncher, SlurmOptions, SlurmTask
 from bench.launch.watch import watch
 
@@ -41,6 +41,12 @@ def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def python(program: str, *arguments: object) -> list[str]:
     return [sys.executable, "-c", program, *map(str, arguments)]
+
+
+def spec(folder: Path, command: list[str]) -> WorkerSpec:
+    return WorkerSpec(
+        command=tuple(command), environment={}, log=folder / "worker-1.log", name="worker-1"
+    )
 
 
 def lines(folder: Path, number: int = 1) -> list[str]:
@@ -92,8 +98,7 @@ def test_ctrl_c_interrupts_the_job(tmp_path: Path) -> None:
 
 def test_a_cancelled_job_ends_its_worker_and_is_lost(tmp_path: Path) -> None:
     launcher = SlurmLauncher(SlurmOptions(cluster="local"))
-    log = tmp_path / "worker-1.log"
-    worker = launcher.start(python(STOPS), environment={}, log=log, name="worker-1")
+    worker = launcher.start(spec(tmp_path, python(STOPS)))
     until = time.monotonic() + 30
     while not lines(tmp_path) and time.monotonic() < until:
         assert worker.exit_code() is None
@@ -113,14 +118,7 @@ def test_a_job_interrupts_its_worker_at_the_time_limit(tmp_path: Path) -> None:
         "signal.signal(signal.SIGUSR2, up)\n"
         "pickle.loads(bytes.fromhex(sys.argv[1]))()"
     )
-    task = SlurmTask(
-        command=tuple(python(STOPS)),
-        environment={},
-        folder=tmp_path,
-        log=tmp_path / "worker-1.log",
-        name="worker-1",
-        stop=tmp_path / "stop",
-    )
+    task = SlurmTask(spec=spec(tmp_path, python(STOPS)), stop=tmp_path / "stop")
     job = subprocess.Popen(python(runs_task, pickle.dumps(task).hex()), stderr=subprocess.PIPE)
     while not lines(tmp_path):
         assert job.poll() is None
@@ -144,12 +142,12 @@ def test_options_become_parameters_of_the_job(
             given.update(parameters)
 
         def submit(self, task: SlurmTask) -> None:
-            given["command"] = task.command
+            given["command"] = task.spec.command
 
     monkeypatch.setattr(submitit, "AutoExecutor", Executor)
     options = {"partition": "long", "time-min": "90", "cpus": "4", "gpus": "1", "memory-gb": "8"}
     launcher = make_launcher("slurm", options)
-    launcher.start(["true"], environment={}, log=tmp_path / "worker-1.log", name="worker-1")
+    launcher.start(spec(tmp_path, ["true"]))
     expected = {
         "cluster": "slurm",
         "command": ("true",),
@@ -168,7 +166,7 @@ def test_a_missing_slurm_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", "")
     launcher = make_launcher("slurm")
     with pytest.raises(BenchError, match=r"--launcher slurm: .*srun"):
-        launcher.start(["true"], environment={}, log=tmp_path / "worker-1.log", name="worker-1")
+        launcher.start(spec(tmp_path, ["true"]))
 
 
 def test_a_sweep_in_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,9 @@ from processes import is_running, wait_for
 
 from bench.core.errors import BenchError
 from bench.launch import tether
-from bench.launch.launcher import Worker, make_launcher, thread_variables
+from bench.launch.launcher import Worker, WorkerSpec, make_launcher, thread_variables
 from bench.launch.local import LocalLauncher
-from bench.launch.watch import WorkerExit, last_line, watch
+from bench.launch.watch import WatchedWorker, last_line, watch
 
 STOPS_ON_INTERRUPT = """
 import os, pathlib, sys, time
@@ -63,7 +63,7 @@ def run(
     command_for: Callable[[int], Sequence[str]],
     num_workers: int = 1,
     **settings: Any,
-) -> list[WorkerExit]:
+) -> list[WatchedWorker]:
     defaults: dict[str, Any] = {
         "environment": {},
         "logs": folder / "logs",
@@ -195,10 +195,12 @@ def test_sigint_arrives_although_the_parent_ignores_it(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         worker: Worker = LocalLauncher().start(
-            python(STOPS_ON_INTERRUPT, tmp_path, 1),
-            environment={},
-            log=tmp_path / "log",
-            name="one",
+            WorkerSpec(
+                command=tuple(python(STOPS_ON_INTERRUPT, tmp_path, 1)),
+                environment={},
+                log=tmp_path / "log",
+                name="one",
+            )
         )
     finally:
         signal.signal(signal.SIGINT, before)

@@ -52,7 +52,7 @@ def test_patterns_are_compared_with_labels_models_and_recipes(
     patterns: list[str], expected: list[str] | None
 ) -> None:
     if expected is None:
-        with pytest.raises(BenchError, match="--rows 'katz' fits no published row of ptb"):
+        with pytest.raises(BenchError, match="--rows 'katz' matches no published row of ptb"):
             labels(*patterns)
     else:
         assert labels(*patterns) == expected
@@ -64,7 +64,7 @@ def test_all_rows_of_a_model_and_all_rows() -> None:
 
 
 def test_a_pattern_without_a_match_is_refused_with_the_nearest_names() -> None:
-    with pytest.raises(BenchError, match=r"'scnr\*' fits .* did you mean 'scrn'"):
+    with pytest.raises(BenchError, match=r"'scnr\*' matches .* did you mean 'scrn'"):
         labels("scnr*")
 
 
@@ -185,7 +185,7 @@ def test_a_run_that_kills_its_workers_fails(suite: Suite) -> None:
     work(Job(plan=plan, session=session, run_options=RunOptions()), worker="worker-1")
     outcome = session.outcomes()[step.run_id]
     assert outcome.status == "failed"
-    assert outcome.reason == "3 workers died at it without getting ahead"
+    assert f"{MAX_STARTS} workers died" in str(outcome.reason)
 
 
 def test_starts_are_counted_from_the_last_progress(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_a_component_without_weights_is_trained_anew(call: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rows", "scnr"], "--rows 'scnr' fits no published row of tiny, did you mean 'srn'"),
+        (["--rows", "scnr"], "--rows 'scnr' matches no published row of tiny, did you mean 'srn'"),
         (["--seeds", "0"], "--seeds and --workers are 1 or more"),
         (["--launcher.cpus", "2", "--workers", "2"], "unknown key 'launcher.cpus'"),
     ],
@@ -150,7 +150,7 @@ def test_runs_fail_if_no_worker_can_start(tmp_path: Path) -> None:
     )
     assert set(outcomes) == {step.run_id for step in plan.steps}
     assert {outcome.status for outcome in outcomes.values()} == {"failed"}
-    assert all("no worker was left" in str(outcome.reason) for outcome in outcomes.values())
+    assert all("no worker is left" in str(outcome.reason) for outcome in outcomes.values())
 
 
 def running(folder: Path) -> dict[str, int]:

@@ -9,7 +9,7 @@ import pytest
 
 from bench.core.suite import Suite
 from bench.sweep.definition import Sweep
-from bench.sweep.dimension import FloatRange, IntRange
+from bench.sweep.dimension import FloatRange, IntRange, extremes
 from bench.sweep.space import model_space, prerequisites, resolve_trial, start_points
 from bench.sweep.specification import load_sweep
 
@@ -37,7 +37,7 @@ def test_a_shipped_sweep_resolves(name: str) -> None:
     free = unsized(sweep)
     for model in sweep.models:
         for key, dimension in model_space(sweep.space, model).items():
-            settings = {**prerequisites(sweep.space, key, model), key: dimension.extremes[0]}
+            settings = {**prerequisites(sweep.space, key, model), key: extremes(dimension)[0]}
             resolved = resolve_trial(SUITE, free, model, settings, sweep.seeds[0])
             assert key in resolved.set_by_caller
             assert resolved.config.model["name"] == model

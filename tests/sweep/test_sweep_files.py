@@ -176,13 +176,13 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown sampler": ({"sampler": {"name": "tpa"}}, "sampler.name: 'tpa' is none of tpe"),
     "setting of another sampler": (
         {"sampler": {"name": "random", "startup": 5}},
-        "sampler.startup: read by name tpe only, not 'random'",
+        "sampler.startup: .* tpe, not 'random'",
     ),
     "setting of another pruner": (
         {"pruner": {"name": "asha", "warmup": 5}},
-        "pruner.warmup: read by name median or percentile only, not 'asha'",
+        "pruner.warmup: .* median or percentile, not 'asha'",
     ),
-    "setting without a pruner": ({"pruner": {"warmup": 5}}, "pruner.warmup: read by name median"),
+    "setting without a pruner": ({"pruner": {"warmup": 5}}, "pruner.warmup: .* median or"),
     "grid of real numbers": (
         {"sampler": {"name": "grid"}, "pruner": None},
         "space.optim.lr: sampler grid needs a step or choices",

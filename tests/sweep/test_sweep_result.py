@@ -171,7 +171,7 @@ def test_a_file_that_is_no_result_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="run the sweep first"):
         read_result(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("{}")
-    with pytest.raises(BenchError, match="not the result of a sweep"):
+    with pytest.raises(BenchError, match="not a sweep's result"):
         read_result(tmp_path / "bad.json")
 
 

@@ -18,7 +18,6 @@ from bench.sweep.definition import Budget, Sweep
 from bench.sweep.dimension import Choice, Conditions, Dimension, FloatRange, IntRange
 from bench.sweep.space import (
     clean,
-    distributions,
     grid,
     is_active,
     model_space,
@@ -97,10 +96,11 @@ def test_every_choice_is_in_the_space_and_active(seed: int, model: str) -> None:
     chosen = suggest(trial, SPACE, model)
     assert all(value in SPACE[key] for key, value in chosen.items())
     assert {key for key in SPACE if is_active(SPACE[key], chosen, model)} == set(chosen)
-    assert set(chosen) <= set(distributions(SPACE, model))
+    assert set(chosen) <= set(model_space(SPACE, model))
     assert clean(SPACE, trial.params) == chosen
-    possible = distributions(SPACE, model)
-    assert all(trial.distributions[key] == possible[key] for key in chosen)
+    fixed = optuna.trial.FixedTrial(chosen)
+    assert suggest(fixed, SPACE, model) == chosen
+    assert fixed.distributions == trial.distributions
 
 
 def test_a_model_has_the_keys_whose_conditions_can_hold() -> None:
@@ -180,7 +180,9 @@ def test_a_trial_resolves_like_a_run_with_its_settings(place: Suite) -> None:
     run = resolve(place, "synthetic-text", model="scrn", overrides=by_hand)
     assert trial.config == run.config
     assert trial.run_id == run.run_id
-    threads = resolve_trial(place, SWEEP, "scrn", chosen, 7, overrides={"trainer.threads": 1})
+    fixed = {**SWEEP.fixed, "trainer.threads": 1}
+    with_threads = msgspec.structs.replace(SWEEP, fixed=fixed)
+    threads = resolve_trial(place, with_threads, "scrn", chosen, 7)
     assert threads.run_id == trial.run_id
     assert threads.config.trainer.threads == 1
 
