@@ -90,7 +90,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(bench: CommandLine, tmp_path:
 
     status = bench("sweep", "small", "--suite", tmp_path, "--status")
     assert status.status == 0
-    assert f"{len(told) - len(stopped.live())} finished" in status.out
+    assert f"{len(told) - len(stopped.unfinished())} finished" in status.out
 
     write_sweep(tmp_path, budget={"trials": len(told) + 2}, repeat_best=1)
     second = start(suite, "--resume", "--workers", "2")

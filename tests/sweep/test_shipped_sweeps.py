@@ -1,4 +1,4 @@
-"""The sweeps that ship: every task that has a main architecture, read and resolved."""
+"""Shipped sweeps: one per task and main architecture, all readable and resolvable."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ import msgspec
 import pytest
 
 from bench.core.suite import Suite
-from bench.sweep.dimension import FloatRange, IntRange
-from bench.sweep.space import activating, resolve_trial, space_of, start_points
-from bench.sweep.specification import Sweep, load_sweep
+from bench.sweep.definition import Sweep
+from bench.sweep.dimension import FloatRange, IntRange, extremes
+from bench.sweep.space import model_space, prerequisites, resolve_trial, start_points
+from bench.sweep.specification import load_sweep
 
 ROOT = Path(__file__).parent.parent.parent
 SUITE = Suite(folder=ROOT)
 MAIN = ("srn", "gru", "lstm", "scrn")
 NAMES = sorted(path.stem for path in ROOT.glob("sweeps/*.yaml"))
 COUNTED = ("flickr8k-nearest",)
-"""Of models without a gradient."""
+"""Sweeps of models without a gradient."""
 ON_GRIDS = ("moving-mnist-conv-lstm", "synthetic-frames-conv-lstm")
-"""Of models that are made for frames."""
+"""Sweeps of models made for frames."""
 TRAINED = [name for name in NAMES if name not in COUNTED]
 
 
 def test_every_task_has_a_sweep_of_every_main_architecture() -> None:
     tasks = [card.task for card in SUITE.cards() if card.task != "coco-karpathy"]
-    wanted = {f"{task}-{model}" for task in tasks for model in MAIN}
+    expected = {f"{task}-{model}" for task in tasks for model in MAIN}
     others = {"ptb-equal", "ptb-modern", "synthetic-text-quick", *COUNTED, *ON_GRIDS}
-    assert set(NAMES) == wanted | others
+    assert set(NAMES) == expected | others
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -35,8 +36,8 @@ def test_a_shipped_sweep_resolves(name: str) -> None:
     sweep = load_sweep(SUITE, name)
     free = unsized(sweep)
     for model in sweep.models:
-        for key, dimension in space_of(sweep.space, model).items():
-            settings = {**activating(sweep.space, key, model), key: dimension.extremes[0]}
+        for key, dimension in model_space(sweep.space, model).items():
+            settings = {**prerequisites(sweep.space, key, model), key: extremes(dimension)[0]}
             resolved = resolve_trial(SUITE, free, model, settings, sweep.seeds[0])
             assert key in resolved.set_by_caller
             assert resolved.config.model["name"] == model
@@ -45,7 +46,7 @@ def test_a_shipped_sweep_resolves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_shipped_sweep_says_what_it_searches(name: str) -> None:
+def test_a_shipped_sweep_has_a_comment_and_a_log_learning_rate(name: str) -> None:
     text = (ROOT / "sweeps" / f"{name}.yaml").read_text()
     assert text.startswith("# ")
     assert len(text.splitlines()) <= 22
@@ -58,8 +59,8 @@ def test_a_shipped_sweep_says_what_it_searches(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_the_recipe_lies_within_a_shipped_space(name: str) -> None:
-    """What the card recommends can be found again, so a sweep is no worse for the card's sake."""
+def test_the_recipe_is_inside_the_shipped_space(name: str) -> None:
+    """A sweep can find the card's recommendation again."""
     sweep = load_sweep(SUITE, name)
     rate = sweep.space["optim.lr"]
     assert isinstance(rate, FloatRange)
@@ -68,7 +69,7 @@ def test_the_recipe_lies_within_a_shipped_space(name: str) -> None:
         assert rate.low <= usual <= rate.high
 
 
-def test_every_size_that_the_nearest_sweep_may_choose_is_worked_out_at_once() -> None:
+def test_the_nearest_sweep_chooses_only_sizes_that_share_one_computation() -> None:
     from bench.captioning.baselines.nearest import SHARED_K, SHARED_M
 
     sweep = load_sweep(SUITE, "flickr8k-nearest")
@@ -76,11 +77,11 @@ def test_every_size_that_the_nearest_sweep_may_choose_is_worked_out_at_once() ->
         size = sweep.space[key]
         assert isinstance(size, IntRange)
         assert set(range(size.low, size.high + 1, size.step)) <= set(shared)
-        assert all(size.holds(point[key]) for point in start_points(sweep, "nearest"))
+        assert all(point[key] in size for point in start_points(sweep, "nearest"))
     assert resolve_trial(SUITE, sweep, "nearest", {}, 1).config.model["k"] in SHARED_K
 
 
-def test_the_equal_sweep_is_equal() -> None:
+def test_the_equal_sweep_has_one_number_of_parameters() -> None:
     sweep = load_sweep(SUITE, "ptb-equal")
     assert sweep.models == ["srn", "gru", "lstm", "scrn"]
     assert sweep.budget.parameters is not None
@@ -88,7 +89,7 @@ def test_the_equal_sweep_is_equal() -> None:
 
 
 def unsized(sweep: Sweep) -> Sweep:
-    """The sweep without the solved size, which needs the corpus."""
+    """Copy of the sweep without the solved size, which needs the corpus."""
     budget = msgspec.structs.replace(sweep.budget, parameters=None)
     return msgspec.structs.replace(sweep, budget=budget)
 

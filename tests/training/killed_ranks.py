@@ -22,7 +22,7 @@ import bench.training.process_group
 from bench.core.errors import LostProcessError
 from bench.core.ranks import Rank
 from bench.core.suite import Suite
-from bench.launch.ranks import LOST
+from bench.launch.ranks import EXIT_PEER_LOST
 from bench.runs.run import run_worker
 
 VICTIMS = {
@@ -67,7 +67,7 @@ def in_two(
             said.write_text(str(error))
             if by == signal.SIGSTOP:  # the other one is still there
                 os.kill(int(second.read_text()), signal.SIGKILL)
-            raise SystemExit(LOST) from None
+            raise SystemExit(EXIT_PEER_LOST) from None
 
     codes = in_processes(2, work)
     content = report.read_text()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.launch.ranks import LOST
+from bench.launch.ranks import EXIT_PEER_LOST
 
 TESTS = Path(__file__).parents[1]
 WORDS = ["the", "a", "dog", "cat", "house", "bird", "sees", "likes", "and", "of", "big", "small"]
@@ -63,7 +63,7 @@ def check_same_bytes(results: dict[str, Any]) -> None:
     assert len(wanted["curve"]) == 3
     for where, (victim, stopped, resumed) in results["killed"].items():
         assert stopped["codes"][victim] == -signal.SIGKILL, where
-        assert stopped["codes"][1 - victim] == LOST, where
+        assert stopped["codes"][1 - victim] == EXIT_PEER_LOST, where
         assert "another process of this run has ended or no longer" in stopped["said"], where
         assert stopped["report"] is None, where
         assert resumed["codes"] == [0, 0], where

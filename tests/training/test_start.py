@@ -18,7 +18,7 @@ from tiny_task import RUN, make_suite, settings
 from bench.core.errors import BenchError
 from bench.core.record import Record, read_record
 from bench.core.suite import Suite
-from bench.launch.ranks import LOST
+from bench.launch.ranks import EXIT_PEER_LOST
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import run, run_trial
 
@@ -96,7 +96,7 @@ def test_a_run_that_lost_a_process_goes_on(
     ranks = children_of(process.pid)
     os.kill(ranks["1"], signal.SIGKILL)
     said = said_by(process)
-    assert said.status == LOST
+    assert said.status == EXIT_PEER_LOST
     assert last_words(said) == [
         "bench: process 2 of 2 was killed by SIGKILL; the same command goes on from the last "
         "checkpoint"
