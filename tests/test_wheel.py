@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -47,7 +46,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         opened.extractall(packages)
     # Site packages named in a .pth stand behind the wheel's own; their .pth files are not read,
     # so an editable install of the checkout stays out.
-    (packages / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    lent = [path for path in sys.path if path.endswith("site-packages")]
+    (packages / "lent.pth").write_text("".join(f"{path}\n" for path in lent))
     return folder / "bin" / "python"
 
 

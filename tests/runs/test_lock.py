@@ -22,8 +22,8 @@ FIRST_PROCESS = """
 import sys, time
 from pathlib import Path
 import bench.runs.run
-from bench.resolve import resolve
-from bench.suite import Suite
+from bench.core.suite import Suite
+from bench.runs.resolve import resolve
 from tiny_task import settings
 
 folder, train = Path(sys.argv[1]), bench.runs.run.train

@@ -48,8 +48,8 @@ import os, signal, sys, time
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
 from bench.tracking.callback import TrackCallback
-from bench.run import run
-from bench.suite import Suite
+from bench.core.suite import Suite
+from bench.runs.run import run
 from tracked_runs import LONG, run_options, resolved
 
 told = TrackCallback.on_train_epoch_end

@@ -101,9 +101,9 @@ CASES: dict[str, dict[str, Any]] = {
 
 EVALUATION_SIZES = {
     "speech.objectives.speech:EVALUATION_FRAMES": 150,
-    "translation.objectives.translation:EVALUATION_TOKENS": 50,
+    "translation.objective:EVALUATION_TOKENS": 50,
     "captioning.objectives.ranking:EVALUATION_TOKENS": 60,
-    "frames.objectives.frame_prediction:EVALUATION_SEQUENCES": 4,
+    "frames.objective:EVALUATION_SEQUENCES": 4,
 }
 """With these the split is evaluated in an odd number of batches: shares are unequal. Captioning has
 all in one batch, so that the second process has none."""
