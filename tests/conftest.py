@@ -23,10 +23,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as of a shell's backgro
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    rooms = [*LONG, ""]
-    items.sort(
-        key=lambda item: rooms.index(room if (room := item.path.parent.name) in LONG else "")
-    )
+    place = {room: number for number, room in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.parent.name, len(LONG)))
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
