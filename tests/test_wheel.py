@@ -94,6 +94,7 @@ def test_installed_it_lists_the_cards(installed: Path, tmp_path: Path) -> None:
     assert "| " in call(installed, tmp_path, "-m", "bench", "table", "ptb")
 
 
+@pytest.mark.slow
 def test_installed_it_runs(installed: Path, tmp_path: Path) -> None:
     make_suite(tmp_path)
     assert "above the best possible" in call(installed, tmp_path, "-m", "bench", *RUN)

@@ -152,6 +152,7 @@ def test_a_run_prints_its_progress_and_a_summary(bench: CommandLine, suite: Path
     assert f"record  {record}" in said.out
 
 
+@pytest.mark.slow
 def test_quiet_prints_nothing_even_while_tracked(suite: Path, tmp_path: Path) -> None:
     call = [*RUN[:-1], "wandb", "--suite", suite, "--quiet"]
     assert program(*call, folder=tmp_path) == Said(status=0, out="", err="")

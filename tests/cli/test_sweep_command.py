@@ -74,6 +74,7 @@ def wait_for_a_trial(suite: Suite, process: subprocess.Popen[str]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_and_the_same_command_goes_on(bench: CommandLine, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"budget": {"trials": 30}}
     suite = write_sweep(tmp_path, **changes)

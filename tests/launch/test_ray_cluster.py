@@ -157,6 +157,7 @@ def test_what_no_node_has_is_refused(cluster: str, options: dict[str, str], mess
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_sweep_on_both_nodes(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,5 +181,6 @@ def test_where_there_is_no_slurm_one_line_says_so(
         launcher.start(["true"], environment={}, log=tmp_path / "worker-1.log", name="worker-1")
 
 
+@pytest.mark.slow
 def test_a_sweep_by_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep_through("slurm", tmp_path, monkeypatch, "--launcher.cluster", "local")

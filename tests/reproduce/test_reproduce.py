@@ -189,6 +189,7 @@ def test_two_workers_share_the_runs_and_one_that_is_killed_is_replaced(call: Cal
     assert sorted(line.split()[1] for line in told) == sorted(made)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(call: Call) -> None:
     make_suite_with(call.folder, LONG_ROWS)
     intruder = Intruder(call.folder, signal.SIGINT, to="watcher")

@@ -15,7 +15,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
         yield
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK, *OTHERS = CASES
+NAMES = [QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_run_takes_what_was_estimated(name: str, tmp_path: Path) -> None:
     found = carry_out(CASES[name], tmp_path)
     assert found.estimated == pytest.approx(found.measured, rel=0.2)

@@ -108,6 +108,7 @@ def check_whole(suite: Suite, state: State, num_trials: int) -> list[TrialResult
     return results
 
 
+@pytest.mark.slow
 def test_forty_real_trials_survive_random_kills(tmp_path: Path, run_workers: Program) -> None:
     suite = write_sweep(tmp_path, **MANY)
     url = default_url(suite, "small")
@@ -120,6 +121,7 @@ def test_forty_real_trials_survive_random_kills(tmp_path: Path, run_workers: Pro
     assert len({repr(result.chosen) for result in results}) == NUM_TRIALS
 
 
+@pytest.mark.slow
 def test_one_worker_killed_often_makes_the_trials_of_a_calm_one(
     tmp_path: Path, run_workers: Program
 ) -> None:
@@ -146,6 +148,7 @@ def test_one_worker_killed_often_makes_the_trials_of_a_calm_one(
     assert len(log_of(killed)) > len(log_of(calm)), "no kill met a training"
 
 
+@pytest.mark.slow
 def test_four_workers_share_a_postgresql(
     tmp_path: Path, postgresql: str, run_workers: Program
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ COUNTED = ("flickr8k-nearest",)
 """Of models without a gradient."""
 ON_GRIDS = ("moving-mnist-conv-lstm", "synthetic-frames-conv-lstm")
 """Of models that are made for frames."""
+shipped = functools.cache(functools.partial(load_sweep, SUITE))
 TRAINED = [name for name in NAMES if name not in COUNTED]
 
 
@@ -32,7 +34,7 @@ def test_every_task_has_a_sweep_of_every_main_architecture() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_sweep_resolves(name: str) -> None:
-    sweep = load_sweep(SUITE, name)
+    sweep = shipped(name)
     free = unsized(sweep)
     for model in sweep.models:
         for key, dimension in space_of(sweep.space, model).items():
@@ -49,7 +51,7 @@ def test_a_shipped_sweep_says_what_it_searches(name: str) -> None:
     text = (ROOT / "sweeps" / f"{name}.yaml").read_text()
     assert text.startswith("# ")
     assert len(text.splitlines()) <= 22
-    sweep = load_sweep(SUITE, name)
+    sweep = shipped(name)
     assert sweep.budget.trials is not None
     if name in TRAINED:
         rate = sweep.space["optim.lr"]
@@ -60,7 +62,7 @@ def test_a_shipped_sweep_says_what_it_searches(name: str) -> None:
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_recipe_lies_within_a_shipped_space(name: str) -> None:
     """What the card recommends can be found again, so a sweep is no worse for the card's sake."""
-    sweep = load_sweep(SUITE, name)
+    sweep = shipped(name)
     rate = sweep.space["optim.lr"]
     assert isinstance(rate, FloatRange)
     for model in sweep.models:
@@ -71,7 +73,7 @@ def test_the_recipe_lies_within_a_shipped_space(name: str) -> None:
 def test_every_size_that_the_nearest_sweep_may_choose_is_worked_out_at_once() -> None:
     from bench.captioning.baselines.nearest import SHARED_K, SHARED_M
 
-    sweep = load_sweep(SUITE, "flickr8k-nearest")
+    sweep = shipped("flickr8k-nearest")
     for key, shared in (("model.k", SHARED_K), ("model.m", SHARED_M)):
         size = sweep.space[key]
         assert isinstance(size, IntRange)
@@ -81,7 +83,7 @@ def test_every_size_that_the_nearest_sweep_may_choose_is_worked_out_at_once() ->
 
 
 def test_the_equal_sweep_is_equal() -> None:
-    sweep = load_sweep(SUITE, "ptb-equal")
+    sweep = shipped("ptb-equal")
     assert sweep.models == ["srn", "gru", "lstm", "scrn"]
     assert sweep.budget.parameters is not None
     assert all(start_points(sweep, model) for model in sweep.models)
@@ -97,7 +99,7 @@ def test_the_equal_sweep_on_its_corpus(bench_data: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("BENCH_DATA", str(bench_data))
     from bench.sweep.size import _vocabulary_of, count_parameters
 
-    sweep = load_sweep(SUITE, "ptb-equal")
+    sweep = shipped("ptb-equal")
     target = sweep.budget.parameters
     assert target is not None
     for model in sweep.models:

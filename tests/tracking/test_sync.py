@@ -109,6 +109,7 @@ def test_success_is_what_the_server_says(
     assert bench("sync", "--suite", suite.folder).out == f"sent          tiny-{record.id}\n"
 
 
+@pytest.mark.slow
 def test_what_was_killed_is_sent_as_far_as_it_went_and_then_to_its_end(
     suite: Suite, server: Loopback, bench: CommandLine
 ) -> None:

@@ -146,6 +146,7 @@ def test_tracking_online_changes_no_number(arrived: Arrived, tmp_path: Path) -> 
     assert msgspec.to_builtins(plain.curve) == msgspec.to_builtins(arrived[0].curve)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_the_same_run_with_every_row_once(
     suite: Suite, server: Loopback
 ) -> None:
