@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from recurrence_cases import CASES, INPUT_SIZE, Case
+from recurrence_cases import CASES, EVERY_CASE, INPUT_SIZE, Case
 
 from bench.models.fast import elman_scan
 from bench.models.fast.elman_scan import native_scan
 
 
 @pytest.mark.parametrize("lengths", [None, [6, 3, 0]])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@EVERY_CASE
 def test_everything_is_made_where_the_input_is(case: Case, lengths: list[int] | None) -> None:
     recurrence = case.build().to("meta")
     x_BTD = torch.empty(3, 6, INPUT_SIZE, dtype=torch.float64, device="meta", requires_grad=True)
