@@ -17,6 +17,7 @@ from bench.launch.launcher import LOST, Worker, make_launcher
 from bench.launch.ray_cluster import NEVER_STARTED, RayLauncher, RayOptions
 from bench.launch.watch import Ended, watch
 
+pytestmark = pytest.mark.slow
 STOPS = """
 import os, sys, time
 try:
@@ -157,7 +158,6 @@ def test_what_no_node_has_is_refused(cluster: str, options: dict[str, str], mess
     assert message in str(caught.value)
 
 
-@pytest.mark.slow
 def test_a_sweep_on_both_nodes(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

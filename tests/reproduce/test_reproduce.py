@@ -174,6 +174,7 @@ class Intruder(threading.Thread):
         os.kill(self.pid if self.to == "worker" else os.getpid(), self.number)
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_runs_and_one_that_is_killed_is_replaced(call: Call) -> None:
     make_suite_with(call.folder, LONG_ROWS)
     intruder = Intruder(call.folder, signal.SIGKILL, to="worker")

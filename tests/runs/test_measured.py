@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from measured import CASES, carry_out
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
@@ -15,11 +17,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> object:
         yield
 
 
-QUICK, *OTHERS = CASES
-NAMES = [QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CASES)
 def test_a_run_takes_what_was_estimated(name: str, tmp_path: Path) -> None:
     found = carry_out(CASES[name], tmp_path)
     assert found.estimated == pytest.approx(found.measured, rel=0.2)

@@ -123,6 +123,7 @@ def check_shared(record: Record, *, num_epochs: int = 2) -> None:
     assert record.config["objective"]["batch_size"] == 10
 
 
+@pytest.mark.slow
 def test_torchrun_starts_the_same_run(
     suite: Suite, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
@@ -183,7 +184,6 @@ def test_two_agents_start_one_run(
     assert record.extra["units_per_step"] == 200
 
 
-@pytest.mark.slow
 def test_srun_starts_the_same_run(suite: Suite) -> None:
     program = Path(__file__).with_name("by_srun.py")
     tests = Path(__file__).parents[1]
