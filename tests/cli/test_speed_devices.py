@@ -49,11 +49,6 @@ def test_other_devices_are_no_choice(bench: CommandLine) -> None:
     assert bench(*f"{SMALL} --device gpu".split()).status != 0
 
 
-def test_the_device_is_named_in_one_way(bench: CommandLine) -> None:
-    said = bench(*f"{SMALL} --trainer.accelerator gpu".split())
-    assert "by --device cpu or --device cuda" in said.only_line
-
-
 @pytest.mark.usefixtures("seen")
 def test_nearest_neighbours_stay_on_the_cpu(bench: CommandLine, tmp_path: Path) -> None:
     suite = tiny_captioning.make_suite(tmp_path)

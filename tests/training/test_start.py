@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from by_srun import free_port
-from command_line import CommandLine, Said, surroundings
+from command_line import Said, surroundings
 from processes import is_running, wait_for
 from tiny_task import RUN, make_suite, settings
 
@@ -198,27 +198,6 @@ def test_srun_starts_the_same_run(suite: Suite) -> None:
     )
     assert done.returncode == 0, done.stderr
     check_shared(only_record(suite))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (("--model", "ngram"), "the baseline 'ngram' is not trained, leave it out"),
-        (("--model", "srn", "--trainer.num-nodes", "3"), "--trainer.num-nodes 3: start the same"),
-    ],
-)
-def test_what_cannot_be_started_is_refused(
-    suite: Suite,
-    arguments: tuple[str, ...],
-    reason: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    bench = CommandLine(monkeypatch, capsys)
-    said = bench(
-        *("run", "--task", "tiny", "--trainer.devices", "2", "--suite", suite.folder), *arguments
-    )
-    assert reason in said.only_line
 
 
 def test_trials_and_callers_that_start_nothing_are_refused(suite: Suite) -> None:
