@@ -15,6 +15,7 @@ from bench.core.record import Record
 from bench.core.suite import Suite
 
 HERE = Path(__file__).parent
+pytest.register_assert_rewrite("batch_contract")
 LONG = ("training", "runs", "launch", "sweep", "reproduce", "tracking")
 """Rooms whose files take long: they come first, so that no worker is left with one at the end."""
 
