@@ -17,6 +17,7 @@ from bench.launch.launcher import EXIT_LOST, Worker, WorkerSpec, make_launcher
 from bench.launch.ray_cluster import EXIT_NEVER_STARTED, RayLauncher, RayOptions
 from bench.launch.watch import WatchedWorker, watch
 
+pytestmark = pytest.mark.slow
 STOPS = """
 import os, sys, time
 try:

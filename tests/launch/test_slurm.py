@@ -169,5 +169,6 @@ def test_a_missing_slurm_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
         launcher.start(spec(tmp_path, ["true"]))
 
 
+@pytest.mark.slow
 def test_a_sweep_in_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep_through("slurm", tmp_path, monkeypatch, "--launcher.cluster", "local")

@@ -176,6 +176,7 @@ class SignalSender(threading.Thread):
         os.kill(self.pid if self.to == "worker" else os.getpid(), self.number)
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_runs_and_a_killed_one_is_replaced(call: Call) -> None:
     make_suite_with(call.folder, LONG_ROWS)
     sender = SignalSender(call.folder, signal.SIGKILL, to="worker")
@@ -191,6 +192,7 @@ def test_two_workers_share_the_runs_and_a_killed_one_is_replaced(call: Call) -> 
     assert sorted(line.split()[1] for line in ended) == sorted(made)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(call: Call) -> None:
     make_suite_with(call.folder, LONG_ROWS)
     sender = SignalSender(call.folder, signal.SIGINT, to="watcher")

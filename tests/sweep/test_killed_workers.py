@@ -108,6 +108,7 @@ def check_complete(suite: Suite, state: SweepState, num_trials: int) -> list[Tri
     return results
 
 
+@pytest.mark.slow
 def test_forty_real_trials_survive_random_kills(tmp_path: Path, run_workers: Program) -> None:
     suite = write_sweep(tmp_path, **MANY)
     url = default_url(suite, "small")
@@ -121,6 +122,7 @@ def test_forty_real_trials_survive_random_kills(tmp_path: Path, run_workers: Pro
     assert len({repr(result.chosen) for result in results}) == NUM_TRIALS
 
 
+@pytest.mark.slow
 def test_a_worker_killed_often_produces_the_trials_of_an_undisturbed_one(
     tmp_path: Path, run_workers: Program
 ) -> None:
@@ -149,6 +151,7 @@ def test_a_worker_killed_often_produces_the_trials_of_an_undisturbed_one(
     assert len(log_of(killed)) > len(log_of(undisturbed)), "no kill met a training"
 
 
+@pytest.mark.slow
 def test_four_workers_share_a_postgresql(
     tmp_path: Path, postgresql: str, run_workers: Program
 ) -> None:

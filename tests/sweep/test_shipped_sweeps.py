@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ COUNTED = ("flickr8k-nearest",)
 """Sweeps of models without a gradient."""
 ON_GRIDS = ("moving-mnist-conv-lstm", "synthetic-frames-conv-lstm")
 """Sweeps of models made for frames."""
+shipped = functools.cache(functools.partial(load_sweep, SUITE))
 TRAINED = [name for name in NAMES if name not in COUNTED]
 
 
@@ -33,7 +35,7 @@ def test_every_task_has_a_sweep_of_every_main_architecture() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_sweep_resolves(name: str) -> None:
-    sweep = load_sweep(SUITE, name)
+    sweep = shipped(name)
     free = unsized(sweep)
     for model in sweep.models:
         for key, dimension in model_space(sweep.space, model).items():
@@ -50,7 +52,7 @@ def test_a_shipped_sweep_has_a_comment_and_a_log_learning_rate(name: str) -> Non
     text = (ROOT / "sweeps" / f"{name}.yaml").read_text()
     assert text.startswith("# ")
     assert len(text.splitlines()) <= 22
-    sweep = load_sweep(SUITE, name)
+    sweep = shipped(name)
     assert sweep.budget.trials is not None
     if name in TRAINED:
         rate = sweep.space["optim.lr"]
@@ -61,7 +63,7 @@ def test_a_shipped_sweep_has_a_comment_and_a_log_learning_rate(name: str) -> Non
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_recipe_is_inside_the_shipped_space(name: str) -> None:
     """A sweep can find the card's recommendation again."""
-    sweep = load_sweep(SUITE, name)
+    sweep = shipped(name)
     rate = sweep.space["optim.lr"]
     assert isinstance(rate, FloatRange)
     for model in sweep.models:
@@ -72,7 +74,7 @@ def test_the_recipe_is_inside_the_shipped_space(name: str) -> None:
 def test_the_nearest_sweep_chooses_only_sizes_that_share_one_computation() -> None:
     from bench.captioning.baselines.nearest import SHARED_K, SHARED_M
 
-    sweep = load_sweep(SUITE, "flickr8k-nearest")
+    sweep = shipped("flickr8k-nearest")
     for key, shared in (("model.k", SHARED_K), ("model.m", SHARED_M)):
         size = sweep.space[key]
         assert isinstance(size, IntRange)
@@ -82,7 +84,7 @@ def test_the_nearest_sweep_chooses_only_sizes_that_share_one_computation() -> No
 
 
 def test_the_equal_sweep_has_one_number_of_parameters() -> None:
-    sweep = load_sweep(SUITE, "ptb-equal")
+    sweep = shipped("ptb-equal")
     assert sweep.models == ["srn", "gru", "lstm", "scrn"]
     assert sweep.budget.parameters is not None
     assert all(start_points(sweep, model) for model in sweep.models)
@@ -98,7 +100,7 @@ def test_the_equal_sweep_on_its_corpus(bench_data: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("BENCH_DATA", str(bench_data))
     from bench.sweep.size import _vocabulary_of, count_parameters
 
-    sweep = load_sweep(SUITE, "ptb-equal")
+    sweep = shipped("ptb-equal")
     target = sweep.budget.parameters
     assert target is not None
     for model in sweep.models:

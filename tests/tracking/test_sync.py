@@ -103,6 +103,7 @@ def test_only_the_server_confirms_a_run(suite: Suite, server: Loopback, bench: C
     assert bench("sync", "--suite", suite.folder).out == f"sent          tiny-{record.id}\n"
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_sent_and_then_completed(
     suite: Suite, server: Loopback, bench: CommandLine
 ) -> None:

@@ -146,6 +146,7 @@ def test_tracking_online_changes_no_number(arrived: Arrived, tmp_path: Path) -> 
     assert msgspec.to_builtins(plain.curve) == msgspec.to_builtins(arrived[0].curve)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_resumed_with_every_row_once(suite: Suite, server: Loopback) -> None:
     start_and_kill(suite, "online")
     record = run(resolved(suite, **LONG), suite, run_options(mode="online"))
