@@ -40,9 +40,10 @@ test-gpu: $(STAMP)  ## what takes a GPU: every recurrence and every kind of task
 	$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("torch sees no GPU: there is nothing to test")'
 	$(BIN)/python -m pytest --numprocesses 0 tests/gpu
 
-check: $(STAMP)  ## ruff, ruff format, mypy --strict
+check: $(STAMP)  ## ruff, ruff format, the direction of imports, mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 tables: $(STAMP)  ## write results/*/table.md from the committed records

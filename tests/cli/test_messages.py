@@ -11,16 +11,16 @@ from typing import Any
 
 import objective_cases
 import pytest
-from bench.training.baselines import BASELINES
 from command_line import CommandLine
 from tiny_sweep import write_sweep
 
+from bench.domains import load_domain
 from bench.models import MODELS
 
 GOLDEN = Path(__file__).with_name("messages.txt")
 TRAINED = {"TRANSLATION": "translation", "CAPTIONING": "captioning"}
 """Words of the file that stand for a finished run of an objective."""
-LISTS = {"MODELS": ", ".join(sorted(MODELS)), "BASELINES": ", ".join(BASELINES)}
+LISTS = {"MODELS": ", ".join(sorted(MODELS)), "BASELINES": ", ".join(load_domain("text").baselines)}
 """Words of the file that stand for what grows."""
 
 

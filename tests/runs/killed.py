@@ -34,7 +34,7 @@ from bench.runs.resolve import Resolved
 from bench.runs.run import run
 
 DROPOUT = {"dropout_output": 0.2}
-SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "language-model": {
         "options": {"hidden_size": 8},
         "objective": {"batch_size": 8, "bptt_length": 20, "dropout_input": 0.2, **DROPOUT},

@@ -107,7 +107,7 @@ def test_a_process_that_died_does_not_keep_the_run(suite: Suite, resolved: Resol
 
     folder = suite.artifacts("tiny", resolved.run_id)
     folder.mkdir(parents=True)
-    command = [sys.executable, "-c", HOLDS, folder / ".lock"]
+    command = [sys.executable, "-c", HOLDS, str(folder / ".lock")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from objective_cases import OBJECTIVE_CASES
 
+from bench.domains import all_domains
+
 ENDS = ("weights", "metrics", "curve")
 
 
