@@ -18,12 +18,12 @@ import torch
 
 from bench.core.aligned import aligned
 from bench.core.errors import BenchError
-from bench.core.provenance import provenance
 from bench.core.record import Record
 from bench.data.corpora import Corpus
 from bench.reproduce.plan import Plan, State
 from bench.reproduce.session import Outcome
 from bench.reproduce.steps import Evaluate, Learn, Step
+from bench.runs.provenance import provenance
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of
 from bench.speed.steps import bare_step_sec, make_objective

@@ -16,12 +16,12 @@ import torch
 from bench.core.config import TrainerConfig, num_processes
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import forget_peak_memory, provenance
 from bench.core.ranks import ALONE, Rank, find_rank
 from bench.core.record import Provenance, Record, Shelf, read_record, write_record
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus, load_corpus
 from bench.runs.fitting import fit_baseline
+from bench.runs.provenance import forget_peak_memory, provenance
 from bench.runs.resolve import Resolved
 from bench.runs.run_folder import check_writable, empty, first_started, held
 from bench.tracking.guard import start_tracker

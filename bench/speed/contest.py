@@ -22,7 +22,6 @@ from bench.core.errors import BenchError
 from bench.data.corpora import Corpus
 from bench.data.tokens import END
 from bench.runs.resolve import Resolved
-from bench.seq2seq.objective import WritingObjective
 from bench.speed.machine import synchronize, take_turns, to_device
 from bench.speed.steps import BareLoop, make_objective
 from bench.training.objective import Objective
@@ -175,7 +174,7 @@ def contest(
 
 
 def decoding_table(
-    objective: WritingObjective,
+    objective: Objective,
     single: Any,
     *,
     decode: Callable[[Batch], object],
@@ -190,7 +189,7 @@ def decoding_table(
     """
     objective.eval()
     with torch.no_grad():
-        objective.network.get_parameter("output.bias")[END] -= 100.0
+        objective.get_parameter("network.output.bias")[END] -= 100.0
     rows, source_sec = [], list[float]()
     many = list(objective.evaluation_loader("test"))
     num_all = sum(map(size_of, many))

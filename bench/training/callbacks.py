@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import pytorch_lightning as pl
 import torch
 
-from bench.core.energy import Meter, start_meter
 from bench.tracking.journal import point_metrics
 from bench.tracking.tracker import Gradients, Tracker
 from bench.training.collective import mean_over_ranks
+from bench.training.energy import Meter, start_meter
 from bench.training.objective import Objective
 
 LOG_STEPS = 100

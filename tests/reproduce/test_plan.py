@@ -11,7 +11,6 @@ from published_rows import make_suite_with
 
 from bench.core.config import dotted
 from bench.core.errors import BenchError
-from bench.core.provenance import forget_peak_memory, peak_memory_bytes
 from bench.core.published import load_published
 from bench.core.record import Cost, Point
 from bench.core.suite import Suite, shipped_folder
@@ -28,6 +27,7 @@ from bench.reproduce.plan import ONE_SEED, Plan, make_plan
 from bench.reproduce.session import MAX_STARTS, Outcome, Session, open_session
 from bench.reproduce.steps import Step, expected_record
 from bench.runs.finished import bring_back
+from bench.runs.provenance import forget_peak_memory, peak_memory_bytes
 from bench.runs.run import RunOptions
 
 SHIPPED = Suite(folder=shipped_folder())

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.core.energy import Meter, RaplDomain, start_meter
 from bench.training.callbacks import EnergyCallback
+from bench.training.energy import Meter, RaplDomain, start_meter
 
 RANGE = 262_143_328_850
 
@@ -136,7 +136,7 @@ def test_a_counter_that_may_have_wrapped_around_twice_is_not_used(
     powercap: Powercap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("bench.core.energy.time.monotonic", lambda: clock.now)
+    monkeypatch.setattr("bench.training.energy.time.monotonic", lambda: clock.now)
     meter = Meter([RaplDomain(powercap.folder / "intel-rapl:0")])
     clock.now = 260.0
     assert meter.joules() is not None

@@ -14,10 +14,10 @@ from objective_cases import OBJECTIVE_CASES, make_suite
 
 from bench.core.config import TrainerConfig
 from bench.core.errors import BenchError
-from bench.core.provenance import provenance
 from bench.core.suite import Suite
 from bench.domains import objective_class
 from bench.layers.products import products_in_effect, training_products
+from bench.runs.provenance import provenance
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of, run
 from bench.training.fit import fit
