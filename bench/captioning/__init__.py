@@ -38,4 +38,5 @@ DOMAIN = Domain(
     },
     outputs={"captioning": "bench.captioning.outputs:Captions"},
     images="bench.captioning.data.prepared:open_images",
+    contestants="bench.captioning.contestants:captioning_speed",
 )

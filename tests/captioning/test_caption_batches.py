@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
+from batch_contract import ShuffledBatchContract
 
 from bench.captioning.data.batches import CaptionBatch, CaptionBatches, ImageBatches
 from bench.captioning.data.corpus import CaptionSplit
@@ -40,6 +41,16 @@ def made(seed: int = 0, *, grid: bool = False) -> tuple[CaptionSplit, FeatureSto
 
 def batches(**settings: Any) -> CaptionBatches:
     return CaptionBatches(*made(), **{"batch_tokens": 60, "seed": 3, **settings})
+
+
+class TestContract(ShuffledBatchContract):
+    changes: ClassVar = [{"seed": 4}, {"batch_tokens": 50}, {"order": "sorted"}, {"longest": 6}]
+
+    def loader(self, **settings: Any) -> CaptionBatches:
+        return batches(**settings)
+
+    def places(self, batch: CaptionBatch) -> list[int]:
+        return batch.place.tolist()
 
 
 def places(found: list[CaptionBatch]) -> list[int]:
@@ -77,14 +88,6 @@ def test_every_caption_once_and_no_batch_too_large(batch_tokens: int) -> None:
         assert batch.caption.numel() <= batch_tokens or len(batch.caption) == 1
 
 
-def test_epochs_differ_and_are_the_same_for_a_seed() -> None:
-    loader, twin = batches(), batches()
-    first, second = places(list(loader)), places(list(loader))
-    assert first != second
-    assert [places(list(twin)), places(list(twin))] == [first, second]
-    assert places(list(batches(seed=4))) != first
-
-
 def test_sorted_batches_are_always_the_same() -> None:
     loader = batches(order="sorted")
     lengths = [int(batch.lengths.max()) for batch in loader]
@@ -106,27 +109,6 @@ def test_ranks_share_each_batch(world_size: int) -> None:
             sum(int(part.lengths.sum()) for part in parts)
         }
     assert len(whole) <= len(list(alone))
-
-
-@pytest.mark.parametrize("num_done", [1, 5])
-def test_a_saved_place_is_resumed_exactly(num_done: int) -> None:
-    loader = batches()
-    list(loader)
-    going = iter(loader)
-    for _ in range(num_done):
-        next(going)
-    state = loader.state_dict()
-    rest = places(list(going))
-    other = batches()
-    other.load_state_dict(state)
-    assert places(list(other)) == rest
-    assert places(list(other)) == places(list(loader))
-
-
-@pytest.mark.parametrize("change", [{"seed": 4}, {"batch_tokens": 50}, {"order": "sorted"}])
-def test_a_place_of_other_batches_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(BenchError, match="the saved place belongs to batches of"):
-        batches(**change).load_state_dict(batches().state_dict())
 
 
 def test_other_features_are_other_batches() -> None:

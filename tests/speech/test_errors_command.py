@@ -79,23 +79,3 @@ def test_runs_of_speech_are_compared_over_utterances(bench: CommandLine, suite: 
     words = " ".join(said.out.split())
     assert "6 utterances of" in words
     assert "edits and reference labels are added over utterances" in words
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("errors",), "name a finished run"),
-        (("errors", "nobody-s1"), "no run 'nobody-s1'"),
-        (("errors", "a", "--picture", "there.bmp"), "name a .png, .svg or .pdf file"),
-        (("diagnose", "--task", "tiny-speech", "--model", "lstm"), "`bench diagnose` reads text"),
-        (("mix", "tiny-speech", "a", "b"), "`bench mix` reads text"),
-        (("run", "--task", "ptb", "--model", "srn", "--objective", "ctc"), "not trained by"),
-    ],
-)
-def test_what_cannot_be_shown_is_refused_in_one_line(
-    bench: CommandLine, suite: Path, words: tuple[str, ...], message: str
-) -> None:
-    said = bench(*words, "--suite", str(suite))
-    assert said.status == 2
-    assert message in said.err
-    assert said.err.strip().count("\n") == 0

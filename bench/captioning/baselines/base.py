@@ -12,7 +12,7 @@ from bench.captioning.scoring import CaptionScoring, Turn, outcome_of
 from bench.core.config import RunConfig
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch, cost_of
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.training.baseline import Baseline, Report
 
 

@@ -287,7 +287,7 @@ class _Search:
     def _candidates(
         self, query_BD: NDArray[np.float32], num: int
     ) -> tuple[NDArray[np.float32], Ints, NDArray[np.float32]]:
-        """Scores and places of the best [B, C], best first, and a bound on the scores' rounding [B].
+        """Scores and places of the best [B, C], best first, and a bound of rounding [B].
 
         A score falls as the distance grows: the cosine, or 2 x.y - |y|^2.
         """
