@@ -48,8 +48,8 @@ class CaptionMetric(SplitMetric):
         self.split = corpus.splits["valid"]
         """The split that is evaluated."""
         self.final = False
-        """Whether scores beside the metric are computed, too."""
-        self.found: dict[int, Hypothesis] = self.keyed()
+        """True where scores beside the metric are computed, too."""
+        self.found: dict[int, Found] = self.keyed()
         """Place of an image in the split -> its caption."""
         self.alignments: dict[int, WordRegions] = self.keyed()
         """Place of an image -> the region each word attended to most."""
