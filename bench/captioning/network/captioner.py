@@ -147,14 +147,14 @@ class CaptionNetwork(Writer):
 
     # Reading ------------------------------------------------------------------------------------
 
-    def encode(self, *source: Tensor) -> tuple[Memory, Carried]:
+    def encode(self, *source: Tensor) -> tuple[Memory, DecoderState]:
         """Memory of the image beside every word, and the state before the first word."""
         feature_BD, memory, carried = self._look(*source)
         if self.options.image == "first":
             _, carried = self.decoder.step(feature_BD, memory, carried)
         return memory, carried
 
-    def read_all(self, source: Sources, input_BT: Tensor) -> Reading:
+    def decode_source(self, source: Sources, input_BT: Tensor) -> DecoderOutput:
         """Outputs after each word; an image that comes first is a step of the same scan."""
         image_BE, memory, carried = self._look(*source)
         if self.options.image != "first":
@@ -164,7 +164,7 @@ class CaptionNetwork(Writer):
         reading: DecoderOutput = self.decoder(x_BTE, memory, carried)
         return DecoderOutput(reading.readouts[:, 1:], None)
 
-    def _look(self, feature_BD: Tensor) -> tuple[Tensor, Memory, Carried]:
+    def _look(self, feature_BD: Tensor) -> tuple[Tensor, Memory, DecoderState]:
         """Vectors of the image, attention's memory of them, the recurrence's first state."""
         feature_BD = self.scale(feature_BD)
         if self.image is not None:

@@ -49,7 +49,7 @@ class CaptionMetric(SplitMetric):
         """The split that is evaluated."""
         self.final = False
         """True where scores beside the metric are computed, too."""
-        self.found: dict[int, Found] = self.keyed()
+        self.found: dict[int, Hypothesis] = self.keyed()
         """Place of an image in the split -> its caption."""
         self.alignments: dict[int, WordRegions] = self.keyed()
         """Place of an image -> the region each word attended to most."""
