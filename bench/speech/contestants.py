@@ -104,7 +104,7 @@ class PlainCTC(nn.Module):
 
 def library_program(objective: SpeechObjective) -> PlainCTC:
     """`nn.LSTM` with as many hidden units, layers, directions and frames a step."""
-    model, stack_frames = objective.config.model, objective.speech_options.stack_frames
+    model, stack_frames = objective.config.model, objective.options.stack_frames
     hidden_size = int(model["hidden_size"] or 0)
     both = model["direction"] == "bidirectional"
     lstm = nn.LSTM(
@@ -122,7 +122,7 @@ def loop_program(objective: SpeechObjective) -> PlainCTC:
     """The configured recurrence by its plain loop."""
     encoder = copy.deepcopy(objective.encoder)
     num_outputs = objective.corpus.corpus.num_outputs
-    stack_frames = objective.speech_options.stack_frames
+    stack_frames = objective.options.stack_frames
     return PlainCTC(encoder, encoder.output_size, num_outputs, stack_frames)
 
 

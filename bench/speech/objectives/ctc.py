@@ -30,7 +30,6 @@ from bench.speech.data.prepared import FeatureSplit, SpeechData
 from bench.speech.decoding.ctc import Fusion, NGramLabels, best_path, prefix_beam_search
 from bench.speech.objectives.speech import Decoded, SpeechObjective, SpeechOptions, draw_weights
 from bench.text.baselines.ngram import MAX_ORDER, NGram
-from bench.training.objective import own_options
 
 
 class CTCOptions(SpeechOptions, frozen=True, kw_only=True):
@@ -59,10 +58,10 @@ class CTC(SpeechObjective):
     """Any recurrence, a linear layer, a softmax over labels and blank at every step."""
 
     Options = CTCOptions
+    options: CTCOptions
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
-        self.options = own_options(config, CTCOptions)
         self.output = nn.Linear(self.encoder.output_size, corpus.corpus.num_outputs)
         draw_weights(self, self.options.init_range)
         _check_lengths(corpus, self.options.stack_frames)

@@ -159,15 +159,16 @@ class SpeechObjective(UtteranceObjective):
     """
 
     unit = "frame"
+    options: SpeechOptions
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
         options: Any = own_options(config, self.Options)
-        self.speech_options: SpeechOptions = options
-        self.batch_frames = self.speech_options.batch_frames
-        self.weight_noise = self.speech_options.weight_noise
+        self.options = options
+        self.batch_frames = self.options.batch_frames
+        self.weight_noise = self.options.weight_noise
         model = {key: value for key, value in config.model.items() if key != "name"}
-        input_size = corpus.num_features * self.speech_options.stack_frames
+        input_size = corpus.num_features * self.options.stack_frames
         self.encoder = build_recurrence(str(config.model["name"]), input_size, model)
         train = corpus.splits["train"]
         self.labels_per_frame = sum(map(len, train.labels)) / int(train.num_frames.sum())
@@ -175,8 +176,8 @@ class SpeechObjective(UtteranceObjective):
         self.loss_limit = 10 * math.log(corpus.corpus.num_outputs) / self.labels_per_frame
         self.metric: PhoneErrorMetric = PhoneErrorMetric(
             corpus,
-            decoder=self.speech_options.decoder_signature,
-            choose_by=self.speech_options.choose_by,
+            decoder=self.options.decoder_signature,
+            choose_by=self.options.choose_by,
         )
 
     @abstractmethod
@@ -193,7 +194,7 @@ class SpeechObjective(UtteranceObjective):
 
     def read(self, batch: SpeechBatch) -> Tensor:
         """Outputs y_BME of the encoder."""
-        options = self.speech_options
+        options = self.options
         x_BMD = stack(batch.features, options.stack_frames)
         x_BMD = drop_quickly(x_BMD, options.dropout_input, self.training)
         y_BME, _ = self.encoder(x_BMD, None, self.lengths(batch))
@@ -201,7 +202,7 @@ class SpeechObjective(UtteranceObjective):
 
     def lengths(self, batch: SpeechBatch) -> Tensor:
         """Steps of each utterance [B]."""
-        return num_stacks(batch.num_frames, self.speech_options.stack_frames)
+        return num_stacks(batch.num_frames, self.options.stack_frames)
 
     def evaluation_loader(self, split: str) -> SpeechBatches:
         self.metric.split = self.corpus.splits[split]
@@ -211,7 +212,7 @@ class SpeechObjective(UtteranceObjective):
         return self.losses(self.encode(batch), batch).sum(), batch.num_labels.sum()
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: SpeechBatch) -> Tensor:
-        if self.speech_options.loss_scale == "sum":
+        if self.options.loss_scale == "sum":
             return loss_sum
         return loss_sum / batch.num_utterances
 

@@ -123,10 +123,11 @@ class Transducer(SpeechObjective):
     """Any recurrence over the sound, any causal one over the labels."""
 
     Options = TransducerOptions
+    options: TransducerOptions
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
-        self.options = options = own_options(config, TransducerOptions)
+        options = self.options
         own = prediction_options(config.model, options.prediction_model, options.prediction_size)
         self.prediction = Prediction(options.prediction_model, own, len(corpus.corpus.labels))
         self.joint = Joint(
