@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from importlib.util import find_spec
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: tests share the cores
 
 import pytest
 
@@ -12,6 +15,17 @@ from bench.core.record import Record
 from bench.core.suite import Suite
 
 HERE = Path(__file__).parent
+pytest.register_assert_rewrite("batch_contract")
+LONG = ("training", "runs", "launch", "sweep", "reproduce", "tracking")
+"""Rooms whose files take long: they come first, so that no worker is left with one at the end."""
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as of a shell's background jobs
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {room: number for number, room in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.parent.name, len(LONG)))
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

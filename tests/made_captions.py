@@ -49,7 +49,6 @@ def images(name: str, *, seed: int, num_images: int = 40, num_captions: int = 5)
         names=[f"{name}-{number}.jpg" for number in range(num_images)],
         feature_row=np.arange(num_images),
         captions=captions,
-        texts=[[" ".join(tokens) for tokens in own] for own in captions],
         rows=Rows.of([WORDS.index(w) for w in tokens] for own in captions for tokens in own),
     )
 

@@ -24,7 +24,6 @@ from bench.captioning.objectives.captioning import EVALUATION_IMAGES, Captioning
 from bench.captioning.scoring import CaptionScoring, Turn, outcome_of
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
@@ -40,6 +39,7 @@ from bench.runs.ensembles import (
     search_options,
 )
 from bench.runs.finished import FinishedRun
+from bench.runs.provenance import Stopwatch
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
 from bench.seq2seq.beam import Hypothesis, LengthPenalty
@@ -124,7 +124,8 @@ class Captioner:
 
     def describe(self, split: str) -> list[Hypothesis]:
         """The best caption of each image."""
-        each = zip(*(part.split(EVALUATION_IMAGES) for part in self.features(split)), strict=True)
+        parts = [torch.split(part, EVALUATION_IMAGES) for part in self.features(split)]
+        each = zip(*parts, strict=True)
         return [found[0] for part in each for found in self.search(self.networks, part)]
 
 

@@ -145,7 +145,7 @@ class ScoredCaptions:
         training, train = self.scoring.training, self.scoring.train
         captions = [tokens for turn in self.turns for tokens in turn.captions]
         nearest = most_alike(captions, training.captions).tolist()
-        longest = training.copied(captions).longest.tolist()
+        longest = training.longest(captions).tolist()
         size = len(self.split.names)
         return [
             CaptionedImage(

@@ -15,6 +15,10 @@ import msgspec
 
 from bench.core.errors import BenchError
 
+RECIPE = "recipe:"
+"""Prefix of an `init` source that names a recipe instead of a run."""
+_WEIGHT, _CACHE = "weight ", "unigram-cache"
+
 Shelf = Literal["runs", "trials"]
 """Runs are measured on test, once; a sweep's trials are not. Tables read runs only."""
 
@@ -173,3 +177,29 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def runs_used(record: Record) -> list[str]:
+    """Runs that a record was made from: initial weights, evaluated runs, parts of a mixture."""
+    sources = [str(source) for source in (record.config.get("init") or {}).values()]
+    weights = [source for source in sources if not source.startswith(RECIPE)]
+    return [*weights, *evaluated_runs(record), *mixed_runs(record)]
+
+
+def evaluated_runs(record: Record) -> list[str]:
+    """Runs that an evaluation measures.
+
+    `gru-9d0e1f2a` with seed 3 is gru-9d0e1f2a-s3; `gru-9d0e1f2a[0,1]` is that and the next seed's.
+    """
+    found = []
+    for name in str(record.config.get("objective", {}).get("evaluation_of", "")).split():
+        stem, _, distances = name.removesuffix("]").partition("[")
+        seeds = [record.seed + int(distance) for distance in (distances or "0").split(",")]
+        found += [f"{stem}-s{seed}" for seed in seeds]
+    return found
+
+
+def mixed_runs(record: Record) -> list[str]:
+    """Runs that a mixture combines."""
+    names = [name.removeprefix(_WEIGHT) for name in record.extra if name.startswith(_WEIGHT)]
+    return [name for name in names if not name.startswith(_CACHE)]

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from bench.core.config import RunConfig
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch, cost_of
 from bench.frames.data.corpus import AT_ONCE, FrameCorpus
 from bench.frames.data.motion import INK, Pixels
 from bench.frames.outputs import NUM_SHOWN, PredictedFrames, signatures
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.training.baseline import Baseline, Report
 
 Floats = npt.NDArray[np.float64]

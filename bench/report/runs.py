@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from bench.core.config import dotted
-from bench.core.record import Record
+from bench.core.record import Record, evaluated_runs, mixed_runs
 from bench.report.content import (
     TaskContent,
     format_bytes,
@@ -15,7 +15,6 @@ from bench.report.content import (
     format_setting,
     split_label,
 )
-from bench.runs.lineage import evaluated_runs, mixed_runs
 
 Facts = list[tuple[str, str]]
 

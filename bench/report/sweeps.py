@@ -18,10 +18,10 @@ from bench.report.figures import (
     tooltip,
 )
 from bench.sweep.dimension import Choice, Dimension
-from bench.sweep.importance import METHODS, written
+from bench.sweep.importance import METHODS, format_value
 from bench.sweep.outcome import SweepResult
 from bench.sweep.report import legend, sections
-from bench.sweep.space import space_of
+from bench.sweep.space import model_space
 from bench.table.legend import plural
 
 _BUDGETS = {"trials": "trials", "minutes": "training minutes", "flops": "training FLOPs"}
@@ -108,12 +108,16 @@ def _importance(result: SweepResult) -> Figure | None:
 
 def _slice(result: SweepResult, key: str, dimension: Dimension) -> Figure | None:
     """Value of every finished trial over one setting."""
-    models = [model for model in result.sweep.models if key in space_of(result.sweep.space, model)]
+    models = [
+        model for model in result.sweep.models if key in model_space(result.sweep.space, model)
+    ]
     values: Values = [
         {
             "model": trial.model,
             "trial": trial.number,
-            "x": written(trial.chosen[key]) if isinstance(dimension, Choice) else trial.chosen[key],
+            "x": format_value(trial.chosen[key])
+            if isinstance(dimension, Choice)
+            else trial.chosen[key],
             "y": rounded(trial.value),
         }
         for trial in result.trials
@@ -139,6 +143,6 @@ def _slice(result: SweepResult, key: str, dimension: Dimension) -> Figure | None
 
 def _setting_axis(key: str, dimension: Dimension) -> Spec:
     if isinstance(dimension, Choice):
-        order = [written(choice) for choice in dimension.choices]
+        order = [format_value(choice) for choice in dimension.choices]
         return {"field": "x", "type": "nominal", "sort": order, "title": key}
     return axis("x", key, log=dimension.log)

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from bench.core.aligned import aligned
 from bench.core.config import OptimConfig, RunConfig, num_processes
-from bench.core.provenance import resident_bytes
 from bench.core.suite import Suite
 from bench.runs.memory import (
     PART_BYTES,
@@ -28,6 +27,7 @@ from bench.runs.memory import (
     some_rows,
     training_bytes,
 )
+from bench.runs.provenance import resident_bytes
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of, set_machine
 from bench.training.checkpoint import LAST

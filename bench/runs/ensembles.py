@@ -18,11 +18,11 @@ import torch
 from bench.core.config import Scalar
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Cost
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
 from bench.runs.finished import FinishedRun, find_run, load_objective, require_weights
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of
 from bench.tracking.tracker import Tracker

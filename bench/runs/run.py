@@ -16,17 +16,17 @@ import torch
 from bench.core.config import TrainerConfig, num_processes
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import forget_peak_memory, provenance
 from bench.core.ranks import ALONE, Rank, find_rank
 from bench.core.record import Provenance, Record, Shelf, read_record, write_record
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus, load_corpus
 from bench.runs.fitting import fit_baseline
+from bench.runs.provenance import forget_peak_memory, provenance
 from bench.runs.resolve import Resolved
 from bench.runs.run_folder import check_writable, empty, first_started, held
-from bench.tracking.making import make_tracker, tracked_run
+from bench.tracking.guard import start_tracker
 from bench.tracking.options import DEFAULTS, Kind, TrackOptions
-from bench.tracking.tracker import Tracker
+from bench.tracking.tracker import TrackedRun, Tracker
 from bench.training.callbacks import PrunedError, Report
 from bench.training.precision import set_float32
 from bench.training.process_group import ProcessGroup
@@ -277,16 +277,19 @@ def _carry_out(
     set_machine(resolved.config.trainer)
     corpus = corpus_of(resolved, style=run_options.style)
     made_by = provenance()  # before the work: the checkout may move on while a run goes on
-    tracked = tracked_run(
-        resolved,
-        folder,
-        shelf,
-        made_by,
+    tracked_run = TrackedRun(
+        card=resolved.card,
+        run_id=resolved.run_id,
+        config=msgspec.to_builtins(resolved.config),
+        recipe=resolved.recipe,
+        folder=folder,
+        job_type=run_options.tracking.job_type or _job_type(resolved, shelf),
         group=run_options.group,
         tags=run_options.tags,
+        provenance=made_by,
         options=run_options.tracking,
     )
-    tracker = make_tracker(run_options.track, tracked)
+    tracker = start_tracker(run_options.track, tracked_run)
     forget_peak_memory()  # of earlier runs of this process, as a sweep's worker has them
     try:
         outcome = work(resolved, corpus, folder, style=run_options.style, tracker=tracker)
@@ -295,6 +298,14 @@ def _carry_out(
         raise
     record = record_of(resolved, outcome, corpus, made_by=made_by, started=started, shelf=shelf)
     return record, tracker
+
+
+def _job_type(resolved: Resolved, shelf: Shelf) -> str:
+    if shelf == "trials":
+        return "trial"
+    if "evaluation" in resolved.config.objective:
+        return "evaluation"
+    return "counting" if resolved.is_baseline else "training"
 
 
 # The processes of a run that are not its first: they train along and record nothing.

@@ -5,13 +5,14 @@ alignments have the fewest edits their number is the same, and so is insertions 
 the pairs are rapidfuzz's choice. Scorers that weigh a substitution against an insertion and a
 deletion, as NIST's sclite does with 4 : 3 + 3, may count more edits.
 
-Shapes: U utterances, L labels, X any leading dimensions; 4 statistics of an utterance:
+Shapes: U utterances, X any leading dimensions; 4 statistics of an utterance:
 substitutions, deletions, insertions, reference labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -25,8 +26,6 @@ Floats: TypeAlias = NDArray[np.float64]
 Pair: TypeAlias = tuple[str | None, str | None]
 """Reference label and recognised label: the second is None for a deletion, the first for an
 insertion."""
-NOTHING = "-"
-"""Name of the missing side of a deletion or an insertion."""
 
 
 class Edits(NamedTuple):
@@ -115,46 +114,14 @@ class Folding:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Confusion:
-    """Counts [L+1, L+1] of aligned pairs.
-
-    Rows are reference labels, the last one insertions; columns are recognised labels, the last one
-    deletions.
-    """
-
-    labels: tuple[str, ...]
-    counts: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, alignments: Iterable[Sequence[Pair]], labels: Sequence[str]) -> Confusion:
-        """Confusion of the pairs of some alignments over `labels`."""
-        number: dict[str | None, int] = {label: i for i, label in enumerate(labels)}
-        number[None] = len(labels)
-        counts = np.zeros((len(labels) + 1, len(labels) + 1), dtype=np.int64)
-        for pairs in alignments:
-            for spoken, heard in pairs:
-                counts[number[spoken], number[heard]] += 1
-        return cls(labels=tuple(labels), counts=counts)
-
-    def most_frequent(self, num_confusions: int) -> list[tuple[str, str, int]]:
-        """Most frequent edits as (spoken, recognised, count); ties in the order of the labels."""
-        names = (*self.labels, NOTHING)
-        wrong = self.counts.copy()
-        np.fill_diagonal(wrong, 0)
-        order = np.argsort(-wrong, axis=None, kind="stable")[:num_confusions]
-        rows, columns = np.unravel_index(order, wrong.shape)
-        found = zip(rows.tolist(), columns.tolist(), strict=True)
-        return [(names[i], names[j], int(wrong[i, j])) for i, j in found if wrong[i, j]]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class PhoneErrors:
     """Edits of each utterance, the units of a bootstrap: their sums [U, 4] give the rate."""
 
-    utterances: tuple[str, ...]
     speakers: tuple[str, ...]
+    """Speaker of each utterance."""
     sums: Floats
-    confusion: Confusion
+    pairs: Counter[Pair]
+    """Numbers of the pairs of all alignments."""
 
     @property
     def noun(self) -> str:
@@ -180,6 +147,12 @@ class PhoneErrors:
         own = {name: np.array(self.speakers) == name for name in sorted(set(self.speakers))}
         return {name: (int(own_U.sum()), _added(self.sums[own_U])) for name, own_U in own.items()}
 
+    def confusions(self, num_confusions: int) -> list[tuple[Pair, int]]:
+        """Most frequent edits with their numbers; ties in the order of labels, None last."""
+        wrong = [(pair, number) for pair, number in self.pairs.items() if pair[0] != pair[1]]
+        wrong.sort(key=lambda edit: (-edit[1], *((label is None, label) for label in edit[0])))
+        return wrong[:num_confusions]
+
 
 def _added(sums_U4: Floats) -> Edits:
     return Edits(*(int(number) for number in sums_U4.sum(0)))
@@ -189,29 +162,21 @@ def phone_errors(
     references: Sequence[Sequence[str]],
     hypotheses: Sequence[Sequence[str]],
     *,
-    utterances: Sequence[str],
     speakers: Sequence[str],
     folding: Folding,
 ) -> PhoneErrors:
     """Errors of recognised utterances; references and hypotheses are folded first."""
-    numbers = [len(references), len(hypotheses), len(utterances), len(speakers)]
-    if len(set(numbers)) != 1:
-        raise BenchError(
-            "{} references, {} hypotheses, {} utterances, {} speakers: give one of each for "
-            "every utterance".format(*numbers)
-        )
     alignments = [
         align(folding.fold(reference), folding.fold(hypothesis))
-        for reference, hypothesis in zip(references, hypotheses, strict=True)
+        for reference, hypothesis, _ in zip(references, hypotheses, speakers, strict=True)
     ]
     edits = [count_edits(pairs) for pairs in alignments]
     if sum(one.num_reference for one in edits) == 0:
         raise BenchError("no reference label to score against: the error rate has no meaning")
     return PhoneErrors(
-        utterances=tuple(utterances),
         speakers=tuple(speakers),
         sums=np.array(edits, dtype=np.float64),
-        confusion=Confusion.of(alignments, folding.labels),
+        pairs=Counter(pair for pairs in alignments for pair in pairs),
     )
 
 

@@ -6,7 +6,6 @@ recognitions-test.jsonl    the signature and the folding, then a line an utteran
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,8 +27,6 @@ from bench.runs.outputs import (
     refuse_blocks,
 )
 from bench.speech.metrics import (
-    NOTHING,
-    Confusion,
     Edits,
     Folding,
     Pair,
@@ -38,6 +35,8 @@ from bench.speech.metrics import (
     phone_errors,
 )
 
+NOTHING = "-"
+"""Name of the missing side of a deletion or an insertion."""
 NUM_RESAMPLES = 2000
 COLUMNS = ("labels", "substituted", "deleted", "inserted", "error %")
 
@@ -88,7 +87,6 @@ class Recognitions(LineOutputs[Header, Recognition]):
         return phone_errors(
             [line.reference.split() for line in self.lines],
             [line.hypothesis.split() for line in self.lines],
-            utterances=[line.utterance for line in self.lines],
             speakers=[line.speaker for line in self.lines],
             folding=Folding(name=self.header.folding, target=self.header.target),
         )
@@ -113,7 +111,7 @@ class Recognitions(LineOutputs[Header, Recognition]):
         return ErrorReport(
             text=f"{heading}\n{_tables(errors, num_confusions=options.num_confusions)}",
             picture=f"confusions-{options.split}.png",
-            draw=lambda path: draw_confusion(errors.confusion, title, path),
+            draw=lambda path: draw_confusions(errors, title, path),
         )
 
 
@@ -128,7 +126,7 @@ def _word(pair: Pair) -> SampleWord:
 
 def _tables(errors: PhoneErrors, *, num_confusions: int) -> str:
     low, high = interval(errors.sums, errors.metric, num_resamples=NUM_RESAMPLES)
-    lines = [("all", str(len(errors.utterances)), *_cells(errors.total))]
+    lines = [("all", str(len(errors.sums)), *_cells(errors.total))]
     lines += [
         (name, str(num), *_cells(edits)) for name, (num, edits) in errors.by_speaker().items()
     ]
@@ -137,8 +135,8 @@ def _tables(errors: PhoneErrors, *, num_confusions: int) -> str:
         f"{low:.2f} to {high:.2f}",
         aligned(("speaker", "utterances", *COLUMNS), lines),
     ]
-    if confused := errors.confusion.most_frequent(num_confusions):
-        rows = [(str(count), spoken, heard) for spoken, heard, count in confused]
+    if confusions := errors.confusions(num_confusions):
+        rows = [(str(n), spoken or NOTHING, heard or NOTHING) for (spoken, heard), n in confusions]
         title = f"most frequent confusions ({NOTHING}: nothing)"
         parts.append(f"{title}\n{aligned(('times', 'spoken', 'recognised'), rows)}")
     return "\n\n".join(parts)
@@ -149,17 +147,17 @@ def _cells(edits: Edits) -> tuple[str, ...]:
     return (*(f"{count:,}" for count in counts), f"{edits.rate:.2f}")
 
 
-def draw_confusion(confusion: Confusion, title: str, path: Path) -> None:
-    """Draw a confusion matrix, each row in shares of its sum, on a logarithmic grey scale.
+def draw_confusions(errors: PhoneErrors, title: str, path: Path) -> None:
+    """Draw the matrix of confusions, each row in shares of its sum, on a logarithmic grey scale.
 
-    Labels that neither occurred nor were recognised are left out.
+    Labels that neither occurred nor were recognised are left out. Insertions are the last row,
+    deletions the last column.
     """
-    seen = (confusion.counts.sum(0) + confusion.counts.sum(1)) > 0
-    seen[-1] = True
-    counts = confusion.counts[np.ix_(seen, seen)].astype(np.float64)
+    seen = sorted({label for pair in errors.pairs for label in pair if label is not None})
+    every: list[str | None] = [*seen, None]
+    counts = np.array([[errors.pairs[spoken, heard] for heard in every] for spoken in every])
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    every: Sequence[str] = (*confusion.labels, NOTHING)
-    names = [name for name, kept in zip(every, seen, strict=True) if kept]
+    names = [*seen, NOTHING]
     size = 1.5 + 0.16 * len(names)
     figure, [[axes]] = new_figure(width=size, height=size)
     from matplotlib.colors import LogNorm

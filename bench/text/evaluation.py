@@ -23,13 +23,13 @@ from bench.core.cards import require_text
 from bench.core.config import Count, Positive, Scalar
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Record
 from bench.core.structs import Frozen, to_struct
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
 from bench.models import MODELS
 from bench.runs.finished import FinishedRun, find_run, is_evaluation, load_objective
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
 from bench.text.baselines.mix import fit_mixture, mix

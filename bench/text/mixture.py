@@ -20,12 +20,12 @@ from bench.core.cards import require_text
 from bench.core.config import RunConfig, Scalar, choices
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
 from bench.domains import all_baselines
 from bench.runs.finished import FinishedRun, find_run
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
 from bench.text.baselines.base import Floats

@@ -1,4 +1,4 @@
-"""A few rows of what a model wrote of the test split, beside what is right, for any tracker."""
+"""Samples of a model's outputs on the test split, and files of a run, for any tracker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.core.suite import Suite
 from bench.domains import load_domain
 from bench.runs.outputs import outputs_class
 from bench.tracking.options import Sendable
-from bench.tracking.tracker import Tracked
+from bench.tracking.tracker import TrackedRun
 
 SPLIT = "test"
 
@@ -26,13 +26,13 @@ class SampleRows:
     rows: list[list[str]]
 
 
-def sample_rows(tracked: Tracked) -> SampleRows | None:
+def sample_rows(run: TrackedRun) -> SampleRows | None:
     """Rows of the outputs that a run left in its folder, evenly apart; None where it left none."""
-    card, num_rows = tracked.card, tracked.options.samples
-    objective = str(tracked.config["objective"].get("name", card.objective))
+    card, num_rows = run.card, run.options.samples
+    objective = str(run.config["objective"].get("name", card.objective))
     if num_rows == 0 or objective not in load_domain(card.kind).outputs:
         return None
-    outputs = outputs_class(card, objective).read(tracked.folder, SPLIT)
+    outputs = outputs_class(card, objective).read(run.folder, SPLIT)
     table = None if outputs is None else outputs.samples()
     if table is None:
         return None
@@ -41,13 +41,10 @@ def sample_rows(tracked: Tracked) -> SampleRows | None:
 
 
 def _spread(number: int, wanted: int) -> list[int]:
-    """At most `wanted` places of `number`, evenly apart, the first and the last among them."""
+    """At most `wanted` of `number` places, evenly spaced, with the first and the last."""
     if number <= wanted or wanted < 2:
         return list(range(min(number, wanted)))
     return [round(i * (number - 1) / (wanted - 1)) for i in range(wanted)]
-
-
-# What a finished run leaves that a tracker may keep a copy of.
 
 
 _STEMS = {
@@ -57,22 +54,21 @@ _STEMS = {
 }
 
 
-def files_to_send(tracked: Tracked, kind: Sendable) -> list[Path]:
-    """The files of the run's folder that belong to `kind`, by name."""
-    if not tracked.folder.is_dir():
+def files_to_send(run: TrackedRun, kind: Sendable) -> list[Path]:
+    """Files of the run's folder that belong to `kind`, by name."""
+    if not run.folder.is_dir():
         return []
-    found = [path for path in tracked.folder.iterdir() if path.name.startswith(_STEMS[kind])]
+    found = [path for path in run.folder.iterdir() if path.name.startswith(_STEMS[kind])]
     return sorted(path for path in found if path.is_file() and _STEMS[kind])
 
 
-def texts_to_send(tracked: Tracked, kind: Sendable, record: Record) -> dict[str, str]:
-    """File name -> text of what is written anew: with `tables` the record and the task's table."""
+def texts_to_send(run: TrackedRun, kind: Sendable, record: Record) -> dict[str, str]:
+    """Text by file name: with `tables` the record and the task's table, else nothing."""
     if kind != "tables":
         return {}
     from bench.table import render, task_table
 
-    suite = Suite(folder=tracked.folder.parents[2])  # of <suite>/artifacts/<task>/<run>
-    table = task_table(suite, record.task)
+    table = task_table(Suite(folder=run.suite_folder), record.task)
     return {
         "record.json": msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n",
         "table.md": render(table, "md"),

@@ -13,16 +13,22 @@ import torch
 
 from bench.core.config import TrainerConfig, num_processes
 from bench.core.outcome import Outcome
-from bench.core.provenance import peak_memory_bytes
 from bench.core.record import Cost, Divergence, Point
 from bench.data.corpora import Corpus
 from bench.layers.products import Products
 from bench.runs.lineage import runs_before
+from bench.runs.provenance import peak_memory_bytes
 from bench.runs.resolve import Resolved
-from bench.tracking.callback import TrackCallback
 from bench.tracking.tracker import NoTracker, Tracker
 from bench.training.arithmetic import counted_flops_per_unit, product_rate
-from bench.training.callbacks import Clock, EnergyCallback, PrunedError, Report, ReportCallback
+from bench.training.callbacks import (
+    Clock,
+    EnergyCallback,
+    PrunedError,
+    Report,
+    ReportCallback,
+    TrackCallback,
+)
 from bench.training.checkpoint import LAST, WEIGHTS, save_weights, warm_start
 from bench.training.fit import evaluate, fit
 from bench.training.objective import DivergedError, Objective

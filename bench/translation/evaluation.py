@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
@@ -24,6 +23,7 @@ from bench.runs.ensembles import (
     search_options,
 )
 from bench.runs.finished import FinishedRun
+from bench.runs.provenance import Stopwatch
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
 from bench.tracking.tracker import Tracker

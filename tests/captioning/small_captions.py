@@ -114,7 +114,6 @@ def _split(
         names=[names[place] for place in places],
         feature_row=np.array(places, np.int64),
         captions=own,
-        texts=[[" ".join(tokens) for tokens in of_one] for of_one in own],
         rows=Rows.of(vocabulary.encode(tokens) for of_one in own for tokens in of_one),
     )
 

@@ -112,24 +112,3 @@ def test_a_ranking_network_is_trained_by_its_objective(bench: Any, suite: Suite)
     said = bench("evaluate", record.id, "--mode", "caption")
     assert said.status == 2
     assert "is of ranking: it does not describe images" in said.err
-
-
-WRONG = [
-    (("evaluate", "RUN", "--mode", "retrieval", "--beam", 2), "--beam is not an option of"),
-    (("evaluate", "RUN", "--mode", "caption", "--tune"), "--tune is not an option of --mode cap"),
-    (("evaluate", "RUN", "RUN", "--mode", "caption"), "named twice"),
-    (("evaluate", "RUN", "--mode", "caption", "--beam", 0), "--beam 0: give 1 or more"),
-    (("evaluate", "--mode", "caption"), "name a finished run of a captioning task"),
-    (("evaluate", "RUN", "--mode", "dynamic"), "is captions: `bench evaluate` reads text"),
-    ((*RUN, "gru", "--objective.image", "attention"), "needs features by regions"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=[m for _, m in WRONG])
-def test_mistakes_are_told_in_one_line(
-    bench: Any, runs: list[Record], arguments: tuple[Any, ...], message: str
-) -> None:
-    said = bench(*(runs[0].id if word == "RUN" else word for word in arguments))
-    assert said.status == 2, said
-    assert len(said.err.strip().splitlines()) == 1
-    assert message in said.err

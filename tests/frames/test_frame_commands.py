@@ -43,12 +43,6 @@ def test_data_says_what_moves_and_how_much_can_be_said(bench: CommandLine, suite
     assert lines[3] == f"{TASK}: generated; sequences: train 20, valid 10, test 12"
 
 
-@pytest.mark.parametrize("setting", ["--data.minimum-count 2", "--data.features gist"])
-def test_a_setting_of_other_data_is_refused(bench: CommandLine, suite: Suite, setting: str) -> None:
-    command = f"run --task {TASK} --model gru --suite {suite.folder} {setting}"
-    assert "is frames, which knows no" in bench(*command.split()).only_line
-
-
 def test_missing_digits_are_asked_for(
     bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +98,7 @@ def test_runs_are_told_apart_by_their_sequences(bench: CommandLine, suite: Suite
         ("--model srn --model.num-layers 2 --objective.readout all", ["plain nn.LSTM"]),
     ],
 )
-def test_steps_are_set_side_by_side(
+def test_training_steps_are_compared(
     bench: CommandLine, suite: Suite, settings: str, names: list[str]
 ) -> None:
     said = bench(*f"speed --task {TASK} {settings} --rounds 1 --suite {suite.folder}".split())

@@ -141,8 +141,8 @@ def test_a_target_that_is_no_word_is_refused(kind: str, wrong: int) -> None:
 def wide(kind: str, products: Products) -> tuple[OutputLayer, Tensor, Tensor]:
     """A layer large enough for bfloat16: the library keeps tiny products in float32."""
     torch.manual_seed(0)
-    layer = build_output_layer(kind, 64, zipf(500), products=products)
-    return layer, torch.randn(300, 64), torch.randint(0, 500, (300,))
+    layer = build_output_layer(kind, 256, zipf(1000), products=products)
+    return layer, torch.randn(300, 256), torch.randint(0, 1000, (300,))
 
 
 @pytest.mark.parametrize("kind", ["full", "classes"])

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from recurrence_cases import CASES, INPUT_SIZE, Case
+from recurrence_cases import CASES, EVERY_CASE, INPUT_SIZE, Case
 
 from bench.models.fast import elman_scan
 from bench.models.fast.elman_scan import native_scan
 
 
 @pytest.mark.parametrize("lengths", [None, [6, 3, 0]])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@EVERY_CASE
 def test_tensors_are_created_on_the_device_of_the_input(
     case: Case, lengths: list[int] | None
 ) -> None:

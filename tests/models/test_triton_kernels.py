@@ -47,6 +47,7 @@ def test_values_and_gradients_are_the_plain_loop_s(interpreted: Any) -> None:
     assert {case: worst for case, worst in found.items() if not worst < limits[case]} == {}
 
 
+@pytest.mark.slow
 def test_every_kernel_compiles_for_a_gpu(tmp_path: Path) -> None:
     found = printed("compile_kernels.py", tmp_path)
     assert len(found) == 13 + 2 * 9

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -13,7 +12,6 @@ from torchmetrics.functional.text import word_error_rate
 
 from bench.core.errors import BenchError
 from bench.speech.metrics import (
-    NOTHING,
     Edits,
     Folding,
     PhoneErrors,
@@ -91,7 +89,6 @@ def scored(
     return phone_errors(
         [reference for reference, _ in both],
         [hypothesis for _, hypothesis in both],
-        utterances=[f"u{i}" for i in range(len(both))],
         speakers=speakers or ["one"] * len(both),
         folding=folding or UNFOLDED,
     )
@@ -145,23 +142,19 @@ def test_samples_say_how_each_label_differs() -> None:
 
 
 def test_confusions_by_hand() -> None:
-    confusion = scored(UTTERANCES).confusion
-    labels = [*confusion.labels, NOTHING]
-    counted = {
-        (labels[i], labels[j]): int(confusion.counts[i, j])
-        for i, j in np.argwhere(confusion.counts)
-    }
-    assert counted == {
+    errors = scored(UTTERANCES)
+    assert errors.pairs == {
         ("a", "a"): 4,
         ("b", "b"): 2,
         ("c", "c"): 1,
         ("sil", "sil"): 1,
-        ("b", NOTHING): 1,
+        ("b", None): 1,
         ("b", "c"): 1,
-        (NOTHING, "sil"): 1,
+        (None, "sil"): 1,
     }
-    assert confusion.most_frequent(2) == [("b", "c", 1), ("b", NOTHING, 1)]
-    assert len(confusion.most_frequent(100)) == 3
+    ranked = [(("b", "c"), 1), (("b", None), 1), ((None, "sil"), 1)]
+    assert errors.confusions(2) == ranked[:2]
+    assert errors.confusions(100) == ranked
 
 
 def test_resampled_statistics_give_the_rate_of_the_resampled_corpus() -> None:
@@ -211,5 +204,7 @@ def test_what_cannot_be_scored_is_refused() -> None:
         Folding(name="empty", target={"q": None})
     with pytest.raises(BenchError, match="leave out"):
         phone_error_signature(num_labels=3, folding=FOLD, decoder="a|b")
-    with pytest.raises(BenchError, match="1 references, 2 hypotheses, 1 utterances, 1 speakers"):
-        phone_errors([["b"]], [["b"], ["b"]], utterances=["u"], speakers=["s"], folding=FOLD)
+    with pytest.raises(ValueError, match="zip"):
+        phone_errors([["b"]], [["b"], ["b"]], speakers=["s"], folding=FOLD)
+    with pytest.raises(ValueError, match="zip"):
+        phone_errors([["b"]], [["b"]], speakers=["s", "s"], folding=FOLD)

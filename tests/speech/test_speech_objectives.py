@@ -21,7 +21,7 @@ from bench.speech.decoding.ctc import ctc_log_probs
 from bench.speech.decoding.transducer import transducer_log_probs
 from bench.speech.objectives.ctc import CTC
 from bench.speech.objectives.speech import SpeechObjective, num_stacks, stack
-from bench.speech.objectives.transducer import NextLabel, SearchedNetwork, Transducer
+from bench.speech.objectives.transducer import NextLabel, Transducer
 from bench.training.fit import evaluate
 from bench.training.objective import Objective
 
@@ -151,13 +151,12 @@ def test_the_transducer_trains_what_it_decodes() -> None:
     with torch.no_grad():
         encoded = network.encode(batch)
         found = network.losses(encoded, batch)
-        searched = SearchedNetwork(prediction=network.prediction, joint=network.joint)
         targets = [
             [tuple(row[:length].tolist())]
             for row, length in zip(batch.labels, batch.num_labels.tolist(), strict=True)
         ]
         frames = network.joint.project_frames(encoded)
-        wanted = transducer_log_probs(searched, frames, network.lengths(batch), targets)
+        wanted = transducer_log_probs(network, frames, network.lengths(batch), targets)
     torch.testing.assert_close(found, -torch.tensor([float(value[0]) for value in wanted]).double())
 
 

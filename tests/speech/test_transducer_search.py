@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from lattices import plain_log_likelihood
 from posteriors import all_sequences
 from tiny_transducer import Network, utterances
 
@@ -20,7 +21,6 @@ from bench.speech.decoding.transducer import (
     transducer_beam_search,
     transducer_log_probs,
 )
-from bench.speech.transducer_loss import plain_log_likelihood
 
 
 def plain_log_prob(network: Network, frame_TJ: torch.Tensor, labels: Labels) -> float:

@@ -12,7 +12,6 @@ import numpy as np
 
 from bench.core.config import RunConfig
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.ensembles import find_members, load_members, resolve_members
@@ -26,6 +25,7 @@ from bench.runs.outputs import (
     SampleWord,
     refuse_blocks,
 )
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.runs.run import RunOptions, run
 from bench.training.baseline import Baseline, Report
 from bench.training.fit import evaluate

@@ -89,6 +89,7 @@ def test_multi30k_in_words(bench_data: Path, cache: Path) -> None:
     assert 0.005 < counts[0] / counts.sum() < 0.02
 
 
+@pytest.mark.slow
 def test_multi30k_with_its_case(bench_data: Path, cache: Path) -> None:
     corpus = multi30k(bench_data, cache, "multi30k-en-de", segmentation="bpe-cased")
     test = corpus.splits["test"]

@@ -179,38 +179,6 @@ def test_errors_of_a_trained_run(bench: Piped, runs: list[Record]) -> None:
     assert said.out.count("\nby ") == 3
 
 
-REFUSED: list[tuple[tuple[object, ...], str]] = [
-    (("translate",), "name a finished run of a translation task"),
-    (("translate", "--run", "nobody"), "no run 'nobody'"),
-    (("translate", "--run", "RUN", "--run", "RUN"), "is named twice"),
-    (("translate", "--run", "RUN", "--beam", 0), "--beam 0: give 1 or more"),
-    (("translate", "--run", "RUN", "--alpha", "-1"), "--alpha -1: give 0 or more"),
-    (("translate", "--run", "RUN", "--num-best", 9), "a beam of 3 finds no more than 3"),
-    (("translate", "--run", "RUN", "--num-best", 2, "--format", "text"), "one line a sentence"),
-    (("translate", "--run", "RUN", "--reference", "none.txt"), "--reference none.txt: cannot read"),
-    (("translate", "--run", "RUN", "--attention", "no/where"), "--attention no/where: cannot"),
-    (("rescore", "--run", "RUN", "--source", "none.txt"), "--source none.txt: cannot read"),
-    (("rescore", "--run", "RUN", "--source", "S", "--weight", "m"), "--weight m: give name=number"),
-    (("rescore", "--run", "RUN", "--source", "S"), "input, line 1: expected `id ||| text"),
-    (("evaluate", "RUN", "--mode", "translate", "--theta", 1), "--theta is not an option of"),
-    (("evaluate", "RUN", "--mode", "dynamic", "--beam", 1), "--beam is not an option of"),
-    (("evaluate", "RUN", "RUN", "--mode", "dynamic"), "name one finished run, not 2"),
-    (("evaluate", "--mode", "dynamic"), "name one finished run, not 0"),
-    (("mix", TASK, "RUN", "RUN"), "`bench mix` reads text"),
-]
-
-
-@pytest.mark.parametrize(("words", "message"), REFUSED, ids=[message for _, message in REFUSED])
-def test_bad_input_is_one_clear_line(
-    bench: Piped, runs: list[Record], tmp_path: Path, words: tuple[object, ...], message: str
-) -> None:
-    source = tmp_path / "source"
-    source.write_text("a\n")
-    named = {"RUN": runs[0].id, "S": source}
-    said = bench(*(named.get(str(word), word) for word in words), given="not a list\n")
-    assert message in said.only_line
-
-
 def test_an_ensemble_needs_equal_vocabularies(
     bench: Piped, suite: Suite, runs: list[Record]
 ) -> None:

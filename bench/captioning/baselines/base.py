@@ -12,7 +12,7 @@ from bench.captioning.scoring import CaptionScoring, Turn, outcome_of
 from bench.core.config import RunConfig
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch, cost_of
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.training.baseline import Baseline, Report
 
 
@@ -29,7 +29,7 @@ class CaptionBaseline(Baseline):
         """Options are the keyword arguments of a subclass."""
 
     def fit(self, corpus: CaptionCorpus, *, seed: int, report: Report | None = None) -> None:
-        """Store the training split; `seed` decides random draws, `report` is told of progress."""
+        """Store the training split; `seed` decides random draws."""
         self._corpus, self.seed, self.report = corpus, seed, report
 
     @property

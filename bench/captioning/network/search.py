@@ -1,6 +1,15 @@
-"""How captions are searched, by one captioner or by an ensemble of several.
+"""Search of captions, and their likelihoods, by one captioner or by an ensemble of several.
 
-Shapes: B images.
+log p(sentence | image) of every sentence for every image is computed on a tree of prefixes, each
+prefix once.
+
+    a dog runs </s>         level 0    1      2       3
+    a dog sits </s>                 a - dog -+- runs - </s>
+    a man </s>                        |      +- sits - </s>
+                                      +- man --- </s>
+
+Shapes: B images at once, S sentences, T tokens, M nodes of a level, K nodes of a level that go on,
+N = B K rows, E = B M edges, R readout, V vocabulary.
 """
 
 from __future__ import annotations
@@ -62,37 +71,30 @@ def quick_search(options: CaptioningOptions) -> CaptionSearch:
     return CaptionSearch(max_length=options.max_length, forbidden=forbidden)
 
 
-# Sentences as a tree of prefixes, so that what several begin with is computed once.
-#
-#     a dog runs </s>         level 0    1      2       3
-#     a dog sits </s>                 a - dog -+- runs - </s>
-#     a man </s>                        |      +- sits - </s>
-#                                       +- man --- </s>
-#
-# Shapes: S sentences, T tokens, M nodes of a level, K nodes of a level that go on.
-
-
 Ids = NDArray[np.int64]
+Floats = NDArray[np.float64]
+MAX_ROWS = 20_000
+"""Rows of a step, images times prefixes, that are in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Level:
-    """The nodes of one depth, in the order of their parents."""
+    """Nodes of one depth, in the order of their parents."""
 
     parent: Ids
-    """Of each node, among those of the level before that go on [M]."""
+    """Parent of each node, among the nodes of the previous level that go on [M]."""
     token: Ids
-    """[M]."""
+    """Token of each node [M]."""
     inner: Ids
-    """The nodes that go on [K]."""
+    """Nodes that go on [K]."""
     sentence: Ids
     """Sentences that end here."""
     leaf: Ids
-    """The node where each of these ends."""
+    """Node where each of these ends."""
 
 
 def prefix_tree(rows: Sequence[Ids], *, end: int) -> list[Level]:
-    """The levels of sentences without their ends; each sentence ends in a node `end`."""
+    """Levels of sentences without their ends; each sentence ends in a node `end`."""
     length_S = np.array([len(row) + 1 for row in rows], np.int64)
     ids_ST = np.full((len(rows), int(length_S.max(initial=0))), end, np.int64)
     for ids_T, row in zip(ids_ST, rows, strict=True):
@@ -119,29 +121,13 @@ def prefix_tree(rows: Sequence[Ids], *, end: int) -> list[Level]:
     return levels
 
 
-def num_nodes(levels: Sequence[Level]) -> int:
-    """Nodes from which a step is made, the root among them."""
-    return 1 + sum(len(level.inner) for level in levels)
-
-
-# log p(sentence | image) of every sentence for every image, prefixes computed once.
-#
-# Shapes: S sentences, B images at once, M nodes of a level, K nodes of a level that go on, N = B K
-# rows, R readout, V vocabulary.
-
-
-MAX_ROWS = 20_000
-"""Rows of a step, images times prefixes, that are held at once."""
-Floats = NDArray[np.float64]
-
-
 class _Place(NamedTuple):
-    """Where one network stands: at K prefixes of each of B images."""
+    """State of one network after K prefixes of each of B images."""
 
     memory: Memory
     carried: DecoderState
     readout: Tensor
-    """Of the next word [N, R]."""
+    """Readout of the next word [N, R]."""
 
 
 @torch.no_grad()
@@ -152,10 +138,10 @@ def log_likelihoods(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Floats:
-    """log p of each sentence with its end for each image [S, images], natural.
+    """Natural log p of each sentence with its end for each image [S, images].
 
     `features` are those that each network reads, `sentences` ids without ends; several networks
-    are an ensemble that averages probabilities at every word. `progress` is told of images.
+    are an ensemble that averages probabilities at every word. `progress` counts images.
     """
     levels = prefix_tree(sentences, end=END)
     widest = max((len(level.token) for level in levels), default=1)
@@ -215,7 +201,7 @@ def _advance(
 
 
 def _rows(parent_M: Tensor, num_parents: int, num_images: int) -> Tensor:
-    """The row of each image's parent of each node, image by image."""
+    """Row of each node's parent, image by image [E]."""
     first_B1 = num_parents * torch.arange(num_images, device=parent_M.device)[:, None]
     return (first_B1 + parent_M).flatten()
 
@@ -223,7 +209,7 @@ def _rows(parent_M: Tensor, num_parents: int, num_images: int) -> Tensor:
 def _edges(
     output: FullSoftmax, r_NR: Tensor, parent_M: Tensor, token_M: Tensor, num_images: int
 ) -> Tensor:
-    """log p of each node's token after its parent [B, M]; never all words of all rows at once."""
+    """log p of each node's token after its parent [B, M], without all words of all rows at once."""
     row_E = _rows(parent_M, len(r_NR) // num_images, num_images)
     token_E, log_p_E = token_M.repeat(num_images), r_NR.new_empty(len(row_E))
     weight_VR, bias_V = output.weight, output.bias

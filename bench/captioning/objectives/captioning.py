@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +48,7 @@ class CaptionMetric(SplitMetric):
         self.split = corpus.splits["valid"]
         """The split that is evaluated."""
         self.final = False
-        """Whether scores beside the metric are computed, too."""
+        """True where scores beside the metric are computed, too."""
         self.found: dict[int, Hypothesis] = self.keyed()
         """Place of an image in the split -> its caption."""
         self.alignments: dict[int, WordRegions] = self.keyed()
@@ -145,7 +144,7 @@ class CaptioningObjective(WritingObjective):
                 teacher_forcing=self.teacher_forcing(),
             )
 
-    def update_loss(self, loss_sum: Tensor, count: Tensor, batch: Any) -> Tensor:
+    def update_loss(self, loss_sum: Tensor, count: Tensor, batch: CaptionBatch) -> Tensor:
         if self.options.loss_scale == "caption":
             return loss_sum / batch.num_captions
         return loss_sum / batch.num_tokens

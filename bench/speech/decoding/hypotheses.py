@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -31,19 +31,17 @@ class Hypothesis:
 
 
 def best_first(
-    labels: Sequence[Labels], log_probs: Iterable[float], bonuses: Iterable[float], num_best: int
+    labels: Iterable[Labels],
+    log_probs: Iterable[float],
+    num_best: int,
+    bonus: Callable[[Labels], float] = lambda _: 0.0,
 ) -> list[Hypothesis]:
     """Best `num_best` of distinct label sequences by score; ties in the order given."""
     hypotheses = [
-        Hypothesis(labels=sequence, log_prob=log_prob, score=log_prob + bonus)
-        for sequence, log_prob, bonus in zip(labels, log_probs, bonuses, strict=True)
+        Hypothesis(labels=sequence, log_prob=log_prob, score=log_prob + bonus(sequence))
+        for sequence, log_prob in zip(labels, log_probs, strict=True)
     ]
     return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[:num_best]
-
-
-def distinct(labels: Iterable[Labels]) -> list[Labels]:
-    """Sequences without repetitions, in the order given."""
-    return list(dict.fromkeys(labels))
 
 
 def check_search(

@@ -25,12 +25,11 @@ from torch.nn import functional as F
 from bench.core.config import Count, Positive, RunConfig
 from bench.core.errors import BenchError
 from bench.speech.data.batches import SpeechBatch
-from bench.speech.data.corpus import num_frames_needed
-from bench.speech.data.prepared import SpeechData
+from bench.speech.data.corpus import BLANK, Labels, num_frames_needed
+from bench.speech.data.prepared import FeatureSplit, SpeechData
 from bench.speech.decoding.ctc import Fusion, NGramLabels, best_path, prefix_beam_search
 from bench.speech.objectives.speech import Decoded, SpeechObjective, SpeechOptions, draw_weights
 from bench.text.baselines.ngram import MAX_ORDER, NGram
-from bench.training.objective import own_options
 
 
 class CTCOptions(SpeechOptions, frozen=True, kw_only=True):
@@ -59,10 +58,10 @@ class CTC(SpeechObjective):
     """Any recurrence, a linear layer, a softmax over labels and blank at every step."""
 
     Options = CTCOptions
+    options: CTCOptions
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
-        self.options = own_options(config, CTCOptions)
         self.output = nn.Linear(self.encoder.output_size, corpus.corpus.num_outputs)
         draw_weights(self, self.options.init_range)
         _check_lengths(corpus, self.options.stack_frames)
@@ -100,32 +99,26 @@ class CTC(SpeechObjective):
 
     @cached_property
     def label_model(self) -> Fusion:
-        """The n-gram model of the training labels, fitted when it is first used."""
-        model = label_ngram(self.corpus, self.options.lm_order)
+        """Kneser-Ney model of the training labels, fitted when it is first used."""
+        num_outputs = self.corpus.corpus.num_outputs
+        model = NGram(order=self.options.lm_order, smoothing="kneser-ney")
+        model.fit(
+            label_text(self.corpus.splits["train"]),
+            valid=label_text(self.corpus.splits["valid"]),
+            vocabulary_size=num_outputs,
+            end_of_sentence=BLANK,
+        )
         return Fusion(
-            model=NGramLabels(model, np.arange(self.corpus.corpus.num_outputs)),
+            model=NGramLabels(model, np.arange(num_outputs)),
             weight=self.options.lm_weight,
             insertion_bonus=self.options.lm_bonus,
         )
 
 
-def label_ngram(corpus: SpeechData, order: int) -> NGram:
-    """Kneser-Ney model of the training labels; 0, elsewhere the blank, ends an utterance."""
-    end = np.zeros(1, dtype=np.int64)
-    tokens = {
-        split: np.concatenate(
-            [part for labels in corpus.splits[split].labels for part in (labels, end)]
-        )
-        for split in ("train", "valid")
-    }
-    model = NGram(order=order, smoothing="kneser-ney")
-    model.fit(
-        tokens["train"],
-        valid=tokens["valid"],
-        vocabulary_size=corpus.corpus.num_outputs,
-        end_of_sentence=0,
-    )
-    return model
+def label_text(split: FeatureSplit) -> Labels:
+    """Labels of all utterances of a split, each ended by the blank's number."""
+    end = np.array([BLANK])
+    return np.concatenate([part for labels in split.labels for part in (labels, end)])
 
 
 def _check_lengths(corpus: SpeechData, num_frames: int) -> None:

@@ -132,22 +132,43 @@ class SpeechOptions(Frozen, frozen=True, kw_only=True):
         raise NotImplementedError
 
 
-class SpeechObjective(Objective):
+class UtteranceObjective(Objective):
+    """Objective over batches of whole utterances; a subclass sets `batch_frames`."""
+
+    corpus: SpeechData
+    batch_frames: int
+
+    def train_loader(self, *, rank: int = 0, world_size: int = 1) -> SpeechBatches:
+        return SpeechBatches(
+            self.corpus.splits["train"],
+            batch_frames=self.batch_frames,
+            seed=self.config.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def evaluation_loader(self, split: str) -> SpeechBatches:
+        part = self.corpus.splits[split]
+        return SpeechBatches(part, batch_frames=EVALUATION_FRAMES, order="sorted")
+
+
+class SpeechObjective(UtteranceObjective):
     """Recogniser around any recurrence that reads speech; a subclass makes labels of its outputs.
 
     Subclasses call `draw_weights` after all their parts have been made.
     """
 
     unit = "frame"
-    corpus: SpeechData
+    options: SpeechOptions
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
         options: Any = own_options(config, self.Options)
-        self.speech_options: SpeechOptions = options
-        self.weight_noise = self.speech_options.weight_noise
+        self.options = options
+        self.batch_frames = self.options.batch_frames
+        self.weight_noise = self.options.weight_noise
         model = {key: value for key, value in config.model.items() if key != "name"}
-        input_size = corpus.num_features * self.speech_options.stack_frames
+        input_size = corpus.num_features * self.options.stack_frames
         self.encoder = build_recurrence(str(config.model["name"]), input_size, model)
         train = corpus.splits["train"]
         self.labels_per_frame = sum(map(len, train.labels)) / int(train.num_frames.sum())
@@ -155,8 +176,8 @@ class SpeechObjective(Objective):
         self.loss_limit = 10 * math.log(corpus.corpus.num_outputs) / self.labels_per_frame
         self.metric: PhoneErrorMetric = PhoneErrorMetric(
             corpus,
-            decoder=self.speech_options.decoder_signature,
-            choose_by=self.speech_options.choose_by,
+            decoder=self.options.decoder_signature,
+            choose_by=self.options.choose_by,
         )
 
     @abstractmethod
@@ -173,7 +194,7 @@ class SpeechObjective(Objective):
 
     def read(self, batch: SpeechBatch) -> Tensor:
         """Outputs y_BME of the encoder."""
-        options = self.speech_options
+        options = self.options
         x_BMD = stack(batch.features, options.stack_frames)
         x_BMD = drop_quickly(x_BMD, options.dropout_input, self.training)
         y_BME, _ = self.encoder(x_BMD, None, self.lengths(batch))
@@ -181,26 +202,17 @@ class SpeechObjective(Objective):
 
     def lengths(self, batch: SpeechBatch) -> Tensor:
         """Steps of each utterance [B]."""
-        return num_stacks(batch.num_frames, self.speech_options.stack_frames)
-
-    def train_loader(self, *, rank: int = 0, world_size: int = 1) -> SpeechBatches:
-        return SpeechBatches(
-            self.corpus.splits["train"],
-            batch_frames=self.speech_options.batch_frames,
-            seed=self.config.seed,
-            rank=rank,
-            world_size=world_size,
-        )
+        return num_stacks(batch.num_frames, self.options.stack_frames)
 
     def evaluation_loader(self, split: str) -> SpeechBatches:
         self.metric.split = self.corpus.splits[split]
-        return SpeechBatches(self.metric.split, batch_frames=EVALUATION_FRAMES, order="sorted")
+        return super().evaluation_loader(split)
 
     def batch_loss(self, batch: SpeechBatch) -> tuple[Tensor, Tensor]:
         return self.losses(self.encode(batch), batch).sum(), batch.num_labels.sum()
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: SpeechBatch) -> Tensor:
-        if self.speech_options.loss_scale == "sum":
+        if self.options.loss_scale == "sum":
             return loss_sum
         return loss_sum / batch.num_utterances
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -29,21 +28,21 @@ from bench.core.errors import BenchError
 from bench.core.structs import Frozen
 from bench.models import StackOptions, build_recurrence
 from bench.models.recurrence import State
-from bench.speech.data.batches import SpeechBatch, SpeechBatches
+from bench.speech.data.batches import SpeechBatch
 from bench.speech.data.prepared import SpeechData
 from bench.speech.decoding.transducer import greedy_search, transducer_beam_search
 from bench.speech.joint import Joint
 from bench.speech.objectives.speech import (
-    EVALUATION_FRAMES,
     Decoded,
     Share,
     SpeechObjective,
     SpeechOptions,
+    UtteranceObjective,
     draw_weights,
 )
 from bench.training.dropout import drop_quickly
 from bench.training.metrics import Score, SplitMetric
-from bench.training.objective import Objective, own_options
+from bench.training.objective import own_options
 
 
 class Prediction(nn.Module):
@@ -124,10 +123,11 @@ class Transducer(SpeechObjective):
     """Any recurrence over the sound, any causal one over the labels."""
 
     Options = TransducerOptions
+    options: TransducerOptions
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
-        self.options = options = own_options(config, TransducerOptions)
+        options = self.options
         own = prediction_options(config.model, options.prediction_model, options.prediction_size)
         self.prediction = Prediction(options.prediction_model, own, len(corpus.corpus.labels))
         self.joint = Joint(
@@ -152,12 +152,25 @@ class Transducer(SpeechObjective):
         )
 
     def decode(self, encoded: Tensor, batch: SpeechBatch, *, final: bool) -> list[Decoded]:
-        network = SearchedNetwork(prediction=self.prediction, joint=self.joint)
-        arguments = network, self.joint.project_frames(encoded), self.lengths(batch)
+        arguments = self, self.joint.project_frames(encoded), self.lengths(batch)
         if not final or self.options.decoder == "greedy":
             return [Decoded(labels) for labels in greedy_search(*arguments)]
         found = transducer_beam_search(*arguments, width=self.options.beam_width)
         return [Decoded(best.labels, -best.log_prob) for best, *_ in found]
+
+    def begin(self, num_rows: int) -> tuple[Tensor, State]:
+        """Projected predictions [N, J] and states before the first label, for searches."""
+        p_NP, state = self.prediction.begin(num_rows)
+        return self.joint.project_predictions(p_NP), state
+
+    def predict(self, label_N: Tensor, state: State) -> tuple[Tensor, State]:
+        """Projected predictions [N, J] and states after one more label each."""
+        p_NP, state = self.prediction.step(label_N, state)
+        return self.joint.project_predictions(p_NP), state
+
+    def log_probs(self, frame_NJ: Tensor, prediction_NJ: Tensor) -> Tensor:
+        """Log-probabilities of the outputs [N, V]."""
+        return self.joint.log_probs(frame_NJ, prediction_NJ)
 
     def flops_per_unit(self) -> int:
         joint, train = self.joint, self.corpus.splits["train"]
@@ -169,25 +182,6 @@ class Transducer(SpeechObjective):
         per_label = self.prediction.recurrence.flops_per_step()
         per_label += 2 * joint.from_prediction.weight.numel()
         return per_step // self.options.stack_frames + int(self.labels_per_frame * per_label)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchedNetwork:
-    """`TransducerNetwork` of a prediction network and a joint network."""
-
-    prediction: Prediction
-    joint: Joint
-
-    def begin(self, num_rows: int) -> tuple[Tensor, State]:
-        p_NP, state = self.prediction.begin(num_rows)
-        return self.joint.project_predictions(p_NP), state
-
-    def predict(self, label_N: Tensor, state: State) -> tuple[Tensor, State]:
-        p_NP, state = self.prediction.step(label_N, state)
-        return self.joint.project_predictions(p_NP), state
-
-    def log_probs(self, frame_NJ: Tensor, prediction_NJ: Tensor) -> Tensor:
-        return self.joint.log_probs(frame_NJ, prediction_NJ)
 
 
 class LabelPerplexity(SplitMetric):
@@ -224,16 +218,16 @@ class NextLabelOptions(Frozen, frozen=True, kw_only=True):
     """Every weight begins as U(-init_range, init_range); by the parts' own rules when not given."""
 
 
-class NextLabel(Objective):
+class NextLabel(UtteranceObjective):
     """A prediction network and a softmax over the labels."""
 
     Options = NextLabelOptions
     unit = "label"
-    corpus: SpeechData
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
         self.options = own_options(config, NextLabelOptions)
+        self.batch_frames = self.options.batch_frames
         self.weight_noise = self.options.weight_noise
         num_labels = len(corpus.corpus.labels)
         model = {key: value for key, value in config.model.items() if key != "name"}
@@ -254,19 +248,6 @@ class NextLabel(Objective):
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: SpeechBatch) -> Tensor:
         return loss_sum if self.options.loss_scale == "sum" else loss_sum / count
-
-    def train_loader(self, *, rank: int = 0, world_size: int = 1) -> SpeechBatches:
-        return SpeechBatches(
-            self.corpus.splits["train"],
-            batch_frames=self.options.batch_frames,
-            seed=self.config.seed,
-            rank=rank,
-            world_size=world_size,
-        )
-
-    def evaluation_loader(self, split: str) -> SpeechBatches:
-        part = self.corpus.splits[split]
-        return SpeechBatches(part, batch_frames=EVALUATION_FRAMES, order="sorted")
 
     @property
     def bound(self) -> float | None:

@@ -13,8 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Self
 
-from bench.core.energy import Meter, start_meter
 from bench.core.record import Cost, Provenance
+from bench.training.energy import Meter, start_meter
 
 _PACKAGES = ("sequence-bench", "torch", "pytorch-lightning", "numpy", "wandb", "optuna")
 
