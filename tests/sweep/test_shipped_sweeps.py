@@ -60,7 +60,7 @@ def test_a_shipped_sweep_has_a_comment_and_a_log_learning_rate(name: str) -> Non
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_the_recipe_is_inside_the_shipped_space(name: str) -> None:
-    """A sweep can find the card's recommendation again."""
+    """Sweeps can find the card's recommendation again."""
     sweep = load_sweep(SUITE, name)
     rate = sweep.space["optim.lr"]
     assert isinstance(rate, FloatRange)
