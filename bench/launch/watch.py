@@ -54,15 +54,14 @@ def watch(
     poll_sec: float = POLL_SEC,
     grace_sec: float = GRACE_SEC,
 ) -> list[WatchedWorker]:
-    """Run workers 1 to `num_workers` until they end.
+    """Run workers 1 to `num_workers` until they end, and close the launcher.
 
     A worker that died (by a signal, or with an error other than bad input) is restarted, up to
     `max_restarts` times each, until `is_done`. `on_tick` is called at each poll, `on_event` with a
     line for each restart and failure.
 
-    Ctrl-C, SIGTERM and SIGHUP are passed on to the workers as SIGINT; when all have ended,
-    KeyboardInterrupt is raised. A second one, or `grace_sec`, kills them. Any other exception, as
-    from `on_tick`, stops the workers in the same way. The launcher is closed in any case.
+    Ctrl-C, SIGTERM and SIGHUP reach the workers as SIGINT; KeyboardInterrupt is raised when all
+    have ended. A second one, or `grace_sec`, kills them. Other exceptions stop the workers, too.
     """
     numbers = range(1, num_workers + 1)
     pool = _Pool(
@@ -84,12 +83,7 @@ def watch(
     try:
         with handle_signals(handled, raise_interrupt):
             try:
-                for worker in pool.workers:
-                    worker.handle = pool.start(worker)
-                on_tick()
-                while not pool.poll(is_done):
-                    time.sleep(poll_sec)
-                    on_tick()
+                pool.run(on_tick, is_done, poll_sec)
             except BaseException:
                 pool.stop(poll_sec=min(poll_sec, 0.1), grace_sec=grace_sec)
                 raise
@@ -104,6 +98,16 @@ class _Pool:
     start: Callable[[WatchedWorker], Worker]
     max_restarts: int
     on_event: Callable[[str], None]
+
+    def run(
+        self, on_tick: Callable[[], None], is_done: Callable[[], bool], poll_sec: float
+    ) -> None:
+        for worker in self.workers:
+            worker.handle = self.start(worker)
+        on_tick()
+        while not self.poll(is_done):
+            time.sleep(poll_sec)
+            on_tick()
 
     def poll(self, is_done: Callable[[], bool]) -> bool:
         """Record exits and restart workers that died; True once all have ended."""

@@ -7,6 +7,7 @@ sum_i |a_i b_i|, the longer the sum the better it averages out.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -73,17 +74,29 @@ def add_product(sum_MN: Tensor, a_MK: Tensor, b_KN: Tensor, products: Products) 
 
 
 def products_in_effect(products: Products, device: torch.device) -> str:
-    """Precision on this machine; a CPU without bfloat16 units stays in float32."""
+    """Precision on this machine, as a small product shows it: units that are there may not be used.
+
+    A CPU whose library leaves the factors as they are stays in float32.
+    """
     if products == "float32":
         return "float32"
     if products == "tf32":
         return "tf32 (cuda)" if device.type == "cuda" else "float32"
-    if device.type == "cuda":
-        return "bfloat16 (cuda)" if torch.cuda.is_bf16_supported() else "float32"
-    if device.type != "cpu" or not torch._C._has_mkldnn:
+    if device.type not in ("cpu", "cuda") or not _rounds_factors(device.type):
         return "float32"
-    if torch.cpu._is_amx_tile_supported():
-        return "bfloat16 (amx)"
-    if torch.cpu._is_avx512_bf16_supported():
-        return "bfloat16 (avx512)"
-    return "float32"
+    if device.type == "cuda":
+        return "bfloat16 (cuda)"
+    return "bfloat16 (amx)" if torch.cpu._is_amx_tile_supported() else "bfloat16 (avx512)"
+
+
+@functools.cache
+def _rounds_factors(device_type: str) -> bool:
+    """Probe whether `bfloat16` rounds the factors of a product: is it nearer to rounded ones?"""
+    device, generator = torch.device(device_type), torch.Generator().manual_seed(1)
+    a_MK, b_KN = (torch.rand(256, 256, generator=generator).to(device) for _ in range(2))
+    with products_as("bfloat16", device):
+        found_MN = product(a_MK, b_KN, "bfloat16", torch.empty_like(a_MK)).double()
+    exact_MN = a_MK.double() @ b_KN.double()
+    rounded_MN = a_MK.bfloat16().double() @ b_KN.bfloat16().double()
+    nearer = (found_MN - rounded_MN).abs().max() < (found_MN - exact_MN).abs().max()
+    return bool(nearer)

@@ -133,7 +133,7 @@ def selected_table(options: ReproduceOptions, plan: Plan) -> Table:
 
 
 def failure_lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """A line for each run that failed."""
+    """Line for each run that failed."""
     return [f"{o.run_id} failed: {o.reason}" for o in outcomes if o.status == "failed"]
 
 

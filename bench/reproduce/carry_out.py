@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.live import Live
@@ -27,7 +27,7 @@ POLL_SEC = 1.0
 
 
 class RunBusyError(Exception):
-    """A process outside of this session carries out the run."""
+    """Raised if a process outside of this session carries out the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ def _make_record(job: Job, step: Step) -> Record:
 
 def run_in_process(job: Job) -> dict[str, Outcome]:
     """Carry out the plan in this process, one run after another; outcomes by run."""
-    report = _Report(job=job, display=None)
+    report = _Report(job, None)
     work(
         job,
         worker="worker-1",
@@ -147,7 +147,7 @@ def run_with_workers(
     """
     console = Console(stderr=True)
     display = Live(console=console, refresh_per_second=2) if console.is_terminal else None
-    report = _Report(job=job, display=display)
+    report = _Report(job, display)
     if display:
         display.start()
     try:
@@ -175,17 +175,13 @@ def run_with_workers(
     return {**job.session.outcomes(), **lost}
 
 
-@dataclass(kw_only=True)
 class _Report:
     """Prints a line for each run that ends, and displays the workers' current runs."""
 
-    job: Job
-    display: Live | None
-    steps: dict[str, Step] = field(init=False)
-    _printed: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.steps = {step.run_id: step for step in self.job.unfinished(self.job.plan.steps)}
+    def __init__(self, job: Job, display: Live | None) -> None:
+        self.job, self.display = job, display
+        self.steps = {step.run_id: step for step in job.unfinished(job.plan.steps)}
+        self._printed: set[str] = set()
 
     def update(self) -> None:
         session = self.job.session

@@ -173,27 +173,22 @@ def plan_text(plan: Plan, states: States, estimates: Estimates, *, num_workers: 
     by_configuration: dict[str, list[Step]] = {}
     for step in plan.steps:
         by_configuration.setdefault(step.run_id.rpartition("-s")[0], []).append(step)
-    lines = [
-        _configuration_row(name, steps, states, estimates)
-        for name, steps in by_configuration.items()
-    ]
+    rows = [_plan_row(name, steps, states, estimates) for name, steps in by_configuration.items()]
     header = ("how", "run", "done", "to run", "each", "from", "rows")
-    parts = [aligned(header, lines)] if lines else []
-    parts += [_notes(plan)] if any(row.note for row in plan.rows) else []
-    parts.append(_total(plan, states, estimates, num_workers))
-    return "\n\n".join(parts)
+    table = aligned(header, rows) if rows else ""
+    return "\n\n".join(filter(None, (table, _notes(plan), _total(plan, estimates, num_workers))))
 
 
-def _configuration_row(
+def _plan_row(
     name: str, steps: Sequence[Step], states: States, estimates: Estimates
 ) -> tuple[str, ...]:
     done = [step.seed for step in steps if states[step.run_id] == "done"]
-    left = [step for step in steps if states[step.run_id] != "done"]
-    marks = Counter(states[step.run_id] for step in left)
-    extra = [f"{count} {state}" for state, count in marks.items() if state in ("resumes", "anew")]
-    to_run = format_seeds([step.seed for step in left])
+    unfinished = [step for step in steps if states[step.run_id] != "done"]
+    counts = Counter(states[step.run_id] for step in unfinished)
+    extra = [f"{count} {state}" for state, count in counts.items() if state in ("resumes", "anew")]
+    to_run = format_seeds([step.seed for step in unfinished])
     to_run += f" ({', '.join(extra)})" if extra else ""
-    estimate = estimates[left[0].run_id] if left else None
+    estimate = estimates[unfinished[0].run_id] if unfinished else None
     each = format_duration(estimate.seconds) if estimate else "-"
     basis = estimate.basis if estimate else "-"
     return (steps[0].verb, name, format_seeds(done), to_run, each, basis, _labels(steps[0].labels))
@@ -208,22 +203,20 @@ def _notes(plan: Plan) -> str:
     return "\n".join(f"{note} ({'; '.join(labels)})" for note, labels in rows.items())
 
 
-def _total(plan: Plan, states: States, estimates: Estimates, num_workers: int) -> str:
-    left = [step.run_id for step in plan.steps if states[step.run_id] != "done"]
-    head = f"{len(plan.steps)} runs: {len(plan.steps) - len(left)} done, {len(left)} to do"
-    found = [estimates[run_id].seconds for run_id in left]
-    known = [seconds for seconds in found if seconds is not None]
+def _total(plan: Plan, estimates: Estimates, num_workers: int) -> str:
+    num_runs, num_left = len(plan.steps), len(estimates)
+    text = f"{num_runs} runs: {num_runs - num_left} done, {num_left} to do"
+    known = [each.seconds for each in estimates.values() if each.seconds is not None]
     if not known:
-        return head
-    wall = wall_seconds(known, num_workers)
-    text = f"{head}; about {format_duration(wall)}"
+        return text
+    text += f"; about {format_duration(wall_seconds(known, num_workers))}"
     if num_workers > 1:
         sum_text = format_duration(sum(known))
         text += f" with {num_workers} workers if none slows another ({sum_text} in all)"
-    bases = Counter(estimates[run_id].basis for run_id in left)
+    bases = Counter(each.basis for each in estimates.values())
     unknown = bases.pop("unknown", 0)
     text += "; from " + ", ".join(f"{basis} ({count})" for basis, count in bases.items())
-    if any(estimates[run_id].machine == "another" for run_id in left):
+    if any(each.machine == "another" for each in estimates.values()):
         text += ", partly of another machine"
     return text + (f"; {unknown} unknown and left out" if unknown else "")
 

@@ -224,7 +224,7 @@ class _Planner:
 
 
 def _with_earlier_stages(last: Learn) -> list[Step]:
-    """A training preceded by the trainings that provide its initial weights."""
+    """Training preceded by the trainings that provide its initial weights."""
     stages = [Learn(resolved=stage) for stage in stages_before(last.resolved).values()]
     before = [step for stage in stages for step in _with_earlier_stages(stage)]
     needs = tuple(dict.fromkeys(stage.run_id for stage in stages))

@@ -38,12 +38,6 @@ from bench.sweep.study import Kind, Studies
 
 MAX_LOSSES = 10
 """Number of workers that may be lost over one trial between two of its validations."""
-OPTUNA_STATES = {
-    "finished": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "diverged": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,9 +149,8 @@ class Claims:
             seed, best = state.next_repeat_seed(model), state.best(model)
             if seed is not None and best is not None:
                 frozen = state.trials[model][best.number].frozen
-                return self._add_and_claim(
-                    "repeat", model, frozen, {"of": best.number, "seed": seed}
-                )
+                attributes = {"of": best.number, "seed": seed}
+                return self._add_and_claim("repeat", model, frozen, attributes)
         return None
 
     def _add_and_claim(
@@ -182,11 +175,8 @@ class Claims:
     ) -> Claim:
         trial_id, known, token = trial._trial_id, trial.user_attrs, uuid.uuid4().hex
         if "claim" in known:
-            self._set(
-                trial_id,
-                resumed=known.get("resumed", 0) + 1,
-                losses=known.get("losses", 0) + losses,
-            )
+            losses += known.get("losses", 0)
+            self._set(trial_id, resumed=known.get("resumed", 0) + 1, losses=losses)
         claim = {"worker": worker_name(), "process": process_identity(), "token": token}
         self._set(trial_id, claim=claim)
         # Before the state: a running trial without a heartbeat would never become stale.
@@ -209,7 +199,8 @@ class Claims:
         stored = {**dataclasses.asdict(outcome), "ended": time.time()}
         del stored["value"]  # Optuna keeps it
         self._set(trial_id, outcome=stored)
-        study.tell(number, outcome.value, OPTUNA_STATES[outcome.status])
+        states = {"finished": TrialState.COMPLETE, "failed": TrialState.FAIL}
+        study.tell(number, outcome.value, states.get(outcome.status, TrialState.PRUNED))
 
     def _set(self, trial_id: int, **attributes: object) -> None:
         for key, value in attributes.items():

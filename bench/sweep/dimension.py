@@ -35,7 +35,7 @@ class FloatRange(_Conditional, frozen=True, kw_only=True, tag="float"):
 
     @property
     def values(self) -> list[Scalar] | None:
-        """All values; None if they cannot be listed."""
+        """List of all values; None if they are infinitely many."""
         if self.step is None:
             return [self.low] if self.low == self.high else None
         low, high, step = (Decimal(repr(number)) for number in (self.low, self.high, self.step))

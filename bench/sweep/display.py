@@ -41,8 +41,8 @@ def repeat_lines(state: SweepState, suite: Suite) -> list[str]:
     lines = []
     for model, repeats in state.repeats.items():
         best = state.best(model)
-        mine = [trial for trial in repeats if best and trial.repeat_of == best.number]
-        run_ids = [run_id for trial in mine for run_id in trial.result.run_ids]
+        mine = [t.result for t in repeats if best and t.repeat_of == best.number]
+        run_ids = [run_id for result in mine for run_id in result.run_ids]
         paths = [suite.record_path(state.studies.sweep.task, run_id) for run_id in run_ids]
         found = [read_record(path).metrics.get("test") for path in paths if path.is_file()]
         values = [value for value in found if value is not None]

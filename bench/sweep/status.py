@@ -40,7 +40,7 @@ class StoredTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class SweepState:
-    """All trials of a sweep at one moment."""
+    """Snapshot of all trials of a sweep."""
 
     studies: Studies
     trials: dict[str, list[StoredTrial]] = field(default_factory=dict)
@@ -98,17 +98,13 @@ def read_state(studies: Studies) -> SweepState:
 def lost_trials(storage: Storage, study: optuna.Study, trials: Iterable[FrozenTrial]) -> set[int]:
     """Ids of the trials whose state is running but whose worker is gone.
 
-    A worker on this machine is looked up; of others only the heartbeat is known. (After a machine
-    has slept, all its heartbeats are late although its workers live.)
+    A worker on this machine is looked up; of others only the heartbeat, by the database's clock, is
+    known. (After a machine has slept, all its heartbeats are late although its workers live.)
     """
     running = [trial for trial in trials if trial.state == TrialState.RUNNING]
-    stale = storage.stale_trials(study) if running else set()
-    lost = set()
-    for trial in running:
-        gone = has_exited(_claimed_by(trial))
-        if gone or (gone is None and trial._trial_id in stale):
-            lost.add(trial._trial_id)
-    return lost
+    stale = set(storage.backend._get_stale_trial_ids(study._study_id)) if running else set()
+    exited = {trial._trial_id: has_exited(_claimed_by(trial)) for trial in running}
+    return {i for i, has_ended in exited.items() if has_ended or (has_ended is None and i in stale)}
 
 
 def is_own(trial: FrozenTrial) -> bool:

@@ -51,10 +51,6 @@ class Storage:
         """Exclusive right to ask for and tell trials."""
         return _lock(self.url)
 
-    def stale_trials(self, study: optuna.Study) -> set[int]:
-        """Ids of running trials without a recent heartbeat, by the database's clock."""
-        return set(self.backend._get_stale_trial_ids(study._study_id))
-
 
 def open_storage(
     address: str,

@@ -32,7 +32,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class ClaimLostError(Exception):
-    """Another worker has claimed the trial, because this one's heartbeats were late."""
+    """Raised if another worker has claimed the trial, since this one's heartbeats were late."""
 
 
 class Worker:
@@ -99,10 +99,13 @@ class Worker:
         records: list[Record] = []
         try:
             for index, seed in enumerate(claim.seeds):
-                resolved = resolve_trial(
-                    self.suite, self.studies.sweep, claim.model, claim.chosen, seed
-                )
-                records.append(self._run_seed(claim, resolved, index))
+                sweep = self.studies.sweep
+                resolved = resolve_trial(self.suite, sweep, claim.model, claim.chosen, seed)
+                if claim.kind == "repeat":
+                    records.append(run(resolved, self.suite, self.run_options))
+                else:
+                    report = self._make_report(claim, resolved, index)
+                    records.append(run_trial(resolved, self.suite, self.run_options, report=report))
                 if records[-1].status != "finished":
                     break
             return combine(records)
@@ -115,12 +118,6 @@ class Worker:
                 first_line = reason.strip().partition("\n")[0]
                 reason = f"{type(error).__name__}: {first_line}".rstrip(": ")
             return TrialOutcome(status="failed", reason=reason, seconds=claim.seconds)
-
-    def _run_seed(self, claim: Claim, resolved: Resolved, index: int) -> Record:
-        if claim.kind == "repeat":
-            return run(resolved, self.suite, self.run_options)
-        report = self._make_report(claim, resolved, index)
-        return run_trial(resolved, self.suite, self.run_options, report=report)
 
     def _make_report(self, claim: Claim, resolved: Resolved, index: int) -> Report:
         """Callback that stores each validation of the run of seed `index` and prunes the trial."""

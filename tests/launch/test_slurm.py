@@ -111,7 +111,7 @@ def test_a_cancelled_job_ends_its_worker_and_is_lost(tmp_path: Path) -> None:
 
 
 def test_a_job_interrupts_its_worker_at_the_time_limit(tmp_path: Path) -> None:
-    """The worker gets its SIGINT before the exception that submitit raises ends the job."""
+    """SIGINT reaches the worker before submitit's exception ends the job."""
     runs_task = (
         "import pickle, signal, sys\n"
         "def up(*_): raise RuntimeError('time is up')\n"

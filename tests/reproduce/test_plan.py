@@ -151,7 +151,7 @@ def test_states_of_runs(suite: Suite) -> None:
 
 
 def test_a_recorded_component_is_used(suite: Suite) -> None:
-    """A record made before an option existed names its mixture without that option."""
+    """Records made before an option existed name their mixture without that option."""
     (srn,) = plan_of(suite, "SRN, 8*", num_seeds=1).steps
     before = plan_of(suite, "*bigram*", num_seeds=1).steps[-1].run_id
     config = msgspec.to_builtins(srn.resolved.config)

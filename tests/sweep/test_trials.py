@@ -136,8 +136,10 @@ def test_after_the_last_validation_nothing_is_pruned(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize("then", ["run", "trial"])
-def test_what_one_sweep_pruned_goes_on_for_another(tmp_path: Path, suite: Suite, then: str) -> None:
-    """The resumed run has the numbers of one that was never stopped."""
+def test_a_pruned_trial_resumes_in_another_sweep_or_run(
+    tmp_path: Path, suite: Suite, then: str
+) -> None:
+    """Resumed runs have the numbers of one that was never stopped."""
     directly = make(tmp_path / "directly")
     direct = run(resolved(directly), directly)
     run_trial(resolved(suite), suite, report=prune_at(2))

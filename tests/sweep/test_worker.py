@@ -349,7 +349,7 @@ def test_a_sweep_that_has_not_begun_is_not_created_for_reading(tmp_path: Path) -
 
 
 def test_a_validation_may_be_reported_twice(tmp_path: Path) -> None:
-    """A worker killed between the report and its checkpoint validates again."""
+    """Workers killed between the report and the checkpoint validate again."""
     suite = write_sweep(tmp_path, pruner={"name": "asha", "reduction": 2})
     studies = begin(suite)
     worker = Worker(studies, suite, run_options=RunOptions())
