@@ -1,4 +1,4 @@
-"""Where things go: straight ahead, back from the edges, the same on every machine."""
+"""Paths of sprites: straight ahead, back from the edges, the same on every machine."""
 
 from __future__ import annotations
 
