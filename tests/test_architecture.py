@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-LIGHT = ("core", "table", "export", "cli")
+LIGHT = ("core", "domains", "table", "export", "cli")
 """Parts that are imported by `bench list` and `bench table`, which answer at once."""
 HEAVY = ("torch", "numpy", "pytorch_lightning", "wandb", "scipy", "matplotlib")
 
@@ -137,6 +137,34 @@ def test_constraints_are_names_and_exact_versions() -> None:
 def test_files_are_short() -> None:
     lengths = {name: len(path.read_text().splitlines()) for name, path in MODULES.items()}
     assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+def test_a_small_module_has_several_readers() -> None:
+    """One of less than 40 lines with a single reader belongs to its reader."""
+    readers = {
+        name: {other for other in MODULES if other != name and name in imported(other)}
+        for name, path in MODULES.items()
+        if path.stem not in ("__init__", "__main__") and len(path.read_text().splitlines()) < 40
+    }
+    assert {name: found for name, found in readers.items() if len(found) < 2} == {}
+
+
+def test_nothing_lies_loose_at_the_top() -> None:
+    loose = {name for name in MODULES if name and MODULES[name].parent == ROOT / "bench"}
+    assert loose == {"__main__", "domains"}
+
+
+def test_docstrings_begin_with_what_they_name() -> None:
+    """With a noun or a verb, as STYLE of the field has it, and never with a question word."""
+    vague = re.compile(r"(What|Of|How|Whether|That|Those|Who|Where|Which|Such|So|When|The same)\b")
+    found = [
+        f"{module}: {text.splitlines()[0]}"
+        for module in MODULES
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and vague.match(text := ast.get_docstring(node) or "")
+    ]
+    assert found == []
 
 
 def test_modules_are_called_after_what_they_are() -> None:

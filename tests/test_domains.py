@@ -126,22 +126,36 @@ def test_a_tag_of_no_domain_names_those_that_there_are(tmp_path: Path) -> None:
         read_card(path)
 
 
-def test_a_run_of_text_imports_no_other_kind(tmp_path: Path) -> None:
-    """Nor do its table and comparison."""
-    (tmp_path / "tasks").mkdir()
-    script = (
-        "import json, sys; from bench.cli import main\n"
-        "try: main()\n"
-        "except SystemExit as end: assert not end.code\n"
-        "print(json.dumps(sorted(name for name in sys.modules if name.startswith('bench.'))))"
-    )
-    text = ("run", "--task", "synthetic-text", "--model", "scrn", "--trainer.max-epochs", "1")
-    small = ("--model.hidden-size", "4", "--model.context-size", "2", *QUIET)
-    said = program(*text, *small, "--suite", tmp_path, folder=tmp_path, script=script)
+SCRIPT = """
+import json, sys
+from bench.cli import main
+try: main()
+except SystemExit as end: assert not end.code
+print(json.dumps(sorted(name for name in sys.modules if name.startswith("bench."))))
+"""
+SMALL = ("--model.hidden-size", "4", "--model.context-size", "2", "--trainer.max-epochs", "1")
+
+
+def loaded_by(*words: object, folder: Path) -> list[str]:
+    """Modules of `bench` that a command has imported when it ends."""
+    said = program(*words, *QUIET, "--suite", folder, folder=folder, script=SCRIPT)
     assert said.status == 0, said
-    loaded = json.loads(said.out.splitlines()[-1])
-    assert "bench.text.objective" in loaded
-    others = ("speech", "translation", "captioning", "frames", "seq2seq")
+    loaded: list[str] = json.loads(said.out.splitlines()[-1])
+    return loaded
+
+
+@pytest.mark.usefixtures("bench_data")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("synthetic-text", "--model", "scrn", *SMALL),
+        ("ptb", "--model", "ngram", "--model.order", "1"),
+    ],
+)
+def test_a_run_of_text_imports_no_other_kind(words: tuple[str, ...], tmp_path: Path) -> None:
+    loaded = loaded_by("run", "--task", *words, folder=tmp_path)
+    assert "bench.text.data.corpus" in loaded
+    others = {"speech", "translation", "captioning", "frames", "seq2seq"}
     assert [name for name in loaded if name.split(".")[1] in others] == []
 
 

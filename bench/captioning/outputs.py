@@ -52,7 +52,7 @@ class CaptionedImage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
     @property
     def is_copy(self) -> bool:
-        """Whether the hypothesis is a training caption."""
+        """True where the hypothesis is a training caption."""
         return self.hypothesis == self.nearest
 
 

@@ -13,11 +13,11 @@ from bench.runs.outputs import Missing, Units, find_outputs
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How units are read."""
+    """Options of reading units."""
 
     split: str
     block_length: int | None = None
-    """Of text, in tokens; a usual one unless given."""
+    """Tokens of a block of text; a default length unless given."""
     missing: Missing = "make"
     """Make per-token log-probabilities that a run did not keep, or go without."""
     say: Callable[[str], None] | None = None

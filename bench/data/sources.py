@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 from bench.core.aligned import aligned
 from bench.core.cards import Card
@@ -24,6 +26,7 @@ SPLIT_WORDS = {
     "valid": ("valid", "validation", "val", "dev"),
     "test": ("test",),
 }
+FoundT = TypeVar("FoundT")
 Download = Literal["never", "missing"]
 DownloadProgress = Callable[[str, int, int | None], None]  # (address, bytes so far, bytes in all)
 
@@ -180,3 +183,40 @@ def _missing_message(
     if twin is not None:
         hints.append(f"run `--task {twin}`, its twin that needs no file")
     return f"{task}: missing files: {', '.join(missing)}; " + "; or ".join(hints)
+
+
+def cached_folder(
+    folder: Path, *, read: Callable[[], FoundT | None], write: Callable[[Path], None]
+) -> FoundT:
+    """Contents of a folder of the cache by `read`; where it finds none, `write` makes the folder.
+
+    The folder is written under another name and renamed when it is whole; of several processes one
+    writes it and the others wait; a damaged one is written anew. Raises BenchError when the cache
+    cannot be written.
+    """
+    if (found := read()) is not None:
+        return found
+    from filelock import FileLock
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if (found := read()) is None:
+                _write_folder(folder, write)
+                found = read()
+    except OSError as error:
+        raise BenchError(f"cannot write features to {folder}: {error}; set BENCH_CACHE") from error
+    assert found is not None
+    return found
+
+
+def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    for left in folder.parent.glob(f".{folder.name}-*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        write(scratch)
+        shutil.rmtree(folder, ignore_errors=True)  # a damaged one
+        os.replace(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -35,7 +35,7 @@ class Caption:
     text: str
     score: float
     note: str
-    """How much of it stands in a training caption."""
+    """Remark on how much of it is in a training caption."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,16 +54,16 @@ class Samples:
 
     samples: list[Example] = field(default_factory=list)
     how: str = ""
-    """How they were chosen."""
+    """Sentence on how they were chosen."""
     reference: str = "reference"
     """Heading of the references."""
     why: str = ""
-    """Why there are none."""
+    """Reason where there are none."""
     problems: Sequence[str] = ()
 
     @property
     def shows_edits(self) -> bool:
-        """Whether words are marked as wrong, extra or missing."""
+        """True where words are marked as wrong, extra or missing."""
         outputs = [output for sample in self.samples for output in sample.outputs]
         return any(word.kind != "right" for output in outputs for word in output.words)
 

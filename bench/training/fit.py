@@ -149,6 +149,8 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Said of the library's recurrences on a GPU; ours are given weights made for each call.
         warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+        # Of several processes one may have no batch of a small split.
+        warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
         try:
             yield
         finally:

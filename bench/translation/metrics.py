@@ -44,7 +44,7 @@ class BleuProtocol:
     tokeniser: str | None = None
     """Name of the tokeniser of tokenised text; part of the signature."""
     unknown: ReplaceUnknown = "never"
-    """Whether unknown words of the output are replaced by their aligned source words."""
+    """Replacement of unknown words of the output by their aligned source words."""
 
     def __post_init__(self) -> None:
         if (self.tokeniser is None) != (self.text == "detokenised"):

@@ -171,7 +171,7 @@ class Pairs(NamedTuple):
     source: Tensor
     """Ids, the end last, then padding [B, S]."""
     source_lengths: Tensor
-    """With the end [B]."""
+    """Tokens with the end [B]."""
     target: Tensor
     """Ids, the end last, then padding [B, T]."""
     target_lengths: Tensor

@@ -134,7 +134,7 @@ class TranslationMetric(SplitMetric):
         self.split: PairSplit = corpus.splits["valid"]
         """The split that is translated."""
         self.is_final = True
-        """Whether the metrics beside BLEU are computed; they take longer than a validation may."""
+        """False in validation during training, for which chrF2 and TER would take too long."""
         self.found: dict[int, tuple[Translation, float]] = self.keyed()
         """Place in the split -> translation, and -log p(reference | source)."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from parallel_trees import OWN, PAIRS, tiny_spec, write_own
+from parallel_trees import OWN, PAIRS, prepare_parallel, tiny_spec, write_own
 
 from bench.core.cards import Card
 from bench.core.config import DataConfig
@@ -21,7 +21,6 @@ from bench.data.files import FileSpec
 from bench.data.rows import Rows
 from bench.translation.data import corpus as corpus_module
 from bench.translation.data.corpus import ParallelCorpus
-from bench.translation.data.prepared import prepare_parallel
 from bench.translation.data.specification import ParallelSpec
 
 SUITE = Suite(folder=shipped_folder())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from parallel_trees import prepare_parallel
 from sacrebleu import BLEU
 from source_parser import Parser
 
@@ -22,7 +23,7 @@ from bench.translation.data.grammar import (
     Sentence,
     make_grammar,
 )
-from bench.translation.data.prepared import draw_pairs, prepare_parallel
+from bench.translation.data.prepared import draw_pairs
 from bench.translation.data.specification import BpeSegments, SyntheticTranslationSpec
 
 CARD = Suite(folder=shipped_folder()).card("synthetic-translation")

@@ -29,7 +29,7 @@ class CaptionBaseline(Baseline):
         """Options are the keyword arguments of a subclass."""
 
     def fit(self, corpus: CaptionCorpus, *, seed: int, report: Report | None = None) -> None:
-        """Store the training split; `seed` decides random draws, `report` is told of progress."""
+        """Store the training split; `seed` decides random draws."""
         self._corpus, self.seed, self.report = corpus, seed, report
 
     @property

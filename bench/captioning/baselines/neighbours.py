@@ -250,9 +250,8 @@ class _Search:
 
     def __init__(self, stored: Images, distance: Distance, block_bytes: int) -> None:
         self.stored, self.distance, self.block_bytes = stored, distance, block_bytes
-        self.step = max(
-            1, min(block_bytes // (4 * stored.store.size), math.isqrt(block_bytes // 4))
-        )
+        num_floats = block_bytes // 4
+        self.step = max(1, min(num_floats // stored.store.size, math.isqrt(num_floats)))
 
     def exact(self, query_BD: NDArray[np.float32], k: int, num: int) -> Ints:
         """Neighbours [B, k], from `num` candidates where these suffice."""
@@ -261,9 +260,8 @@ class _Search:
         # Other rows score at most as much as the last candidate, give or take the rounding.
         left_out = score_BC[:, k - 1] - score_BC[:, -1] <= 2 * error_B
         for row in np.flatnonzero(left_out & (score_BC.shape[1] < len(self.stored))):
-            away = [
-                distances(query_BD[row : row + 1], rows, self.distance) for rows in self._blocks()
-            ]
+            query = query_BD[row : row + 1]
+            away = [distances(query, rows, self.distance) for rows in self._blocks()]
             place_Bk[row] = np.argsort(np.concatenate(away), kind="stable")[:k]
         return place_Bk
 
@@ -287,7 +285,7 @@ class _Search:
     def _candidates(
         self, query_BD: NDArray[np.float32], num: int
     ) -> tuple[NDArray[np.float32], Ints, NDArray[np.float32]]:
-        """Scores and places of the best [B, C], best first, and a bound of rounding [B].
+        """Scores and places of the best [B, C], best first, and a bound on the rounding [B].
 
         A score falls as the distance grows: the cosine, or 2 x.y - |y|^2.
         """

@@ -72,7 +72,7 @@ class CaptionCorpus:
     problems: tuple[Problem, ...] = ()
     """Problems outside of the splits, which change no number."""
     bound: Mapping[str, float] | None = None
-    """Of generated scenes, a CIDEr (percent) that no captioner exceeds on a split."""
+    """CIDEr (percent) that no captioner exceeds on a split of generated scenes."""
 
 
 def assemble(

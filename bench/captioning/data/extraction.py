@@ -4,9 +4,8 @@
     <cache>/image-features/<key>/names.txt         images, a name a line
     <cache>/image-features/<key>/index.json        recipe and checksums
 
-The key is the checksum of the recipe and of the images. A folder is written under another name and
-renamed when it is whole; of several processes one writes it and the others wait; a damaged one is
-written anew. Decoders and transforms release the interpreter's lock, so threads are enough.
+The key is the checksum of the recipe and of the images. Decoders and transforms release the
+interpreter's lock, so threads are enough.
 
     colour-histogram    shares of 8 hues x 4 saturations x 4 values, of the image and of its
                         quarters; square roots, so that the cosine is Bhattacharyya's coefficient
@@ -23,9 +22,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -34,7 +30,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
 from scipy import fft
 
 from bench.captioning.data.images import Images
@@ -43,6 +38,7 @@ from bench.core.errors import BenchError
 from bench.core.structs import Frozen
 from bench.data.files import digest_of, num_cores
 from bench.data.problems import Progress
+from bench.data.sources import cached_folder
 
 Floats = npt.NDArray[np.float32]
 SIDE = 128
@@ -233,18 +229,11 @@ def cached(
     Raises BenchError for an image that cannot be read, and when the cache cannot be written.
     """
     folder = folder_of(images, cache, recipe=recipe)
-    if (found := in_cache(name, folder, recipe)) is not None:
-        return found
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if (found := in_cache(name, folder, recipe)) is None:
-                _write(images.names, folder, recipe, extract, progress)
-                found = in_cache(name, folder, recipe)
-    except OSError as error:
-        raise BenchError(f"cannot write features to {folder}: {error}; set BENCH_CACHE") from error
-    assert found is not None
-    return found
+    return cached_folder(
+        folder,
+        read=lambda: in_cache(name, folder, recipe),
+        write=lambda scratch: _write(images.names, scratch, recipe, extract, progress),
+    )
 
 
 def folder_of(images: Images, cache: Path, *, recipe: str) -> Path:
@@ -271,23 +260,15 @@ def in_cache(name: str, folder: Path, recipe: str) -> FeatureStore | None:
 def _write(
     names: Sequence[str], folder: Path, recipe: str, extract: Extract, progress: Progress | None
 ) -> None:
-    for left in folder.parent.glob(f".{folder.name}-*"):  # by a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        _write_rows(scratch / FEATURES, names, extract, progress)
-        (scratch / NAMES).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        index = Index(
-            recipe=recipe,
-            num_rows=len(names),
-            features_sha256=digest_of(scratch / FEATURES, "sha256"),
-            names_sha256=digest_of(scratch / NAMES, "sha256"),
-        )
-        (scratch / INDEX).write_bytes(msgspec.json.encode(index))
-        shutil.rmtree(folder, ignore_errors=True)  # a damaged one
-        os.replace(scratch, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    _write_rows(folder / FEATURES, names, extract, progress)
+    (folder / NAMES).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    index = Index(
+        recipe=recipe,
+        num_rows=len(names),
+        features_sha256=digest_of(folder / FEATURES, "sha256"),
+        names_sha256=digest_of(folder / NAMES, "sha256"),
+    )
+    (folder / INDEX).write_bytes(msgspec.json.encode(index))
 
 
 def _write_rows(

@@ -24,7 +24,7 @@ from bench.core.errors import BenchError
 from bench.core.structs import Frozen
 from bench.data.lines import UnreadableError, read_lines
 
-Said = list[tuple[str, Tokens]]
+Texts = list[tuple[str, Tokens]]
 """Captions of an image, as they were written and as words."""
 
 
@@ -76,8 +76,8 @@ def _list_flickr8k(paths: Mapping[str, Path]) -> Listing:
     return _listing(found, problems, further, paths["captions"])
 
 
-def _flickr8k_captions(path: Path) -> tuple[dict[str, Said], list[Problem]]:
-    captions: dict[str, Said] = {}
+def _flickr8k_captions(path: Path) -> tuple[dict[str, Texts], list[Problem]]:
+    captions: dict[str, Texts] = {}
     problems = []
     for number, line in enumerate(_lines(path), start=1):
         mark, tab, text = line.partition("\t")
@@ -126,7 +126,7 @@ def _list_karpathy(path: Path, marks: Mapping[str, Sequence[str]]) -> Listing:
             f"and sentences): {error}"
         ) from error
     split_of = {mark: split for split, own in marks.items() for mark in own}
-    found: dict[str, dict[str, Said]] = {split: {} for split in PARTS}
+    found: dict[str, dict[str, Texts]] = {split: {} for split in PARTS}
     members: dict[str, list[str]] = {split: [] for split in PARTS}
     further = []
     for image in images:
@@ -136,8 +136,8 @@ def _list_karpathy(path: Path, marks: Mapping[str, Sequence[str]]) -> Listing:
         split = split_of[image.split]
         members[split].append(image.filename)
         found[split][image.filename] = [
-            (said.raw, caption_tokens(said.raw if said.tokens is None else " ".join(said.tokens)))
-            for said in image.sentences
+            (each.raw, caption_tokens(each.raw if each.tokens is None else " ".join(each.tokens)))
+            for each in image.sentences
         ]
     _check_disjoint(members, path)
     return _listing(found, [], further, path)
@@ -158,7 +158,7 @@ def _check_disjoint(members: Mapping[str, Sequence[str]], where: Path) -> None:
 
 
 def _listing(
-    found: Mapping[str, Mapping[str, Said]],
+    found: Mapping[str, Mapping[str, Texts]],
     problems: list[Problem],
     further: Sequence[str],
     path: Path,
@@ -167,14 +167,14 @@ def _listing(
     splits = {}
     for split, captions in found.items():
         images = []
-        for name, said in captions.items():
-            for text, tokens in said:
+        for name, own in captions.items():
+            for text, tokens in own:
                 if not tokens:
                     bad = Problem(
                         split=split, kind="no words", image=name, detail=f"{text!r} in {path}"
                     )
                     problems.append(bad)
-            if words := tuple(tokens for _, tokens in said if tokens):
+            if words := tuple(tokens for _, tokens in own if tokens):
                 images.append(Image(name=name, tokens=words))
             else:
                 detail = f"of {split}, in {path}"

@@ -4,7 +4,7 @@
     there is a small blue ring right of a big red circle   0.25 ^ 3
 
 Captions vary in three ways, independent of the scene: the thing on the left or above is named first
-or last; `there is` stands before it or not; large is big. The rarer form of each is taken with
+or last; `there is` comes before it or not; large is big. The rarer form of each is taken with
 probability q, independently, so the probability of every caption of a scene is known. No caption of
 one scene is one of another.
 
@@ -142,7 +142,7 @@ UNLIKE = 0.25
 
 
 def render(scene: Scene, cell: int, stream: np.random.PCG64) -> Floats:
-    """Pixels between 0 and 1 [H, W, C]; `stream` says where exactly things are, and the noise."""
+    """Pixels between 0 and 1 [H, W, C]; `stream` decides the exact places and the noise."""
     side = SIDE * cell
     image_HWC = np.full((side, side, 3), BACKGROUND, np.float32)
     for thing, (row, column) in zip((scene.first, scene.last), scene.places, strict=True):
@@ -157,7 +157,7 @@ def render(scene: Scene, cell: int, stream: np.random.PCG64) -> Floats:
 
 
 def coverage(thing: Thing, cell: int, shift: tuple[float, float]) -> Floats:
-    """How much of each pixel of a cell the thing covers [cell, cell]."""
+    """Share of each pixel of a cell that the thing covers [cell, cell]."""
     row, column = _pixels(cell)
     y, x = row - shift[0], column - shift[1]
     radius = RADIUS[thing.size] * cell
@@ -178,7 +178,7 @@ def coverage(thing: Thing, cell: int, shift: tuple[float, float]) -> Floats:
 
 
 def features(image_HWC: Floats) -> Floats:
-    """Of each cell the coverage of its parts and its mean colour [R, D]."""
+    """Features of each cell, the coverage of its parts and its mean colour [R, D]."""
     channels_CHW = np.ascontiguousarray(image_HWC.transpose(2, 0, 1)) - np.float32(BACKGROUND)
     red, green, blue = np.abs(channels_CHW)
     unlike_HW = np.minimum(np.maximum(np.maximum(red, green), blue) / UNLIKE, 1)

@@ -10,7 +10,6 @@ from bench.core.structs import Frozen
 from bench.data.files import FileSpec, Mirror, check_relative
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 PARTS = ("train", "valid", "test")
 COMPUTED = ("colour-histogram", "hog", "gist")
 """Features that need no weights, computed for any task whose images are there."""

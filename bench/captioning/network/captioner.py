@@ -4,9 +4,9 @@
 
     first       x_0 = W f, x_t = E y_{t-1}: the image is the step before the words, and never seen
                 again    O. Vinyals, A. Toshev, S. Bengio and D. Erhan, 2015, equations 10 and 11
-    every-word  W f stands beside every word: in the readout (J. Mao et al., m-RNN, 2015) or in the
+    every-word  W f is beside every word: in the readout (J. Mao et al., m-RNN, 2015) or in the
                 recurrence's input as well
-    attention   c_t = sum_k a_tk f_k of its regions stands beside every word, the state begins as
+    attention   c_t = sum_k a_tk f_k of its regions is beside every word, the state begins as
                 tanh(W mean_k f_k + b)    K. Xu et al., 2015, soft attention
 
 f are the features after scaling. Where they come by regions, `first` and `every-word` read their
@@ -148,14 +148,14 @@ class CaptionNetwork(Writer):
     # Reading ------------------------------------------------------------------------------------
 
     def encode(self, *source: Tensor) -> tuple[Memory, DecoderState]:
-        """What stands beside every word, and what the first word's step takes."""
+        """Memory of the image beside every word, and the state before the first word."""
         feature_BD, memory, carried = self._look(*source)
         if self.options.image == "first":
             _, carried = self.decoder.step(feature_BD, memory, carried)
         return memory, carried
 
     def decode_source(self, source: Sources, input_BT: Tensor) -> DecoderOutput:
-        """What is found after each word; an image that comes first is a step of the same scan."""
+        """Outputs after each word; an image that comes first is a step of the same scan."""
         image_BE, memory, carried = self._look(*source)
         if self.options.image != "first":
             return self.decode(input_BT, memory, carried)
@@ -165,7 +165,7 @@ class CaptionNetwork(Writer):
         return DecoderOutput(reading.readouts[:, 1:], None)
 
     def _look(self, feature_BD: Tensor) -> tuple[Tensor, Memory, DecoderState]:
-        """What is read of the image, what attention remembers of it, the recurrence's beginning."""
+        """Vectors of the image, attention's memory of them, the recurrence's first state."""
         feature_BD = self.scale(feature_BD)
         if self.image is not None:
             seen_BD = feature_BD.mean(1) if feature_BD.dim() == 3 else feature_BD

@@ -8,8 +8,8 @@
     C = sum_s mean_j max(0, S(j, s) - S(i_s, s) + margin) + mean_u max(0, S(i_s, u) - S(i_s, s)
         + margin)
 
-over images j and sentences u that do not belong together; the papers sum where the mean stands. A
-recurrence that reads both ways has the mean of its outputs for y_s.
+over images j and sentences u that do not belong together; the papers have a sum instead of the
+mean. A recurrence that reads both ways has the mean of its outputs for y_s.
 
 Shapes: B or S sentences, I images, R regions, N regions of all images, D features, T words, H
 output, J joint space, E embedding.
@@ -44,7 +44,7 @@ DEPTHS = (1, 5, 10)
 
 
 class RankingNetwork(nn.Module):
-    """Any recurrence over words, a linear map of features, and their similarity."""
+    """Ranking network: any recurrence over words, a linear map of features, their similarity."""
 
     def __init__(
         self,

@@ -74,7 +74,7 @@ def quick_search(options: CaptioningOptions) -> CaptionSearch:
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
 MAX_ROWS = 20_000
-"""Rows of a step, images times prefixes, that are held at once."""
+"""Rows of a step, images times prefixes, that are in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,12 +122,12 @@ def prefix_tree(rows: Sequence[Ids], *, end: int) -> list[Level]:
 
 
 class _Place(NamedTuple):
-    """Where one network stands: at K prefixes of each of B images."""
+    """State of one network after K prefixes of each of B images."""
 
     memory: Memory
     carried: DecoderState
     readout: Tensor
-    """Of the next word [N, R]."""
+    """Readout of the next word [N, R]."""
 
 
 @torch.no_grad()

@@ -48,7 +48,7 @@ class CaptionMetric(SplitMetric):
         self.split = corpus.splits["valid"]
         """The split that is evaluated."""
         self.final = False
-        """Whether scores beside the metric are computed, too."""
+        """True where scores beside the metric are computed, too."""
         self.found: dict[int, Hypothesis] = self.keyed()
         """Place of an image in the split -> its caption."""
         self.alignments: dict[int, WordRegions] = self.keyed()

@@ -39,11 +39,11 @@ class TranslationBatch(NamedTuple):
     source: Tensor
     """Ids [B, S], int64."""
     source_lengths: Tensor
-    """With the end [B]."""
+    """Tokens with the end [B]."""
     target: Tensor
     """Ids [B, T], int64."""
     target_lengths: Tensor
-    """With the end [B]."""
+    """Tokens with the end [B]."""
     places: Tensor
     """Place of each pair in the split [B]."""
     num_sentences: Tensor

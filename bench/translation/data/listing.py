@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgspec
 
+from bench.core.cards import Card
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.data.files import mismatch
-from bench.data.sources import SPLIT_WORDS, Download, DownloadProgress, locate
+from bench.data.sources import SPLIT_WORDS, DownloadProgress, locate
 from bench.translation.data.corpus import ReadPairs, read_pairs
 from bench.translation.data.specification import PARTS, ParallelSpec
-
-FilePairs = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class CorpusFiles:
     """Pairs of file names by split, and the path of each name."""
 
     spec: ParallelSpec
-    splits: Mapping[str, FilePairs]
+    splits: Mapping[str, Sequence[tuple[str, str]]]
     paths: Mapping[str, Path]
 
     def paths_of(self, *splits: str) -> list[Path]:
@@ -33,29 +33,29 @@ class CorpusFiles:
 
 
 def find_files(
-    spec: ParallelSpec,
+    card: Card,
+    data: DataConfig,
     *,
-    task: str,
-    twin: str | None = None,
-    path: Path | None = None,
     needed: Sequence[str] = PARTS,
-    download: Download = "never",
     progress: DownloadProgress | None = None,
 ) -> CorpusFiles:
     """Find the first folder that holds every file of the `needed` splits, or the user's own text.
 
     Raises a BenchError that names the missing files, where to put them, where to get them, and the
-    `twin` task that needs no file.
+    twin task that needs no file.
     """
+    assert isinstance(card.corpus, ParallelSpec)
+    spec = with_languages(card.corpus, data.languages, task=card.task)
+    path = Path(data.path) if data.path else None
     if not spec.files:
-        return _own_files(spec, path, task)
+        return _own_files(spec, path, card.task)
     names = {name for split in needed for pair in spec.splits[split] for name in pair}
     folder = locate(
         spec,
-        task=task,
-        twin=twin,
+        task=card.task,
+        twin=card.twin,
         path=path,
-        download=download,
+        download=data.download,
         progress=progress,
         needed=names,
         obtain=spec.obtain,

@@ -5,10 +5,11 @@ find_files -> read_split -> CorpusBuilder -> ParallelCorpus
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from bench.core.cards import Card
@@ -60,62 +61,43 @@ NUM_LISTED = 50
 def load(
     card: Card, data: DataConfig, *, style: Style, progress: DownloadProgress | None
 ) -> ParallelCorpus:
-    """Load the corpus of a card; see `prepare_parallel`."""
-    assert isinstance(card.corpus, ParallelSpec | SyntheticTranslationSpec)
+    """Load the corpus of a card; see `prepare`."""
     with progress_bar(f"words of {card.task}", style) as report:
-        corpus = prepare_parallel(
-            card.corpus,
-            task=card.task,
-            twin=card.twin,
-            path=Path(data.path) if data.path else None,
-            segmentation=data.segmentation,
-            languages=data.languages,
-            on_bad=data.on_bad,
-            download=data.download,
-            fetching=progress,
-            progress=report,
-        )
+        corpus = prepare(card, data, fetching=progress, progress=report)
     report_skipped(corpus.skipped, task=card.task, thing="pair", style=style)
     return corpus
 
 
-def prepare_parallel(
-    spec: ParallelSpec | SyntheticTranslationSpec,
+def prepare(
+    card: Card,
+    data: DataConfig,
     *,
-    task: str,
-    twin: str | None = None,
-    path: Path | None = None,
-    segmentation: str | None = None,
-    languages: str | None = None,
-    on_bad: OnBad = "refuse",
-    download: Download = "never",
     fetching: DownloadProgress | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> ParallelCorpus:
-    """Find or generate a corpus, check it and turn it into ids; further tests when asked for.
+    """Find or generate a corpus, check it and turn it into ids; further tests at their first use.
 
-    `segmentation`: one of the card's, the first when not given. `languages`: of a user's own
-    text, such as en-fr. Raises BenchError for a corpus that is missing or not the card's, and,
-    unless told to skip them, for bad pairs, in one line that names and counts them.
+    Raises BenchError for a corpus that is missing or not the card's, and, unless `data` says to
+    skip them, for bad pairs, in one line that names and counts them.
     """
-    cache = cache or cache_folder()
-    name = segmentation or next(iter(spec.segmentations))
+    spec, task, cache = card.corpus, card.task, cache or cache_folder()
+    assert isinstance(spec, ParallelSpec | SyntheticTranslationSpec)
+    name = data.segmentation or next(iter(spec.segmentations))
     if name not in spec.segmentations:
         raise BenchError(
             f"{task} has no segmentation {name!r}, {nearest(name, spec.segmentations)}"
         )
     segments = spec.segmentations[name]
     if isinstance(spec, SyntheticTranslationSpec):
-        if path is not None or languages is not None:
+        if data.path is not None or data.languages is not None:
             raise BenchError(f"{task} is generated: leave out --data.path and --data.languages")
         return generate(spec, name=name, segments=segments, cache=cache)
-    spec = with_languages(spec, languages, task=task)
-    files = find_files(spec, task=task, twin=twin, path=path, download=download, progress=fetching)
-    read = _read(files, PARTS, on_bad, task)
+    files = find_files(card, data, progress=fetching)
+    read = _read(files, PARTS, data.on_bad, task)
     builder = CorpusBuilder(
         spec.tokenisation,
-        (spec.source_language, spec.target_language),
+        (files.spec.source_language, files.spec.target_language),
         segments,
         cache=cache,
         num_lines=2 * sum(map(len, read.values())),
@@ -124,7 +106,7 @@ def prepare_parallel(
     builder.learn(read["train"].parts)
 
     def read_further(split: str) -> PairSplit:
-        return builder.split(_read(files, [split], on_bad, task)[split].parts)
+        return builder.split(_read(files, [split], data.on_bad, task)[split].parts)
 
     further = {split: partial(read_further, split) for split in files.splits if split not in PARTS}
     digests = {path.name: digest_of(path, "sha256") for path in files.paths_of(*PARTS)}
@@ -232,9 +214,10 @@ def inspect(
     checked = "generated"
     if isinstance(card.corpus, ParallelSpec):
         checked = "verified" if all_have_digests(card.corpus) else "counted"
-        spec = with_languages(card.corpus, data.languages, task=card.task)
         download: Download = "missing" if fetch else "never"
-        _inspect_files(card, spec, data, download=download, progress=progress)
+        of_files = msgspec.structs.replace(data, download=download)
+        spec = with_languages(card.corpus, data.languages, task=card.task)
+        _inspect_files(card, spec.splits or PARTS, of_files, progress=progress)
     corpus = load(card, data, style=default_style(), progress=progress)
     for name in PARTS:
         split = corpus.splits[name]
@@ -249,12 +232,7 @@ def inspect(
 
 
 def _inspect_files(
-    card: Card,
-    spec: ParallelSpec,
-    data: DataConfig,
-    *,
-    download: Download,
-    progress: DownloadProgress | None,
+    card: Card, splits: Iterable[str], data: DataConfig, *, progress: DownloadProgress | None
 ) -> None:
     """Print pairs and bad pairs of each split that is there.
 
@@ -262,17 +240,9 @@ def _inspect_files(
     """
     problems: list[Problem] = []
     missing: list[BenchError] = []
-    for split in spec.splits or PARTS:
+    for split in splits:
         try:
-            files = find_files(
-                spec,
-                task=card.task,
-                twin=card.twin,
-                path=Path(data.path) if data.path else None,
-                needed=(split,),
-                download=download,
-                progress=progress,
-            )
+            files = find_files(card, data, needed=(split,), progress=progress)
         except BenchError as error:
             missing += [error] if split in PARTS else []
             print(f"{split}: missing")

@@ -45,7 +45,7 @@ class BpeSegments(Frozen, frozen=True, kw_only=True, tag_field="unit", tag="bpe"
     """Byte-pair encoding (Sennrich et al., 2016) learned on both sides' training text together."""
 
     num_symbols: Annotated[int, msgspec.Meta(ge=NUM_SPECIAL + 1)] = 10_000
-    """Of both sides, special ones included; fewer where the text is too small for them."""
+    """Symbols of both sides, special ones included; fewer where the text is too small for them."""
     text: Literal["words", "plain"] = "words"
     """Text that is segmented: words of the protocol, or plain text with its case."""
     vocabularies: Literal["own", "shared"] = "own"

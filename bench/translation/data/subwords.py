@@ -126,7 +126,7 @@ class Subwords(Segmenter):
         return [own for number in numbers for own in self._spelled[number]]
 
     def _pieces_of(self, whole: str) -> list[str]:
-        """Symbols of this side for a piece of the common model."""
+        """Segmenter of this side for a piece of the common model."""
         return [whole] if whole in self.index else list(whole)
 
     def _own(self, whole: str) -> list[int]:
@@ -197,7 +197,7 @@ def _train(spec: BpeSegments, sides: tuple[Lines, Lines]) -> bytes:
 def _vocabularies(
     spec: BpeSegments, processor: SentencePieceProcessor, sides: tuple[Lines, Lines]
 ) -> tuple[list[str], list[str]]:
-    """Symbols of each side, or all for both, by falling frequency."""
+    """Segmenter of each side, or all for both, by falling frequency."""
     size = processor.get_piece_size()
     pieces: list[str] = [processor.id_to_piece(number) for number in range(size)]
     counts, used = [], []
