@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from bench.data.corpora import Corpus
 from bench.frames.data.batches import FrameBatch
+from bench.frames.data.motion import INK
 from bench.frames.network import to_patches
-from bench.frames.objective import INK, FramePrediction
+from bench.frames.objective import FramePrediction
 from bench.models.deep import Deep
 from bench.runs.resolve import Resolved
 from bench.speed.contest import (

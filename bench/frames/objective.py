@@ -22,13 +22,13 @@ from torch.nn import functional as F
 from bench.core.config import RunConfig
 from bench.frames.data.batches import FrameBatch, FrameBatches
 from bench.frames.data.corpus import FrameCorpus
+from bench.frames.data.motion import INK
 from bench.frames.network import FrameNetwork, FramePredictionOptions, from_patches, to_patches
 from bench.frames.outputs import NUM_SHOWN, Floats, PredictedFrames, signatures
 from bench.layers.products import Products, float32_products_as, products_in_effect
 from bench.training.metrics import Score, SplitMetric
 from bench.training.objective import Objective, own_options
 
-INK = 255.0
 EVALUATION_SEQUENCES = 50
 """Sequences of a batch that is not trained on."""
 
@@ -97,7 +97,7 @@ class FramePrediction(Objective):
         super().__init__(config, corpus)
         self.options = own_options(config, FramePredictionOptions)
         self.network = FrameNetwork(config.model, self.options, frame_size=corpus.frame_size)
-        # Half a chance for every pixel costs log 2 of each.
+        # A probability of one half costs log 2 a pixel.
         self.loss_limit = 3.0 * corpus.frame_size**2 * math.log(2)
         self.metric: FrameMetric = FrameMetric(corpus)
 
@@ -120,12 +120,12 @@ class FramePrediction(Objective):
         with self._products():
             if self.options.future == "teacher-forcing" and self.training:
                 true_BKPD = frames_BTPD[:, 1:]
-                odds_BKPD = self.network.next_frames(frames_BTPD[:, :-1])
+                logit_BKPD = self.network.next_frames(frames_BTPD[:, :-1])
             else:
                 true_BKPD = frames_BTPD[:, num_given:]
-                odds_BKPD = self.network(frames_BTPD[:, :num_given], self.corpus.num_predicted)
-        odds_BKPD = odds_BKPD.to(true_BKPD.dtype)  # where the network is in half precision
-        loss = F.binary_cross_entropy_with_logits(odds_BKPD, true_BKPD, reduction="sum")
+                logit_BKPD = self.network(frames_BTPD[:, :num_given], self.corpus.num_predicted)
+        logit_BKPD = logit_BKPD.to(true_BKPD.dtype)  # where the network is in half precision
+        loss = F.binary_cross_entropy_with_logits(logit_BKPD, true_BKPD, reduction="sum")
         return loss, loss.new_tensor(true_BKPD.shape[0] * true_BKPD.shape[1])
 
     def _patches(self, batch: FrameBatch) -> Tensor:
@@ -137,15 +137,15 @@ class FramePrediction(Objective):
             super().backward(loss, *arguments, **settings)
 
     def _products(self) -> AbstractContextManager[None]:
-        """In training all products are as the trainer's option says; evaluation is in float32."""
+        """Products as the trainer's option says in training, float32 in evaluation."""
         chosen: Products = self.config.trainer.products if self.training else "float32"
         return float32_products_as(chosen, self.device)
 
     def evaluate_batch(self, batch: FrameBatch, *, final: bool) -> None:
         frames_BTPD, num_given = self._patches(batch), self.corpus.num_given
-        odds_BKPD = self.network(frames_BTPD[:, :num_given], self.corpus.num_predicted)
-        true_BKPD, p_BKPD = frames_BTPD[:, num_given:], torch.sigmoid(odds_BKPD)
-        loss_BKPD = F.binary_cross_entropy_with_logits(odds_BKPD, true_BKPD, reduction="none")
+        logit_BKPD = self.network(frames_BTPD[:, :num_given], self.corpus.num_predicted)
+        true_BKPD, p_BKPD = frames_BTPD[:, num_given:], torch.sigmoid(logit_BKPD)
+        loss_BKPD = F.binary_cross_entropy_with_logits(logit_BKPD, true_BKPD, reduction="none")
         nats_BK, squared_BK = (
             values.double().sum((2, 3)) for values in (loss_BKPD, (p_BKPD - true_BKPD) ** 2)
         )
@@ -168,19 +168,15 @@ class FramePrediction(Objective):
 
     @property
     def num_train_units(self) -> int:
-        return len(self.corpus.splits["train"]) * self._frames_per_sequence
-
-    @property
-    def _frames_per_sequence(self) -> int:
-        return self.corpus.num_given + self.corpus.num_predicted
+        return len(self.corpus.splits["train"]) * self.corpus.num_frames
 
     def units_in(self, batch: FrameBatch) -> int:
-        return len(batch.frames) * self._frames_per_sequence
+        return len(batch.frames) * self.corpus.num_frames
 
     def flops_per_unit(self) -> int:
         corpus = self.corpus
         whole = self.network.flops(num_given=corpus.num_given, num_predicted=corpus.num_predicted)
-        return whole // self._frames_per_sequence
+        return whole // self.corpus.num_frames
 
     @property
     def products_in_effect(self) -> str:

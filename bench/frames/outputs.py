@@ -21,7 +21,7 @@ from bench.core.aligned import aligned
 from bench.core.errors import BenchError
 from bench.core.record import Record, write_atomically
 from bench.core.statistics import CONFIDENCE
-from bench.runs.error_curves import Curve, Group, interval
+from bench.runs.error_curves import Curve, Group, curve
 from bench.runs.outputs import ErrorOptions, ErrorReport, Outputs, refuse_blocks
 
 Floats = npt.NDArray[np.float64]
@@ -104,6 +104,15 @@ class PredictedFrames(Outputs):
         Image.fromarray(strips(self)).save(picture, "PNG", optimize=True)
         write_atomically(path.with_suffix(".png"), picture.getvalue())
 
+    @property
+    def signatures(self) -> dict[str, str]:
+        """Name of each metric -> its definition."""
+        return signatures(
+            frame_size=self.given.shape[-1],
+            num_given=self.given.shape[1],
+            num_predicted=self.true.shape[1],
+        )
+
     def metrics(self) -> dict[str, float]:
         """Cross-entropy and mse, means over all predicted frames."""
         nats, frames, squared = self.units().sums.sum(0).tolist()
@@ -126,16 +135,11 @@ class PredictedFrames(Outputs):
 
     def errors(self, options: ErrorOptions) -> ErrorReport:
         """Both losses in all and by predicted frame: how they grow the further ahead it is."""
-        signature = signatures(
-            frame_size=self.given.shape[-1],
-            num_given=self.given.shape[1],
-            num_predicted=self.true.shape[1],
-        )["cross-entropy"]
-        heading = f"{options.run} on {options.split}, {self.units().noun}\n{signature}"
+        heading = f"{options.run} on {options.split}, {self.units().noun}"
         means = ", ".join(f"{name} {value:.2f}" for name, value in self.metrics().items())
         curves = {NATS: _by_frame(self.cross_entropy), SQUARED: _by_frame(self.squared_error)}
         return ErrorReport(
-            text=f"{heading}\n{means}\n\n{_table(curves)}",
+            text=f"{heading}\n{self.signatures['cross-entropy']}\n{means}\n\n{_table(curves)}",
             picture=f"losses-{options.split}.png",
             curves=curves,
             axis="a frame",
@@ -145,27 +149,9 @@ class PredictedFrames(Outputs):
 
 def _by_frame(loss_NK: Floats) -> Curve:
     """Mean loss of each predicted frame, with intervals over sequences."""
-    ones_N = np.ones(len(loss_NK))
-    found = []
-    for number, loss_N in enumerate(loss_NK.T, start=1):
-        sums_N2 = np.stack([loss_N, ones_N], axis=1)
-        low, high = interval(sums_N2, _mean)
-        total = sums_N2.sum(0)
-        found.append(
-            Group(
-                label=str(number),
-                size=len(loss_N),
-                value=float(_mean(total)),
-                low=low,
-                high=high,
-                total=total,
-            )
-        )
-    return found
-
-
-def _mean(sums_X2: Floats) -> Floats:
-    return np.asarray(sums_X2[..., 0] / sums_X2[..., 1])
+    frame_U = np.tile(np.arange(1.0, loss_NK.shape[1] + 1), len(loss_NK))
+    losses = SequenceLosses(sums=np.stack([loss_NK.ravel(), np.ones(loss_NK.size)], axis=1))
+    return curve(losses.sums, losses.metric, frame_U, frame_U.astype(np.intp))
 
 
 def _table(curves: dict[str, Curve]) -> str:

@@ -125,12 +125,12 @@ class PhoneErrors:
 
     @property
     def noun(self) -> str:
-        """The units in words, with their number."""
+        """Units in words, with their number."""
         return f"{len(self.sums):,} utterances of {self.total.num_reference:,} labels"
 
     @property
     def method(self) -> str:
-        """How sums over units become the metric."""
+        """Sentence on how sums over units become the metric."""
         return "edits and reference labels are added over utterances and divided"
 
     def metric(self, sums_X4: Floats) -> Floats:

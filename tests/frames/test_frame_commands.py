@@ -71,7 +71,7 @@ def test_errors_are_shown_by_how_far_ahead(bench: CommandLine, suite: Suite) -> 
     assert both.read_text().count(copy.id) >= 1
 
 
-def test_lost_predictions_are_made_again(bench: CommandLine, suite: Suite) -> None:
+def test_lost_predictions_are_regenerated(bench: CommandLine, suite: Suite) -> None:
     for model in ("conv-lstm", "persistence"):
         record = ran(bench, suite, model)
         path = PredictedFrames.path(suite.artifacts(TASK, record.id), "test")

@@ -137,7 +137,7 @@ def test_a_loss_far_beyond_half_a_chance_has_diverged(suite: Suite) -> None:
 def test_the_formula_counts_what_is_computed(
     suite: Suite, model: str, groups: dict[str, Any]
 ) -> None:
-    """But for gradients that nothing needs: of the inputs, and of a state that is zero."""
+    """Gradients that nothing needs are left out: of the inputs, and of a state that is zero."""
     objective = make_objective(suite, groups, model=model).float()
     counted = counted_flops_per_unit(objective, num_batches=1)
     assert 0.6 < counted / (3 * objective.flops_per_unit()) <= 1.001

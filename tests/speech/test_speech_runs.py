@@ -1,4 +1,4 @@
-"""Speech from end to end: a run, what it keeps, what comes before it, how it is looked at."""
+"""Runs of speech from end to end: records, recognitions, stages that begin with other runs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_record_says_what_was_measured(record: Record) -> None:
         assert point.loss_valid is not None
 
 
-def test_what_was_made_of_each_utterance_gives_the_rate_again(suite: Suite, record: Record) -> None:
+def test_kept_recognitions_give_the_rate_of_the_record(suite: Suite, record: Record) -> None:
     for split in ("valid", "test"):
         kept = find_outputs(suite, record, split)
         assert isinstance(kept, Recognitions)
@@ -74,7 +74,7 @@ def test_what_was_made_of_each_utterance_gives_the_rate_again(suite: Suite, reco
         assert edits == kept.units().sums.tolist()
 
 
-def test_what_is_gone_is_made_again_from_the_weights(suite: Suite, record: Record) -> None:
+def test_lost_recognitions_are_regenerated_from_the_weights(suite: Suite, record: Record) -> None:
     path = Recognitions.path(suite.artifacts(TASK, record.id), "test")
     before = path.read_bytes()
     path.unlink()
@@ -84,7 +84,7 @@ def test_what_is_gone_is_made_again_from_the_weights(suite: Suite, record: Recor
     assert path.read_bytes() == before
 
 
-def test_what_is_not_the_record_s_is_refused(suite: Suite, record: Record) -> None:
+def test_recognitions_of_another_rate_are_refused(suite: Suite, record: Record) -> None:
     path = Recognitions.path(suite.artifacts(TASK, record.id), "valid")
     before = path.read_text()
     path.write_text(re.sub(r'"hypothesis":"[^"]*"', '"hypothesis":"iy"', before))
@@ -96,14 +96,14 @@ def test_what_is_not_the_record_s_is_refused(suite: Suite, record: Record) -> No
     path.write_text(before)
 
 
-def test_a_trial_is_told_error_rates_and_never_sees_the_test(suite: Suite) -> None:
-    told: list[float] = []
+def test_a_trial_reports_error_rates_and_never_evaluates_the_test_split(suite: Suite) -> None:
+    reported: list[float] = []
     settings = resolved(suite, overrides={"seed": 5})
-    trial = run_trial(settings, suite, report=lambda _, value: told.append(value))
+    trial = run_trial(settings, suite, report=lambda _, value: reported.append(value))
     assert set(trial.metrics) == {"valid"}
     assert trial.bound is None
-    assert told == [point.valid for point in trial.curve]
-    assert min(told) >= 0
+    assert reported == [point.valid for point in trial.curve]
+    assert min(reported) >= 0
 
 
 def test_the_caller_chooses_the_objective(suite: Suite, record: Record) -> None:

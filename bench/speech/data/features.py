@@ -115,7 +115,7 @@ def read_audio(path: Path, spec: SpeechSpec) -> Samples:
     RIFF, FLAC    through soundfile
     raw           samples alone, in the card's byte order
 
-    The format is told from the first bytes, since TIMIT's `.wav` may be SPHERE or RIFF. Raises
+    The format is recognised by the first bytes, since TIMIT's `.wav` may be SPHERE or RIFF. Raises
     UnusableError for an empty, silent, truncated, clipped, compressed or unreadable file, for
     another rate or encoding and for more than one channel.
     """

@@ -33,7 +33,7 @@ from bench.speech.data.corpus import Problem, SpeechCorpus, digest_of_lines
 from bench.speech.data.features import Wide, write_features
 
 FORMAT = 1
-"""Raised whenever the same recipe would give other numbers, so that old files are not read."""
+"""Version of the features, raised when a recipe gives other numbers: old files are not read."""
 INDEX, FEATURES = "index.json", "features.f32"
 ROWS = 1 << 16
 Features = npt.NDArray[np.float32]

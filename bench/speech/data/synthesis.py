@@ -122,7 +122,7 @@ NEXT_CLASS: dict[Class | None, dict[Class, float]] = {
 
 Floats = npt.NDArray[np.float64]
 VERSION = 1
-"""To be raised when the same card sounds different."""
+"""Version of the sound, raised when the same card sounds different."""
 CONTROL_MS = 5
 WINDOW, HOP, NUM_POINTS = 512, 256, 1024
 BANDWIDTHS_HZ = (80.0, 100.0, 150.0, 250.0)

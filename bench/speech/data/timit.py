@@ -67,8 +67,8 @@ def _check_complete(spec: SpeechSpec, found: Found, folder: Path) -> None:
         if absent:
             lacking.append(f"{len(absent)} of {len(speakers)} {split} speakers ({_names(absent)})")
         if partial:
-            told = [f"{speaker} {numbers[speaker]}" for speaker in partial]
-            lacking.append(f"utterances of {len(partial)} {split} speakers ({_names(told)})")
+            named = [f"{speaker} {numbers[speaker]}" for speaker in partial]
+            lacking.append(f"utterances of {len(partial)} {split} speakers ({_names(named)})")
     if lacking:
         each = f", {expected} utterances each" if spec.utterances_per_speaker else ""
         raise BenchError(

@@ -36,7 +36,7 @@ class CTCOptions(SpeechOptions, frozen=True, kw_only=True):
     """Options of the `ctc` objective."""
 
     decoder: Literal["best-path", "prefix-beam"] = "prefix-beam"
-    """How a finished run is measured; validation after each epoch is by the best path."""
+    """Decoder of a finished run; validation after each epoch is by the best path."""
     beam_width: Count = 100
     """Prefixes that the beam keeps."""
     lm_order: Annotated[int, msgspec.Meta(ge=0, le=MAX_ORDER)] = 0
@@ -44,7 +44,7 @@ class CTCOptions(SpeechOptions, frozen=True, kw_only=True):
     lm_weight: Positive = 0.5
     """Factor of that model's log-probability."""
     lm_bonus: float = 0.0
-    """What each label adds to the score besides, against the model's liking for few labels."""
+    """Addition to the score for each label, against the model's preference for few labels."""
 
     @property
     def decoder_signature(self) -> str:

@@ -119,9 +119,9 @@ class SpeechOptions(Frozen, frozen=True, kw_only=True):
     init_range: Positive | None = None
     """Every weight begins as U(-init_range, init_range); by the parts' own rules when not given."""
     loss_scale: Literal["utterance", "sum"] = "utterance"
-    """What is differentiated: the mean or the sum over the batch's utterances, in nats."""
+    """Quantity that is differentiated: mean or sum over the batch's utterances, in nats."""
     choose_by: Literal["error", "loss"] = "error"
-    """What validation chooses by: the error rate of the quick decoder, or the loss."""
+    """Quantity that validation minimises: the error rate of the quick decoder, or the loss."""
 
     @property
     def decoder_signature(self) -> str:

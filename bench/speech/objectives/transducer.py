@@ -110,7 +110,7 @@ class TransducerOptions(SpeechOptions, frozen=True, kw_only=True):
     joint_size: Count = 250
     """Hidden units of the joint network."""
     decoder: Literal["greedy", "beam"] = "beam"
-    """How a finished run is measured; validation after each epoch is greedy."""
+    """Decoder of a finished run; validation after each epoch is greedy."""
     beam_width: Count = 100
     """Prefixes that the beam keeps."""
 
@@ -209,7 +209,7 @@ class NextLabelOptions(Frozen, frozen=True, kw_only=True):
     batch_frames: Count = 8000
     """Size of a batch by the sound of its utterances, as where the sound is read."""
     loss_scale: Literal["label", "sum"] = "label"
-    """What is differentiated: the mean over the batch's labels or the sum."""
+    """Quantity that is differentiated: mean or sum over the batch's labels."""
     dropout_output: Share = 0.0
     """Share of the recurrence's outputs that is dropped."""
     weight_noise: NonNegative = 0.0
