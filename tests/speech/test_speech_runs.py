@@ -74,16 +74,6 @@ def test_what_was_made_of_each_utterance_gives_the_rate_again(suite: Suite, reco
         assert edits == kept.units().sums.tolist()
 
 
-def test_what_is_gone_is_made_again_from_the_weights(suite: Suite, record: Record) -> None:
-    path = Recognitions.path(suite.artifacts(TASK, record.id), "test")
-    before = path.read_bytes()
-    path.unlink()
-    with pytest.raises(BenchError, match="not kept here; `--missing make`"):
-        find_outputs(suite, record, "test", missing="leave")
-    find_outputs(suite, record, "test")
-    assert path.read_bytes() == before
-
-
 def test_what_is_not_the_record_s_is_refused(suite: Suite, record: Record) -> None:
     path = Recognitions.path(suite.artifacts(TASK, record.id), "valid")
     before = path.read_text()
