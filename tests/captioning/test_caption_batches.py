@@ -44,7 +44,7 @@ def batches(**settings: Any) -> CaptionBatches:
 
 
 class TestContract(ShuffledBatchContract):
-    changes: ClassVar = [{"seed": 4}, {"batch_tokens": 50}, {"order": "sorted"}, {"longest": 6}]
+    changes: ClassVar = [{"seed": 4}, {"batch_tokens": 50}, {"order": "sorted"}]
 
     def loader(self, **settings: Any) -> CaptionBatches:
         return batches(**settings)

@@ -175,7 +175,7 @@ def test_tables_have_a_column_for_each_score(bench: CommandLine, suite: Suite) -
     [
         (("errors", "gru-1234", "--num-groups", "0"), "--num-groups 0: give 1 or more"),
         (("errors", "gru-1234", "--num-examples", "-1"), "--num-examples -1: give 0 or more"),
-        (("errors", "gru-1234", "lstm-1234", "--picture", "a.svg"), "different references"),
+        (("errors", "gru-1234", "lstm-1234", "--picture", "a.svg"), "different units"),
         (("errors", "gru-1234", "--split", "valid"), "run gru-12345678-s1"),
         (("compare", "gru-1234", "srn-1234", "--block-length", "5"), "resampled by images"),
         (("compare", "gru-1234", "human-1234"), "signature"),
