@@ -30,7 +30,7 @@ def errors(
     what people copy, and scores of what is no copy. Of predicted frames: both losses by how far
     ahead a frame is. A picture of several runs has a line for each. What a run made of each
     utterance, sentence, image or sequence lies in `artifacts/<task>/<run>/`; where it
-    is gone, it is made again from the weights. Two runs are told apart by `bench compare`.
+    is gone, it is regenerated from the weights. Two runs are told apart by `bench compare`.
 
         bench errors lstm-9d0e1f2a-s1
         bench errors lstm-9d0e --split valid --num-confusions 30

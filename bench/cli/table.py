@@ -59,7 +59,7 @@ def table(
         Only the published rows that have been measured.
     against
         Mark the rows that differ for sure from this one, by the tests of `bench compare`: a label
-        or a pattern, a run, a group, or `best`. What a run has not kept is not made again.
+        or a pattern, a run, a group, or `best`. Lost outputs are not regenerated.
     columns
         Only these, in this order: model, published, measured, n, diverged, difference,
         gap-to-bound, a score beside the metric (`bleu-4`), verdict, protocol, source; of the cost

@@ -33,4 +33,4 @@ def read_json_lines(
         decoder = msgspec.json.Decoder(line)
         return msgspec.json.decode(first, type=header), [decoder.decode(each) for each in rest]
     except (ValueError, msgspec.DecodeError) as error:
-        raise BenchError(f"{path}: damaged ({error}); delete it, and it is made again") from None
+        raise BenchError(f"{path}: damaged ({error}); delete it, and it is regenerated") from None

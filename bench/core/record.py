@@ -60,7 +60,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     unit: Literal["token", "frame", "label"] = "token"
     """Unit that these figures call a token."""
     seconds: float
-    """Training and validation, all sittings of a resumed run together."""
+    """Training and validation, all sessions of a resumed run together."""
     seconds_by_point: list[float] = []
     """The seconds that had gone by at each point of the learning curve."""
     tokens_per_sec: float | None = None

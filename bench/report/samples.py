@@ -162,5 +162,5 @@ def missing_outputs(card: Card) -> str:
         return ""
     return (
         f"No {cls.noun} of these runs are kept here: they lie in artifacts/ of the machine that "
-        "made them. `bench errors RUN` makes them again from the weights."
+        "made them. `bench errors RUN` regenerates them from the weights."
     )

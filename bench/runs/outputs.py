@@ -273,12 +273,12 @@ def find_outputs(
     if found is None:
         if missing == "leave":
             raise BenchError(
-                f"{cls.noun} of the {split} split were not kept here; `--missing make` makes them "
-                "again from the weights, or by fitting a baseline again"
+                f"{cls.noun} of the {split} split were not kept here; `--missing make` regenerates "
+                "them from the weights, or by fitting a baseline again"
             )
         if say is not None:
             say(
-                f"making the {cls.noun} of {record.id} again (the run took "
+                f"regenerating the {cls.noun} of {record.id} (the run took "
                 f"{record.cost.seconds:,.0f} s; --missing leave goes without)"
             )
         from bench.runs.finished import bring_back, regenerate  # torch is loaded only here

@@ -382,7 +382,7 @@ class Evaluating:
         metrics: dict[str, float] = {}
         for split, log_probs_N in splits.items():
             if not np.isfinite(log_probs_N).all():
-                raise BenchError(f"{self.mode} left the numbers on {split} with {chosen}: tune it")
+                raise BenchError(f"{self.mode} diverged on {split} with {chosen}: tune it")
             write_log_probs(folder, split, log_probs_N)
             metrics[split] = metric_value(corpus, -float(log_probs_N.mean()))
         tracker.log({f"final/{split}": value for split, value in metrics.items()}, step=0)

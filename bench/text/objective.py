@@ -37,11 +37,6 @@ from bench.training.dropout import drop, drop_words
 from bench.training.metrics import Score, SplitMetric
 from bench.training.objective import Objective, own_options
 
-# Texts drawn from a language model: each symbol from p(w | all before it).
-#
-# Shapes: B texts, E embedding, H output of the recurrence, V vocabulary.
-
-
 NUM_TEXTS = 10
 NUM_SYMBOLS = {"word": 40, "char": 200}
 

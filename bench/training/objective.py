@@ -340,7 +340,7 @@ class Objective(pl.LightningModule):
         set_epoch = getattr(self.trainer.train_dataloader, "set_epoch", None)
         if set_epoch is not None:
             set_epoch(self.current_epoch)
-        # Lightning forgets between two sittings that the last epoch was to be the end.
+        # Lightning forgets between two sessions that the last epoch was to be the end.
         self.trainer.should_stop = self.schedule.finished
 
 

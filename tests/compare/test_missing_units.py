@@ -33,7 +33,7 @@ def test_without_log_probabilities_seeds_are_compared_and_a_note_says_so(tmp_pat
     assert comparison.measurements[0].over_units is not None
     (note,) = comparison.notes
     assert note.startswith("No test units of srn-namesrn-default: per-token log-probabilities")
-    assert "`--missing make` makes them again" in note
+    assert "`--missing make` regenerates them" in note
 
 
 def test_without_seeds_or_units_the_pair_is_untested(tmp_path: Path) -> None:
