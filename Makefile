@@ -1,10 +1,12 @@
 # Two commands do everything on a fresh clone: `make run` and `make test`.
+# Of a file's tests all stay with one worker, since they share what its fixtures have trained.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-gpu check tables wheel clean help
+.PHONY: run test test-slow test-all test-gpu check tables wheel clean help
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -25,16 +27,23 @@ run: $(STAMP)  ## train SCRN on the embedded task and print the table with the b
 	$(BIN)/bench run --task synthetic-text --model scrn --track none --suite $(FIRST)
 	$(BIN)/bench table synthetic-text --suite $(FIRST)
 
-test: $(STAMP)  ## all tests; real corpora are read where BENCH_DATA names their folder
-	$(BIN)/python -m pytest --numprocesses auto
+test: $(STAMP)  ## the tests, in five minutes; real corpora are read where BENCH_DATA names them
+	$(PYTEST) -m "not slow"
+
+test-slow: $(STAMP)  ## the tests that `make test` leaves out: long runs, many kills, every option
+	$(PYTEST) -m slow
+
+test-all: $(STAMP)  ## all tests
+	$(PYTEST)
 
 test-gpu: $(STAMP)  ## what takes a GPU: every recurrence and every kind of task on it
 	$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("torch sees no GPU: there is nothing to test")'
 	$(BIN)/python -m pytest --numprocesses 0 tests/gpu
 
-check: $(STAMP)  ## ruff, ruff format, mypy --strict
+check: $(STAMP)  ## ruff, ruff format, the direction of imports, mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 tables: $(STAMP)  ## write results/*/table.md from the committed records

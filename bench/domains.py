@@ -65,7 +65,7 @@ class Domain:
     outputs: Mapping[str, str] = field(default_factory=dict)
     """Objective -> `bench.runs.outputs.Outputs`; baselines keep those of the card's objective."""
     contestants: str | None = None
-    """Contestants of `bench speed`; see `bench.speed`."""
+    """`(resolved, corpus, *, num_rounds) -> SpeedReport`: the contestants of `bench speed`."""
     images: str | None = None
     """`(spec) -> Callable[[str], PIL image]`: the images that samples name."""
 

@@ -51,10 +51,13 @@ class CommandLine:
         return Said(status=status, out=out, err=err)
 
 
-def program(*arguments: object, folder: Path, **environment: str) -> Said:
-    """`python -m bench` as a process of its own in `folder`."""
+def program(
+    *arguments: object, folder: Path, script: str | None = None, **environment: str
+) -> Said:
+    """`python -m bench`, or a script, as a process of its own in `folder`."""
+    program = ["-m", "bench"] if script is None else ["-c", script]
     done = subprocess.run(
-        [sys.executable, "-m", "bench", *map(str, arguments)],
+        [sys.executable, *program, *map(str, arguments)],
         cwd=folder,
         env=surroundings(**environment),
         capture_output=True,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from importlib.util import find_spec
 from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: tests share the cores
 
 import pytest
 
@@ -12,6 +15,31 @@ from bench.core.record import Record
 from bench.core.suite import Suite
 
 HERE = Path(__file__).parent
+pytest.register_assert_rewrite("batch_contract")
+LONG = (
+    "training/test_equality",
+    "runs",
+    "training/test_shared_resume",
+    "sweep",
+    "training/test_start",
+    "training",
+    "launch",
+    "reproduce",
+    "tracking",
+)
+"""Files that take long come first, so that no worker is left with one at the end; those that start
+several processes are apart, so that they do not wait for one another."""
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as of a shell's background jobs
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(HERE).as_posix()
+        return next((n for n, start in enumerate(LONG) if path.startswith(start)), len(LONG))
+
+    items.sort(key=place)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -1,17 +1,18 @@
-"""Captions that no model has written: what a run keeps, and records that agree with it."""
+"""Captions made without a model: outputs of a run, and records that agree with them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
 
+import numpy as np
 from msgspec.structs import replace
 from synthetic_records import make_record
 
-from bench.captioning.scoring import CaptionScoring, ScoredCaptions, Written
+from bench.captioning.data.corpus import CaptionSplit
+from bench.captioning.scoring import CaptionScoring, ScoredCaptions, Turn
 from bench.core.record import Record, write_record
 from bench.core.suite import Suite
+from bench.data.rows import Rows
 
 TASK = "made-captions"
 CARD = f"""\
@@ -31,16 +32,8 @@ corpus:
 WORDS = ["a", "dog", "cat", "runs", "sits", "on", "grass", "red", "ball", "child", "throws", "in"]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Images:
-    """A split as the scoring reads it."""
-
-    names: Sequence[str]
-    captions: Sequence[Sequence[Sequence[str]]]
-
-
-def images(name: str, *, seed: int, num_images: int = 40, num_captions: int = 5) -> Images:
-    """Each image has its own sentence, of which every caption leaves out more or fewer words."""
+def images(name: str, *, seed: int, num_images: int = 40, num_captions: int = 5) -> CaptionSplit:
+    """Split where each image has a sentence, of which every caption leaves out some words."""
     draw = random.Random(seed)
     captions = []
     for number in range(num_images):
@@ -48,18 +41,22 @@ def images(name: str, *, seed: int, num_images: int = 40, num_captions: int = 5)
         spread = number / num_images  # people agree less and less
         captions.append(
             [
-                [w if draw.random() > spread else draw.choice(WORDS) for w in whole]
+                tuple(w if draw.random() > spread else draw.choice(WORDS) for w in whole)
                 for _ in range(num_captions)
             ]
         )
-    names = [f"{name}-{number}.jpg" for number in range(num_images)]
-    return Images(names=names, captions=captions)
+    return CaptionSplit(
+        names=[f"{name}-{number}.jpg" for number in range(num_images)],
+        feature_row=np.arange(num_images),
+        captions=captions,
+        rows=Rows.of([WORDS.index(w) for w in tokens] for own in captions for tokens in own),
+    )
 
 
 def scored(
-    *, copies: int = 10, spoilt: float = 0.2, seed: int = 2, described: Images | None = None
+    *, copies: int = 10, spoilt: float = 0.2, seed: int = 2, described: CaptionSplit | None = None
 ) -> ScoredCaptions:
-    """What a model wrote that copies some captions and spoils a share of the others' words."""
+    """Captions of a model that copies some and spoils a share of the others' words."""
     draw = random.Random(seed)
     train, described = images("train", seed=1), described or images("test", seed=5)
     written = [
@@ -68,15 +65,15 @@ def scored(
     written[:copies] = [list(own[0]) for own in train.captions[:copies]]
     return CaptionScoring(train).score(
         described,
-        [Written(captions=written, references=described.captions)],
+        [Turn(captions=written, references=described.captions)],
         log_probs=[-float(len(own)) for own in written],
     )
 
 
-def people(described: Images) -> ScoredCaptions:
-    """Each caption in turn held against the others."""
+def people(described: CaptionSplit) -> ScoredCaptions:
+    """Each caption in turn scored against the others."""
     turns = [
-        Written(
+        Turn(
             captions=[own[i] for own in described.captions],
             references=[[*own[:i], *own[i + 1 :]] for own in described.captions],
         )
@@ -92,7 +89,7 @@ def make_suite(suite: Suite) -> Suite:
 
 
 def add_run(suite: Suite, made: ScoredCaptions, *, seed: int = 1, model: str = "gru") -> Record:
-    """A finished run that kept `made` of its test split."""
+    """A finished run with these captions of its test split."""
     record = make_record(made.cider, seed=seed, model={"name": model})
     record = replace(
         record,

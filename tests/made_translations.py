@@ -1,10 +1,9 @@
-"""Translations that no model has made: what a run keeps, and records that agree with it."""
+"""Translations that no model has made, and records that agree with them."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -12,13 +11,8 @@ from synthetic_records import make_record
 
 from bench.core.record import Record, write_record
 from bench.core.suite import Suite
-from bench.translation.metrics import BleuProtocol, Frequencies
-from bench.translation.outputs import (
-    TranslatedSentence,
-    Translations,
-    TranslationsHeader,
-    write_translations,
-)
+from bench.translation.metrics import BleuProtocol, WordFrequencies
+from bench.translation.outputs import TranslatedSentence, Translations, TranslationsHeader
 
 TASK = "made-translation"
 CARD = f"""\
@@ -39,25 +33,6 @@ PROTOCOL = BleuProtocol(text="tokenised", case="lower", tokeniser="blanks")
 LEXICON = ["the", "a", "dog", "cat", "house", "sees", "likes", "red", "big", "who", ",", "."]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """What a search would have found."""
-
-    text: str
-    tokenised: str
-    log_prob: float = -1.5
-    score: float = -1.5
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Sentences:
-    """A split as the scoring reads it."""
-
-    source_text: Sequence[str]
-    target_text: Sequence[str]
-    target_words: Sequence[str]
-
-
 def make_suite(folder: Path) -> Suite:
     (folder / "tasks").mkdir(parents=True)
     (folder / "tasks" / f"{TASK}.yaml").write_text(CARD)
@@ -65,7 +40,7 @@ def make_suite(folder: Path) -> Suite:
 
 
 def sentences(seed: int = 1, num_sentences: int = 150) -> list[str]:
-    """Of 2 to 16 words, some of which are rarer than others."""
+    """Sentences of 2 to 16 words, some of which are rarer than others."""
     draw = random.Random(seed)
     shares = [1 / rank for rank in range(1, len(LEXICON) + 1)]
     return [
@@ -83,9 +58,9 @@ def spoilt(lines: Sequence[str], share: float, seed: int) -> list[str]:
 
 
 def translations(share: float = 0.2, seed: int = 2, references: Sequence[str] = ()) -> Translations:
-    """What a system that spoils a share of the words made of the sentences."""
+    """Translations by a system that spoils a share of the words."""
     lines = list(references) or sentences()
-    frequencies = Frequencies.of(sentences(seed=9, num_sentences=30))
+    frequencies = WordFrequencies.count(sentences(seed=9, num_sentences=30))
     header = TranslationsHeader(
         signature=PROTOCOL.signature,
         text=PROTOCOL.text,
@@ -113,7 +88,7 @@ def translations(share: float = 0.2, seed: int = 2, references: Sequence[str] = 
 
 def add_run(suite: Suite, made: Translations, *, seed: int = 1, model: str = "gru") -> Record:
     """A finished run that kept `made` of its test split."""
-    record = make_record(made.counts().value, seed=seed, model={"name": model})
+    record = make_record(made.value(), seed=seed, model={"name": model})
     record = replace(
         record,
         id=f"{model}-12345678-s{seed}",
@@ -124,5 +99,5 @@ def add_run(suite: Suite, made: Translations, *, seed: int = 1, model: str = "gr
         config={**record.config, "task": TASK, "objective": {}},
     )
     write_record(record, suite.record_path(TASK, record.id).parent)
-    write_translations(suite.artifacts(TASK, record.id), "test", made)
+    made.write(suite.artifacts(TASK, record.id), "test")
     return record

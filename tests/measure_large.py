@@ -22,8 +22,8 @@ import torch
 
 from bench.core.aligned import aligned
 from bench.core.config import merge
-from bench.core.provenance import peak_memory_bytes, resident_bytes
 from bench.core.suite import Suite
+from bench.runs.provenance import peak_memory_bytes, resident_bytes
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of
 from bench.training.objective import Objective

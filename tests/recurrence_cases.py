@@ -1,16 +1,20 @@
-"""Every architecture with every combination of its `Literal` options, small enough to test."""
+"""Every architecture with every combination of its `Literal` options, small enough to test.
+
+Tests take every pair of values of two options; all other combinations are marked slow.
+"""
 
 from __future__ import annotations
 
 import itertools
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import msgspec
+import pytest
 import torch
 
-from bench.models import MODELS, Arrangement, build_recurrence, model_options
+from bench.models import MODELS, StackOptions, build_recurrence, model_options
 from bench.models.recurrence import Recurrence
 
 INPUT_SIZE = 12
@@ -47,7 +51,7 @@ class Case:
 def combinations(name: str) -> Iterator[Case]:
     """The architecture `name` with every combination of its own `Literal` options."""
     fields = {field.name: field for field in msgspec.structs.fields(model_options(name))}
-    own = [key for key in fields if key not in (*Arrangement.__struct_fields__, "init")]
+    own = [key for key in fields if key not in (*StackOptions.__struct_fields__, "init")]
     sizes = [(key, SMALL[key]) for key in own if key in SMALL]
     choices = [
         [(key, value) for value in typing.get_args(fields[key].type)]
@@ -61,5 +65,31 @@ def combinations(name: str) -> Iterator[Case]:
         yield Case(name=name, options=tuple(options.items()))
 
 
+def pairs_of(case: Case) -> set[tuple[object, ...]]:
+    """Any two of its options; the option itself where there is only one."""
+    return set(itertools.combinations(case.options, min(2, len(case.options))))
+
+
+def pairwise_cover(cases: Iterable[Case]) -> set[Case]:
+    """A few of the cases in which every pair of options is found that is found in any of them.
+
+    Greedy: next comes the first of those cases that add the most pairs.
+    """
+    left = {case: pairs_of(case) for case in cases}
+    cover = set()
+    while any(left.values()):
+        best = max(left, key=lambda case: len(left[case]))
+        cover.add(best)
+        added = left.pop(best)
+        left = {case: pairs - added for case, pairs in left.items()}
+    return cover
+
+
 CASES = [case for name in MODELS for case in combinations(name)]
 DEFAULTS = [next(combinations(name)) for name in MODELS]
+COVER = {case for name in MODELS for case in pairwise_cover(combinations(name))}
+EVERY_CASE = pytest.mark.parametrize(
+    "case",
+    [case if case in COVER else pytest.param(case, marks=pytest.mark.slow) for case in CASES],
+    ids=str,
+)

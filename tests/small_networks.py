@@ -7,8 +7,8 @@ import torch
 
 from bench.core.config import Scalar
 from bench.models import resolve_options
-from bench.seq2seq.options import NetworkOptions
 from bench.translation.network import Pairs, TranslationNetwork
+from bench.translation.options import NetworkOptions
 
 SOURCE_SIZE, TARGET_SIZE = 9, 7
 END = 2

@@ -1,8 +1,9 @@
-"""The shape of the code: which way imports point, what stays light, how long things get."""
+"""The shape of the code: which way imports point, what stays light, how long files get."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-LIGHT = ("core", "table", "export", "cli")
+LIGHT = ("core", "domains", "table", "export", "cli")
 """Parts that are imported by `bench list` and `bench table`, which answer at once."""
 HEAVY = ("torch", "numpy", "pytorch_lightning", "wandb", "scipy", "matplotlib")
 
@@ -39,13 +40,20 @@ def names_in(node: ast.AST) -> list[str]:
     return []
 
 
+@functools.cache
+def all_imports(module: str) -> set[str]:
+    """The modules that `module` may load, inside its functions too."""
+    return {name for node in ast.walk(parsed(module)) for name in names_in(node)}
+
+
 def imported(module: str) -> set[str]:
     """Our modules that `module` imports anywhere in it."""
-    found = {name for node in ast.walk(parsed(module)) for name in names_in(node)}
-    ours = {name.removeprefix("bench.") for name in found if name.startswith("bench.")}
+    names = all_imports(module)
+    ours = {name.removeprefix("bench.") for name in names if name.startswith("bench.")}
     return ours & set(MODULES)
 
 
+@functools.cache
 def parsed(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
@@ -108,8 +116,7 @@ def test_a_tracker_is_known_in_its_own_files_only(library: str, modules: str) ->
     knowing = [
         module
         for module in MODULES
-        for node in ast.walk(parsed(module))
-        if library in {name.partition(".")[0] for name in names_in(node)}
+        if library in {name.partition(".")[0] for name in all_imports(module)}
     ]
     assert [module for module in knowing if not module.startswith(modules)] == []
 
@@ -132,26 +139,32 @@ def test_files_are_short() -> None:
     assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
-def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    for module in MODULES:
-        for node in ast.walk(parsed(module)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield f"{module}.{node.name}", node
+def test_a_small_module_has_several_readers() -> None:
+    """One of less than 40 lines with a single reader belongs to its reader."""
+    readers = {
+        name: {other for other in MODULES if other != name and name in imported(other)}
+        for name, path in MODULES.items()
+        if path.stem not in ("__init__", "__main__") and len(path.read_text().splitlines()) < 40
+    }
+    assert {name: found for name, found in readers.items() if len(found) < 2} == {}
 
 
-def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Lines of signature and body; a docstring, a verb's help text for one, is left out."""
-    total = (function.end_lineno or 0) - function.lineno + 1
-    first = function.body[0]
-    if isinstance(first, ast.Expr) and ast.get_docstring(function) is not None:
-        total -= (first.end_lineno or 0) - first.lineno + 1
-    return total
+def test_nothing_lies_loose_at_the_top() -> None:
+    loose = {name for name in MODULES if name and MODULES[name].parent == ROOT / "bench"}
+    assert loose == {"__main__", "domains"}
 
 
-def test_functions_are_short() -> None:
-    lengths = {name: length_of(function) for name, function in functions()}
-    assert {name: length for name, length in lengths.items() if length > 50} == {}
-    assert 4 <= sorted(lengths.values())[len(lengths) // 2] <= 16
+def test_docstrings_begin_with_what_they_name() -> None:
+    """With a noun or a verb, as STYLE of the field has it, and never with a question word."""
+    vague = re.compile(r"(What|Of|How|Whether|That|Those|Who|Where|Which|Such|So|When|The same)\b")
+    found = [
+        f"{module}: {text.splitlines()[0]}"
+        for module in MODULES
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and vague.match(text := ast.get_docstring(node) or "")
+    ]
+    assert found == []
 
 
 def test_modules_are_called_after_what_they_are() -> None:
@@ -161,8 +174,9 @@ def test_modules_are_called_after_what_they_are() -> None:
 
 def test_constructors_name_their_arguments() -> None:
     nameless = [
-        name
-        for name, function in functions()
-        if name.endswith("__init__") and function.args.kwarg is not None
+        module
+        for module in MODULES
+        for node in ast.walk(parsed(module))
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__" and node.args.kwarg
     ]
     assert nameless == []

@@ -11,10 +11,11 @@ import pytest
 from bench.core.config import dotted
 from bench.core.published import load_published
 from bench.core.suite import Suite, shipped_folder
+from bench.data.rows import Vocabulary
 from bench.domains import all_baselines
 from bench.models import MODELS
 from bench.runs.resolve import Resolved, resolve
-from bench.text.data.corpus import TextCorpus, Vocabulary
+from bench.text.data.corpus import TextCorpus
 from bench.text.objective import LanguageModel
 from bench.training.optimiser import Schedule
 

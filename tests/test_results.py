@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import shutil
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,19 +14,20 @@ from msgspec import to_builtins
 from msgspec.structs import asdict
 
 from bench.core.config import RunConfig, choices, digest
-from bench.core.record import read_record
+from bench.core.record import Record, read_record
 from bench.core.structs import to_struct
 from bench.core.suite import Suite
 from bench.domains import objective_class
 from bench.models import MODELS, resolve_options
-from bench.table import task_table, write_tables
-from bench.table.embed import embedded, tasks_embedded
+from bench.table import task_table, write_table
+from bench.table.embed import embedded_tasks, fill_tables
 from bench.text.data.specification import TextSpec
 
 ROOT = Path(__file__).parent.parent
 SUITE = Suite(folder=ROOT)
 RECORDS = sorted(ROOT.glob("results/*/runs/*.json"))
 TABLES = sorted(ROOT.glob("results/*/table.md"))
+card_of = functools.cache(SUITE.card)
 
 
 def test_there_are_records_and_tables() -> None:
@@ -32,34 +35,52 @@ def test_there_are_records_and_tables() -> None:
     assert TABLES
 
 
-@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_a_record_is_what_its_place_says(path: Path) -> None:
-    record = read_record(path)
-    assert (record.id, record.task) == (path.stem, path.parent.parent.name)
-    assert record.id.endswith(f"-{record.digest}-s{record.seed}")
-    assert record.provenance.commit
-    assert record.provenance.dirty is False
-    assert set(record.metrics) >= {"valid", "test"} or record.status == "diverged"
+def check_each(check: Callable[[Record, Path], None]) -> None:
+    """Hold something of every record; those that fail are named together, each with its reason."""
+    failures = {}
+    for record, path in read():
+        try:
+            check(record, path)
+        except AssertionError as error:
+            failures[path.stem] = str(error)
+    assert failures == {}
 
 
-@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_a_record_read_the_bytes_of_its_card(path: Path) -> None:
-    record = read_record(path)
-    card = SUITE.card(record.task)
-    if isinstance(card.corpus, TextSpec):
-        wanted = {file.sha256 for file in card.corpus.files.values() if file.sha256}
-        assert set(record.data.values()) == wanted
-    assert record.card_version <= card.version
+@functools.cache
+def read() -> list[tuple[Record, Path]]:
+    return [(read_record(path), path) for path in RECORDS]
+
+
+def test_a_record_is_what_its_place_says() -> None:
+    def check(record: Record, path: Path) -> None:
+        assert (record.id, record.task) == (path.stem, path.parent.parent.name)
+        assert record.id.endswith(f"-{record.digest}-s{record.seed}")
+        assert record.provenance.commit
+        assert record.provenance.dirty is False
+        assert set(record.metrics) >= {"valid", "test"} or record.status == "diverged"
+
+    check_each(check)
+
+
+def test_a_record_read_the_bytes_of_its_card() -> None:
+    def check(record: Record, _: Path) -> None:
+        card = card_of(record.task)
+        if isinstance(card.corpus, TextSpec):
+            wanted = {file.sha256 for file in card.corpus.files.values() if file.sha256}
+            assert set(record.data.values()) == wanted
+        assert record.card_version <= card.version
+
+    check_each(check)
 
 
 def test_the_names_of_learned_runs_follow_from_their_configurations() -> None:
     """A setting that was added or renamed would have all of them trained anew."""
     named = []
-    for record in map(read_record, RECORDS):
+    for record, _ in read():
         if record.model in MODELS and "evaluation" not in record.config["objective"]:
             config = to_struct(record.config, RunConfig, where=record.id)
             model = asdict(resolve_options(record.model, {}))
-            card = SUITE.card(record.task)
+            card = card_of(record.task)
             name = record.config["objective"].get("name", card.objective)
             objective = asdict(objective_class(card.kind, name).Options())
             defaults = to_builtins(RunConfig(task=record.task, model=model, objective=objective))
@@ -68,25 +89,26 @@ def test_the_names_of_learned_runs_follow_from_their_configurations() -> None:
     assert len(named) > 10
 
 
-@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_no_honest_model_beats_the_bound(path: Path) -> None:
-    record = read_record(path)
-    if record.bound is not None and record.metrics:
-        sign = {"min": 1, "max": -1}[SUITE.card(record.task).metric.direction]
-        assert sign * record.metrics["test"] > sign * record.bound
+def test_no_honest_model_beats_the_bound() -> None:
+    def check(record: Record, _: Path) -> None:
+        if record.bound is not None and record.metrics:
+            sign = {"min": 1, "max": -1}[card_of(record.task).metric.direction]
+            assert sign * record.metrics["test"] > sign * record.bound
+
+    check_each(check)
 
 
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.parent.name)
 def test_a_table_is_what_make_tables_writes(path: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "results", tmp_path / "results")
     shutil.copytree(ROOT / "tasks", tmp_path / "tasks")
-    again = write_tables(Suite(folder=tmp_path), path.parent.name)
+    again = write_table(Suite(folder=tmp_path), path.parent.name)
     assert path.read_text() == again.read_text(), "run `make tables`"
 
 
 def test_the_readme_shows_what_the_records_say() -> None:
     text = (ROOT / "README.md").read_text()
-    tables = {task: task_table(SUITE, task) for task in tasks_embedded(text)}
+    tables = {task: task_table(SUITE, task) for task in embedded_tasks(text)}
     assert set(tables) == {
         "an4",
         "flickr8k",
@@ -95,7 +117,7 @@ def test_the_readme_shows_what_the_records_say() -> None:
         "ptb",
         "synthetic-text",
     }
-    assert embedded(text, tables) == text, "run `make tables`"
+    assert fill_tables(text, tables) == text, "run `make tables`"
 
 
 def test_the_readmes_precisions_are_the_means_of_the_records() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from bench.core.suite import Suite
 from bench.frames.data.corpus import FrameCorpus
-from bench.frames.data.motion import IMAGES, Pixels
+from bench.frames.data.motion import IDX_IMAGES, Pixels
 from bench.frames.objective import FramePrediction
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import corpus_of
@@ -71,7 +71,7 @@ def make_objective(
 
 def write_idx(path: Path, images: Pixels) -> Path:
     """An idx file of images, packed by gzip."""
-    head = np.array([IMAGES, *images.shape], ">u4").tobytes()
+    head = np.array([IDX_IMAGES, *images.shape], ">u4").tobytes()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(head + images.tobytes(), mtime=0))
     return path

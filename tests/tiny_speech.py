@@ -104,6 +104,4 @@ def random_speech(
         splits=dict.fromkeys(("train", "valid", "test"), split),
         checksums={},
         skipped=(),
-        mean=np.zeros(num_features),
-        deviation=np.ones(num_features),
     )

@@ -11,9 +11,10 @@ from tiny_task import make_suite
 from bench.core.suite import Suite
 from bench.runs.run import RunOptions
 from bench.sweep.specification import load_sweep
-from bench.sweep.status import State, read_state
+from bench.sweep.status import SweepState, read_state
 from bench.sweep.storage import default_url, open_storage
-from bench.sweep.study import Studies, TrialResult, open_studies
+from bench.sweep.study import Studies, open_studies
+from bench.sweep.trial import TrialResult
 from bench.sweep.worker import Worker
 
 SWEEP: dict[str, Any] = {
@@ -44,15 +45,15 @@ def begin(suite: Suite, *, url: str | None = None, heartbeat_sec: float = 1.0) -
     return open_studies(sweep, suite, storage)
 
 
-def carry_out(suite: Suite, *, url: str | None = None) -> State:
-    """The sweep, by one worker in this process, to its end."""
+def carry_out(suite: Suite, *, url: str | None = None) -> SweepState:
+    """Run the sweep to its end with one worker in this process."""
     studies = begin(suite, url=url)
-    Worker(studies, suite, run_options=RunOptions(), say=lambda _: None).work()
+    Worker(studies, suite, run_options=RunOptions(), log=lambda _: None).run()
     return read_state(studies)
 
 
 def essence(result: TrialResult) -> tuple[Any, ...]:
-    """What may not depend on who carried a trial out, when, and in how many sittings."""
+    """Fields that do not depend on the worker, the time and the number of sessions."""
     return (
         result.number,
         result.chosen,

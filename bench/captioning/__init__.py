@@ -4,11 +4,11 @@ data/                     corpora: Flickr8k, COCO, the synthetic twin; image fea
 network/                  captioner, ranking network, their options and searches
 objectives/               captioning and ranking, for any recurrence
 metrics/                  BLEU, ROUGE-L, CIDEr, copying
-scoring.py                the metrics of a split's captions
+scoring.py                scores and copying of a split's captions
 baselines/                nearest neighbours, random and human captions
 evaluation.py             other searches, ensembles and retrieval by finished runs
-outputs.py                captions that a run leaves; errors.py: what is wrong with them
-contestants.py            contestants of `bench speed`
+outputs.py                captions that a run leaves, their samples and errors
+contestants.py            contestants of `bench speed`; nearest_contestants.py: of the baseline
 """
 
 from bench.captioning.data.specification import CaptionsSpec, SyntheticCaptionsSpec
@@ -37,5 +37,6 @@ DOMAIN = Domain(
         "retrieval": Evaluation(run="bench.captioning.evaluation:evaluate_retrieval"),
     },
     outputs={"captioning": "bench.captioning.outputs:Captions"},
-    images="bench.captioning.data.scenes:images_at_hand",
+    images="bench.captioning.data.prepared:open_images",
+    contestants="bench.captioning.contestants:captioning_speed",
 )

@@ -1,13 +1,13 @@
-"""Captioning: training steps beside plain programs, and decoding by batches beside one by one.
+"""Training steps of captioning beside plain programs, and decoding in batches and one by one.
 
-For decoding, the end is made improbable and each caption as long as the mean of its references, so
-that an untrained network has the work of a trained one.
+For decoding, captions are at most as long as the mean reference, so that an untrained network has
+the work of a trained one.
+
+Shapes: B captions, T words, R regions, D features, E embedding, H hidden, A context, R readout.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -16,40 +16,73 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.captioning.data.batches import CaptionBatch, ImageBatches
-from bench.captioning.objectives.captioning import EVALUATION_IMAGES, CaptioningObjective
-from bench.core.errors import BenchError
+from bench.captioning.nearest_contestants import nearest_speed
+from bench.captioning.objectives.captioning import CaptioningObjective
 from bench.data.corpora import Corpus
-from bench.data.segmentation import END
 from bench.models.recurrence import valid_steps
 from bench.runs.resolve import Resolved
-from bench.seq2seq.writer import shifted
-from bench.speed import contest as decoding
+from bench.seq2seq.writer import shift_right
 from bench.speed.contest import (
-    NUM_BATCHES,
-    Contestant,
-    PlainSteps,
-    batches_at_random,
+    SpeedReport,
     contest,
     decoding_table,
+    heading,
+    plain_contestants,
+    shipped_contestant,
+    timed_objective,
+    training_facts,
 )
-from bench.speed.machine import device_of, named
-from bench.speed.steps import BareLoop, make_objective
-
-# The programs that captioning is held against: what one writes first.
-#
-# `nn.GRU` or `nn.LSTM` over the image and then the words, or over words and image side by side, a
-# step at a time where each needs its context, `nn.Linear` over the vocabulary for every place of
-# the padded batch, `cross_entropy`, Adam as it comes; captions in batches as they happen to fall.
-#
-# Shapes: B captions, T words, R regions, D features, E embedding, H hidden, A context, R readout.
-
+from bench.speed.machine import device_name
 
 Library = Literal["gru", "lstm"]
 PADDING = -100
 
 
+def captioning_speed(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> SpeedReport:
+    """Training steps of the shipped path and of plain programs, then decoding of the test split.
+
+    Of nearest neighbours, the stages of an evaluation instead.
+    """
+    if resolved.config.model["name"] == "nearest":
+        return nearest_speed(resolved, corpus, num_rounds=num_rounds)
+    objective = timed_objective(CaptioningObjective, resolved, corpus)
+    shipped, splits = shipped_contestant(objective), objective.corpus.splits
+    models = {
+        f"plain nn.{library.upper()}": PlainCaptioner(library, objective)
+        for library in get_args(Library)
+    }
+    make, num_captions = objective.train_loader().batch, splits["train"].num_captions
+    plain = plain_contestants(objective, models, shipped.batches, make, num_captions)
+    max_length = round(float(splits["test"].rows.length_N.mean()))
+    search = replace(objective.search, max_length=max_length)
+    return SpeedReport(
+        heading=heading(
+            resolved,
+            f"image {objective.options.image}",
+            training_facts(objective, shipped.batches, unit="tokens"),
+            f"products {objective.products_in_effect}",
+            device_name(objective.device),
+        ),
+        tables=[
+            contest(objective, [shipped, *plain], unit="tokens", num_rounds=num_rounds),
+            decoding_table(
+                objective,
+                ImageBatches(splits["test"], objective.corpus.features, batch_size=1),
+                decode=lambda batch: search([objective.network], [batch.features]),
+                size_of=lambda batch: len(batch.image),
+                source="image",
+                beam_size=search.beam_size,
+            ),
+        ],
+    )
+
+
 class PlainCaptioner(nn.Module):
-    """The configured model with the library's recurrence in the place of its own."""
+    """The configured model, as one writes it first, around the library's recurrence.
+
+    The image is read before the words or beside each of them, a step at a time where each step
+    needs its context; `nn.Linear` scores every place of the padded batch.
+    """
 
     def __init__(self, library: Library, objective: CaptioningObjective) -> None:
         super().__init__()
@@ -57,43 +90,43 @@ class PlainCaptioner(nn.Module):
         self.options = options = objective.options
         hidden, layers = int(model["hidden_size"] or 0), int(model["num_layers"] or 1)
         size, num_features = network.embedding.embedding_dim, network.feature_shape[-1]
-        attends = options.image == "attention"
+        self.attends = options.image == "attention"
+        self.readout_kind = network.decoder.readout.kind
         context = {"first": 0, "every-word": size, "attention": num_features}[options.image]
         self.scale = network.scale
         self.word = nn.Embedding(network.embedding.num_embeddings, size)
         self.image_layer = nn.Linear(num_features, options.image_hidden or 1)
         self.image = nn.Linear(options.image_hidden or num_features, size)
         self.enters_step = context > 0 and network.decoder.attends_before
-        read = size + (context if self.enters_step else 0)
+        input_size = size + self.enters_step * context
         kind = {"gru": nn.GRU, "lstm": nn.LSTM}[library]
-        self.recurrence = kind(read, hidden, layers, batch_first=True)
+        self.recurrence = kind(input_size, hidden, layers, batch_first=True)
         self.num_states = 2 if library == "lstm" else 1
         self.bridge = nn.Linear(num_features, self.num_states * layers * hidden)
         units = options.attention_size or hidden
         self.query = nn.Linear(hidden, units, bias=False)
         self.key = nn.Linear(num_features, units, bias=False)
         self.v = nn.Linear(units, 1, bias=False)
-        self.attends, self.readout_kind = attends, network.decoder.readout.kind
-        both = hidden + context + (size if self.readout_kind == "multimodal" else 0)
-        self.readout = nn.Linear(both, network.decoder.readout.size, bias=False)
+        read = hidden + context + (size if self.readout_kind == "multimodal" else 0)
+        self.readout = nn.Linear(read, network.decoder.readout.size, bias=False)
         self.output = nn.Linear(network.decoder.readout.size, network.embedding.num_embeddings)
 
     def forward(self, batch: CaptionBatch) -> Tensor:
         """Mean loss over the words and ends."""
-        word_BTE, feature_BD = self.word(shifted(batch.caption)), self.scale(batch.features)
+        word_BTE, feature_BD = self.word(shift_right(batch.caption)), self.scale(batch.features)
         if self.attends:
             r_BTR = self._attend(word_BTE, feature_BD)
         else:
-            seen_BD = feature_BD.mean(1) if feature_BD.dim() == 3 else feature_BD
+            mean_BD = feature_BD.mean(1) if feature_BD.dim() == 3 else feature_BD
             if self.options.image_hidden:
-                seen_BD = torch.tanh(self.image_layer(seen_BD))
-            r_BTR = self._read_whole(word_BTE, self.image(seen_BD)[:, None])
+                mean_BD = torch.tanh(self.image_layer(mean_BD))
+            r_BTR = self._read_image(word_BTE, self.image(mean_BD)[:, None])
         counted_BT = valid_steps(batch.lengths, r_BTR.shape[1], r_BTR)
         target_BT = batch.caption.where(counted_BT, PADDING)
         score_BTV = self.output(r_BTR)
         return F.cross_entropy(score_BTV.flatten(0, 1), target_BT.flatten(), ignore_index=PADDING)
 
-    def _read_whole(self, word_BTE: Tensor, image_B1E: Tensor) -> Tensor:
+    def _read_image(self, word_BTE: Tensor, image_B1E: Tensor) -> Tensor:
         if self.options.image == "first":
             s_BTH, _ = self.recurrence(torch.cat([image_B1E, word_BTE], dim=1))
             return self._readout(s_BTH[:, 1:], None, word_BTE)
@@ -137,85 +170,3 @@ class PlainCaptioner(nn.Module):
         if self.readout_kind == "tanh":
             return torch.tanh(self.readout(torch.cat(parts, dim=2)))
         return 1.7159 * torch.tanh(2 / 3 * self.readout(torch.cat([*parts, word_BTE], dim=2)))
-
-
-def captioning_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
-    """Training steps of the shipped path and of plain programs, then decoding of the test split."""
-    objective = make_objective(resolved, corpus)
-    if not isinstance(objective, CaptioningObjective):
-        raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
-    contestants, device = _contestants(resolved, objective), device_of(resolved)
-    table = contest(
-        contestants,
-        unit="tokens",
-        units_in=objective.units_in,
-        num_rounds=num_rounds,
-        device=device,
-    )
-    heading = _heading(resolved, objective, contestants[0].batches)
-    return f"{heading}\n\n{table}\n\n{decoding_report(objective)}"
-
-
-def _heading(
-    resolved: Resolved, objective: CaptioningObjective, batches: Sequence[CaptionBatch]
-) -> str:
-    num_weights = sum(parameter.numel() for parameter in objective.parameters())
-    num_tokens = sum(map(objective.units_in, batches)) / len(batches)
-    return (
-        f"{resolved.card.task} · {resolved.config.model['name']} · image {objective.options.image} "
-        f"· {num_weights:,} weights · batches of {num_tokens:,.0f} tokens · products "
-        f"{objective.products_in_effect} · {named(device_of(resolved))}"
-    )
-
-
-def _contestants(resolved: Resolved, objective: CaptioningObjective) -> list[Contestant]:
-    """The shipped path first, then the programs to beat.
-
-    Each gets the shipped path's batches, which hold captions of like length, then batches as they
-    happen to fall.
-    """
-    every = objective.train_loader()
-    batches = list(itertools.islice(every, min(NUM_BATCHES, len(every))))
-    num_captions = objective.corpus.splits["train"].num_captions
-    at_random = batches_at_random(
-        every.batch,
-        num_captions,
-        num_batches=len(batches),
-        size=round(num_captions / len(every)),
-        seed=resolved.config.seed,
-    )
-    loop = BareLoop(objective, batches)
-    found = [Contestant(name="shipped", program=loop, batches=batches)]
-    for library in get_args(Library):
-        program = PlainSteps(
-            PlainCaptioner(library, objective),
-            clip_at=resolved.config.optim.clip_at,
-            device=device_of(resolved),
-        )
-        name = f"plain nn.{library.upper()}"
-        found.append(Contestant(name=f"{name}, the same batches", program=program, batches=batches))
-        found.append(
-            Contestant(name=f"{name}, batches at random", program=program, batches=at_random)
-        )
-    return found
-
-
-def decoding_report(objective: CaptioningObjective) -> str:
-    """The test split by the configured beam: in batches, and some of its images one by one."""
-    objective.eval()
-    split, store = objective.corpus.splits["test"], objective.corpus.features
-    with torch.no_grad():
-        objective.network.get_parameter("output.bias")[END] -= 100.0
-    search = replace(objective.search, max_length=round(float(split.rows.length_N.mean())))
-    single = ImageBatches(split, store, batch_size=1)
-    stride = max(1, len(single) // decoding.NUM_ALONE)
-    return decoding_table(
-        search.beam_size,
-        list(ImageBatches(split, store, batch_size=EVALUATION_IMAGES)),
-        list(itertools.islice(single, 0, None, stride)),
-        decode=lambda batch: search([objective.network], [batch.features]),
-        size_of=lambda batch: len(batch.image),
-        source="image",
-        num_all=len(split),
-        device=objective.device,
-    )

@@ -33,7 +33,7 @@ from bench.cli.table import table
 from bench.cli.translate import rescore, translate
 from bench.core.errors import BenchError, LostProcessError, nearest
 from bench.core.ranks import quiet_torch
-from bench.launch.ranks import LOST, SPOKEN_FOR
+from bench.launch.ranks import EXIT_PEER_LOST, PARENT_REPORTS
 
 app = App(
     name="bench",
@@ -77,13 +77,13 @@ def main() -> None:
     try:
         app(sys.argv[1:], exit_on_error=False, print_error=False)
     except LostProcessError as error:
-        _fail(str(error), code=LOST)
+        _fail(str(error), code=EXIT_PEER_LOST)
     except BenchError as error:
         _fail(str(error))
     except CycloptsError as error:
         _fail(_one_line(error))
     except KeyboardInterrupt:
-        if SPOKEN_FOR not in os.environ:
+        if PARENT_REPORTS not in os.environ:
             print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         raise SystemExit(130) from None
     except BrokenPipeError:  # `bench table ptb | head`
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def _fail(message: str, *, code: int = 2) -> None:
-    if code != LOST or SPOKEN_FOR not in os.environ:
+    if code != EXIT_PEER_LOST or PARENT_REPORTS not in os.environ:
         print(f"bench: {message}", file=sys.stderr)
     raise SystemExit(code)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from bench.core.suite import Suite
-    from bench.runs.error_curves import Curve
     from bench.runs.finished import FinishedRun
+    from bench.runs.outputs import ErrorReport
 
 Picture = Literal["none"] | Path | None
 
@@ -30,7 +30,7 @@ def errors(
     what people copy, and scores of what is no copy. Of predicted frames: both losses by how far
     ahead a frame is. A picture of several runs has a line for each. What a run made of each
     utterance, sentence, image or sequence lies in `artifacts/<task>/<run>/`; where it
-    is gone, it is made again from the weights. Two runs are told apart by `bench compare`.
+    is gone, it is regenerated from the weights. Two runs are told apart by `bench compare`.
 
         bench errors lstm-9d0e1f2a-s1
         bench errors lstm-9d0e --split valid --num-confusions 30
@@ -62,10 +62,7 @@ def errors(
 
     place = Suite.at(suite)
     if not runs:
-        raise BenchError(
-            "name a finished run of a speech, translation, captioning or frames task; see "
-            "`bench list runs`"
-        )
+        raise BenchError("name a finished run; see `bench list runs`")
     if isinstance(picture, Path) and picture.suffix not in (".png", ".svg", ".pdf"):
         raise BenchError(f"--picture {picture}: name a .png, .svg or .pdf file, or none")
     if num_groups < 1:
@@ -73,125 +70,65 @@ def errors(
     if num_examples < 0:
         raise BenchError(f"--num-examples {num_examples}: give 0 or more")
     found = [find_run(place, name) for name in runs]
-    metrics = {finished.record.metric for finished in found}
-    if metrics == {"bleu"}:
-        _translations(place, found, split, picture, num_groups=num_groups)
-        return
-    if metrics == {"cider"}:
-        _captions(place, found, split, picture, num_groups=num_groups, num_examples=num_examples)
-        return
-    if metrics == {"cross-entropy"}:
-        _frames(place, found, split, picture)
-        return
-    for finished in found:
-        if finished.record.metric != "phone-error-rate":
-            raise BenchError(f"run {finished.id} measures {finished.record.metric}: no edits")
-    _recognitions(place, found, split, picture, num_confusions=num_confusions)
+    if len({finished.record.metric for finished in found}) > 1:
+        raise BenchError("the runs measure different things: name runs of one kind of task")
+    numbers = (num_confusions, num_groups, num_examples)
+    reports = {
+        finished.id: _report(place, finished, split, picture, numbers=numbers) for finished in found
+    }
+    if isinstance(picture, Path):
+        _draw_all(reports, picture)
 
 
-def _recognitions(
-    suite: Suite, runs: list[FinishedRun], split: str, picture: Picture, *, num_confusions: int
-) -> None:
-    from bench.core.errors import BenchError
-    from bench.speech.outputs import as_tables, draw_confusion, kept_recognitions
-
-    if isinstance(picture, Path) and len(runs) > 1:
-        raise BenchError("--picture names one file: give one run")
-    for finished in runs:
-        found = kept_recognitions(suite, finished.record, split)
-        scored = found.errors()
-        print(
-            as_tables(
-                finished.id, split, found.header.signature, scored, num_confusions=num_confusions
-            )
-        )
-        if picture != "none":
-            path = picture or finished.folder / f"confusions-{split}.png"
-            draw_confusion(scored.confusion, f"{finished.id}, {split}", path)
-            print(f"\npicture {path}")
-
-
-def _translations(
-    suite: Suite, runs: list[FinishedRun], split: str, picture: Picture, *, num_groups: int
-) -> None:
-    from bench.translation.outputs import as_tables, curves, kept_translations
-
-    drawn = {}
-    for finished in runs:
-        made = kept_translations(suite, finished.record, split)
-        drawn[finished.id] = found = curves(made, num_groups=num_groups)
-        print(as_tables(finished.id, split, made, found), end="\n\n")
-        _draw_one(finished, found, picture, name=f"bleu-{split}.png", metric="BLEU")
-    _draw_all(
-        drawn,
-        picture,
-        metric="BLEU",
-        different="the runs translated different sentences: draw them one by one",
-    )
-
-
-def _captions(
+def _report(
     suite: Suite,
-    runs: list[FinishedRun],
+    finished: FinishedRun,
     split: str,
     picture: Picture,
     *,
-    num_groups: int,
-    num_examples: int,
-) -> None:
-    from bench.captioning.errors import as_tables, curves
-    from bench.captioning.outputs import kept_captions
+    numbers: tuple[int, int, int],
+) -> ErrorReport:
+    """Print the analysis of a run and draw its own picture, where no other is asked for."""
+    from bench.runs.error_curves import draw_curves
+    from bench.runs.outputs import ErrorOptions, find_outputs
 
-    drawn = {}
-    for finished in runs:
-        made = kept_captions(suite, finished.record, split)
-        drawn[finished.id] = found = curves(made, num_groups=num_groups)
-        print(as_tables(finished.id, split, made, found, num_examples=num_examples), end="\n\n")
-        _draw_one(finished, found, picture, name=f"cider-{split}.png", metric="CIDEr")
-    _draw_all(
-        drawn,
-        picture,
-        metric="CIDEr",
-        different="the runs describe images with different references: draw them one by one",
+    options = ErrorOptions(
+        run=finished.id,
+        split=split,
+        folder=finished.folder,
+        num_confusions=numbers[0],
+        num_groups=numbers[1],
+        num_examples=numbers[2],
     )
+    report = find_outputs(suite, finished.record, split).errors(options)
+    print(report.text, end="\n\n")
+    for note in report.notes:
+        print(note)
+    if picture is None:
+        path = finished.folder / report.picture
+        if report.draw is not None:
+            report.draw(path)
+        elif report.curves:
+            draw_curves({finished.id: dict(report.curves)}, path, metric=report.axis)
+        else:
+            return report
+        print(f"picture {path}\n")
+    return report
 
 
-def _frames(suite: Suite, runs: list[FinishedRun], split: str, picture: Picture) -> None:
-    from bench.frames.outputs import as_tables, curves, frames_path, kept_frames
-
-    drawn = {}
-    for finished in runs:
-        made = kept_frames(suite, finished.record, split)
-        drawn[finished.id] = found = curves(made)
-        signature = finished.record.signature
-        print(as_tables(finished.id, split, signature, made, found), end="\n\n")
-        print(f"strips {frames_path(finished.folder, split).with_suffix('.png')}")
-        _draw_one(finished, found, picture, name=f"losses-{split}.png", metric="a frame")
-    _draw_all(
-        drawn,
-        picture,
-        metric="a frame",
-        different="the runs predicted different numbers of frames: draw them one by one",
-    )
-
-
-def _draw_one(
-    run: FinishedRun, found: dict[str, Curve], picture: Picture, *, name: str, metric: str
-) -> None:
-    """The run's own picture, where no other is asked for."""
+def _draw_all(reports: dict[str, ErrorReport], picture: Path) -> None:
+    """Draw one picture of all runs."""
+    from bench.core.errors import BenchError
     from bench.runs.error_curves import draw_curves
 
-    if picture is None and found:
-        draw_curves({run.id: found}, run.folder / name, metric=metric, different="")
-        print(f"picture {run.folder / name}\n")
-
-
-def _draw_all(
-    drawn: dict[str, dict[str, Curve]], picture: Picture, *, metric: str, different: str
-) -> None:
-    """One picture of all runs, where it is asked for."""
-    from bench.runs.error_curves import draw_curves
-
-    if isinstance(picture, Path) and all(drawn.values()):
-        draw_curves(drawn, picture, metric=metric, different=different)
-        print(f"picture {picture}")
+    first = next(iter(reports.values()))
+    if first.draw is not None:
+        if len(reports) > 1:
+            raise BenchError("--picture names one file: give one run")
+        first.draw(picture)
+    elif all(report.curves for report in reports.values()):
+        curves = {run: dict(report.curves) for run, report in reports.items()}
+        draw_curves(curves, picture, metric=first.axis)
+    else:
+        return
+    print(f"picture {picture}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -12,23 +13,11 @@ from bench.cli.settings import Track, TrackSettings, track_options
 
 if TYPE_CHECKING:
     from bench.core.record import Record
-    from bench.core.suite import Suite
-    from bench.runs.run import RunOptions
-
-_OF_TEXT = ("tune", "lr", "segment_length", "theta", "window", "share")
-_OF_SEARCH = ("beam_size", "length_penalty", "alpha")
-_OPTIONS: dict[str, tuple[str, ...]] = {
-    "dynamic": _OF_TEXT,
-    "neural-cache": _OF_TEXT,
-    "translate": (*_OF_SEARCH, "replace_unknown"),
-    "caption": _OF_SEARCH,
-    "retrieval": (),
-}
 
 
 def evaluate(
     *runs: str,
-    mode: Literal["dynamic", "neural-cache", "translate", "caption", "retrieval"],
+    mode: str,
     tune: Annotated[bool, Parameter(negative=())] = False,
     lr: float | None = None,
     segment_length: int | None = None,
@@ -98,94 +87,42 @@ def evaluate(
     from bench.runs.run import RunOptions
     from bench.table.summary import summary
 
-    given = _given(
-        tune=tune or None,
-        lr=lr,
-        segment_length=segment_length,
-        theta=theta,
-        window=window,
-        share=share,
-        beam_size=beam,
-        length_penalty=length_penalty,
-        alpha=alpha,
-        replace_unknown=replace_unknown,
-    )
-    _refuse(given, mode)
+    settings = {
+        "tune": tune or None,
+        "lr": lr,
+        "segment_length": segment_length,
+        "theta": theta,
+        "window": window,
+        "share": share,
+        "beam_size": beam,
+        "length_penalty": length_penalty,
+        "alpha": alpha,
+        "replace_unknown": replace_unknown,
+    }
+    given = {name: value for name, value in settings.items() if value is not None}
     place = Suite.at(suite)
-    run_options = RunOptions(
+    options = RunOptions(
         style="live" if sys.stderr.isatty() else "plain",
         track=track,
         tracking=track_options(track, track_),
         again=again,
         busy=lambda line: print(line, file=sys.stderr),
     )
-    carry_out = {"translate": _translate, "caption": _caption, "retrieval": _retrieve}
-    if mode in carry_out:
-        record = carry_out[mode](place, runs, given, device=device, run_options=run_options)
-    else:
-        record = _adapt(place, runs, mode, given, run_options=run_options)
-    print(summary(record, place))
+    carry_out = _evaluation(mode, given)
+    print(summary(carry_out(place, runs, given, device=device, options=options), place))
 
 
-def _translate(
-    place: Suite, runs: tuple[str, ...], given: dict[str, Any], **run_options: Any
-) -> Record:
-    from bench.translation.evaluation import Wishes, evaluate_translators
+def _evaluation(mode: str, given: Iterable[str]) -> Callable[..., Record]:
+    """The function that carries out a mode; BenchError for settings that another mode has."""
+    from bench.core.errors import BenchError, nearest
+    from bench.domains import all_domains, load_attribute
 
-    return evaluate_translators(place, runs, Wishes(**given), **run_options)
-
-
-def _caption(
-    place: Suite, runs: tuple[str, ...], given: dict[str, Any], **run_options: Any
-) -> Record:
-    from bench.captioning.evaluation import evaluate_captioners
-    from bench.runs.ensembles import SearchOverrides
-
-    return evaluate_captioners(place, runs, SearchOverrides(**given), **run_options)
-
-
-def _retrieve(
-    place: Suite, runs: tuple[str, ...], given: dict[str, Any], **run_options: Any
-) -> Record:
-    from bench.captioning.evaluation import evaluate_retrieval
-
-    assert not given
-    return evaluate_retrieval(place, runs, **run_options)
-
-
-def _adapt(
-    place: Suite,
-    runs: tuple[str, ...],
-    mode: Any,
-    given: dict[str, Any],
-    *,
-    run_options: RunOptions,
-) -> Record:
-    from bench.text.evaluation import evaluate_run
-
-    others: Literal["default", "tuned"] = "tuned" if given.pop("tune", False) else "default"
-    record = evaluate_run(place, _one(runs), mode, given, others=others, run_options=run_options)
-    print(", ".join(f"{name} {value:g}" for name, value in record.extra.items()))
-    return record
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _refuse(given: dict[str, Any], mode: str) -> None:
-    """Raise BenchError for options that another mode has."""
-    from bench.core.errors import BenchError
-
+    known = {name: each for domain in all_domains() for name, each in domain.evaluations.items()}
+    if mode not in known:
+        raise BenchError(f"--mode {mode}: {nearest(mode, known)}")
     for name in given:
-        if name not in _OPTIONS[mode]:
+        if name not in known[mode].settings:
             option = "--beam" if name == "beam_size" else f"--{name.replace('_', '-')}"
             raise BenchError(f"{option} is not an option of --mode {mode}")
-
-
-def _one(runs: tuple[str, ...]) -> str:
-    from bench.core.errors import BenchError
-
-    if len(runs) != 1:
-        raise BenchError(f"name one finished run, not {len(runs)}; see `bench list runs`")
-    return runs[0]
+    function: Callable[..., Record] = load_attribute(known[mode].run)
+    return function

@@ -61,12 +61,12 @@ def plot(task: str, *, out: Path | None = None, suite: Path = Path()) -> None:
         Folder with further `tasks/` and with `results/`.
     """
     from bench.core.errors import BenchError
-    from bench.core.figures import learning_curves
+    from bench.core.figures import plot_learning_curves
     from bench.core.suite import Suite
 
     place = Suite(folder=suite)
     path = out or suite / "artifacts" / task / "curves.png"
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise BenchError(f"{path}: name a .png, .svg or .pdf file")
-    learning_curves(place.card(task), place.records(task), path)
+    plot_learning_curves(place.card(task), place.records(task), path)
     print(path)

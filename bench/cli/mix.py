@@ -25,7 +25,7 @@ def mix(
     """Interpolate finished runs; the weights come from validation text only.
 
     The mixture is recorded as a run of its own. Per-token log-probabilities that are missing are
-    made again from a run's weights, or by fitting a baseline again.
+    regenerated from a run's weights, or by fitting a baseline again.
 
         bench mix ptb ngram-1b2c3d4e-s1 srn-5f6a7b8c-s1
         bench mix ptb ngram-1b2c srn-5f6a --cache auto

@@ -1,4 +1,4 @@
-"""Where tables go: the terminal or a file."""
+"""Output of tables: the terminal or a file."""
 
 from __future__ import annotations
 

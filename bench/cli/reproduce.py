@@ -75,7 +75,7 @@ def reproduce(
 
     if seeds < 1 or workers < 1:
         raise BenchError("--seeds and --workers are 1 or more")
-    wanted = call.Wanted(
+    options = call.ReproduceOptions(
         suite=Suite.at(suite),
         task=task,
         patterns=rows,
@@ -85,19 +85,19 @@ def reproduce(
         tracking=track_options(track, track_),
     )
     if as_worker is not None and session is not None:
-        call.join(wanted, session, as_worker)
+        call.run_worker(options, session, as_worker)
         return
-    plan = wanted.plan()
-    text = call.plan_and_time(wanted, plan, num_workers=workers)
+    plan = options.plan()
+    text = call.plan_and_time(options, plan, num_workers=workers)
     if dry_run:
         print(text)
         return
     print(text, file=sys.stderr)
     outcomes = call.reproduce(
-        wanted, plan, num_workers=workers, launcher=launcher, options=launcher_
+        options, plan, num_workers=workers, launcher=launcher, launcher_options=launcher_
     )
     chosen = chosen_format(None, None)
-    put(render(call.selected_table(wanted, plan), chosen, width=terminal_width(chosen)), None)
-    if failed := call.failures(outcomes):
+    put(render(call.selected_table(options, plan), chosen, width=terminal_width(chosen)), None)
+    if failed := call.failure_lines(outcomes):
         print("\n".join(failed), file=sys.stderr)
         raise SystemExit(1)

@@ -57,7 +57,7 @@ def run(
     """Train one model on one task, measure it, and keep the record.
 
     The same command again: done means nothing to do, interrupted means resume. A run whose loss
-    left the numbers is recorded as diverged, without a value, and counts as done. With
+    became NaN or infinite is recorded as diverged, without a value, and counts as done. With
     `--trainer.devices N` N processes share every batch, a device each; torchrun and srun start
     them, too.
 
@@ -160,7 +160,7 @@ def _carry_out(resolved: Resolved, place: Suite, run_options: RunOptions) -> Non
 
 
 def _start(resolved: Resolved) -> None:
-    """The same command in a process for each device."""
+    """Start this command in a process for each device."""
     from bench.core.errors import BenchError
     from bench.launch.ranks import run_ranks
 

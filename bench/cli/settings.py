@@ -8,7 +8,7 @@ import msgspec
 from cyclopts import Parameter
 
 from bench.core.config import OptimConfig, TrainerConfig
-from bench.tracking.options import Kind, TrackOptions
+from bench.tracking.options import Kind, TrackOptions, check_installed
 
 Settings = dict[str, str] | None
 
@@ -94,7 +94,6 @@ def tree(seed: int | None, **groups: Settings) -> dict[str, Any]:
 def track_options(kind: Kind, given: Settings) -> TrackOptions:
     """The options of `--track`; BenchError for unknown ones and for what is not installed."""
     from bench.core.structs import to_struct
-    from bench.tracking.making import check_installed
 
     check_installed(kind)
     options = {key.replace("-", "_"): value for key, value in (given or {}).items()}

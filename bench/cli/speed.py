@@ -1,9 +1,9 @@
-"""`bench speed`: how fast, beside what."""
+"""`bench speed`: training steps timed beside plain programs and the machine's limits."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bench.cli.settings import (
     ModelSettings,
@@ -12,10 +12,6 @@ from bench.cli.settings import (
     TrainerSettings,
     tree,
 )
-
-if TYPE_CHECKING:
-    from bench.data.corpora import Corpus
-    from bench.runs.resolve import Resolved
 
 
 def speed(
@@ -35,10 +31,10 @@ def speed(
     """Time training steps beside the plain program, `nn.LSTM` and the machine's own limits.
 
     Contestants take turns in one process, so a busy machine slows all of them alike; medians are
-    printed. Batches of text are 32 streams of 35 steps unless said otherwise. Of speech whole steps
-    are timed beside a packed `nn.LSTM` program, and the transducer's loss beside a plain loop; of
-    translation and captions beside `nn.GRU` and `nn.LSTM` programs, and decoding by batches beside
-    one by one; of frames beside a plain loop and an `nn.Conv2d` or `nn.LSTM` program.
+    printed. Batches of text are 32 streams of 35 steps by default. Speech is timed beside a packed
+    `nn.LSTM` program, with the transducer's loss beside a plain loop; translation and captions
+    beside `nn.GRU` and `nn.LSTM` programs, with decoding in batches beside one by one; frames
+    beside a plain loop and an `nn.Conv2d` or `nn.LSTM` program.
 
         bench speed --task ptb --model scrn
         bench speed --task ptb --model gru --part cell
@@ -56,52 +52,38 @@ def speed(
     task
         Name of a card; its vocabulary decides the size of the output layer.
     model
-        Name of an architecture, or `nearest`, whose evaluation is set beside a plain loop.
+        Name of an architecture, or `nearest`, whose evaluation is timed beside a plain loop.
     objective
-        What the model is trained for, where the card allows several.
+        Training objective, where the card allows several.
     part
         The whole training step; the cell alone, without embedding, output layer and optimiser;
         or the output layers alone: full, classes and adaptive softmax.
     rounds
-        How often every contestant has its turn.
+        Number of times that each contestant is timed.
     device
-        Where contestants run and limits are measured; `cuda` is a GPU.
+        Device of the contestants and the measured limits; `cuda` is a GPU.
     suite
         Folder with further `tasks/`.
     """
-    import torch
-
-    from bench.core.errors import BenchError
     from bench.core.suite import Suite
     from bench.data.corpora import load_corpus
     from bench.runs.resolve import resolve
-    from bench.speed.machine import device_of
-    from bench.speed.parts import cell_report, output_report
-    from bench.text.contestants import step_report
-    from bench.text.data.prepared import as_text
+    from bench.speed.report import check_timed, speed_report
 
     place = Suite.at(suite)
     card = place.card(task)
-    trainer = _on(device, model, trainer)
+    trainer = _on_device(device, model, trainer)
     usual = {"batch_size": "32", "bptt_length": "35"} if card.kind == "text" else {}
     sizes = {**usual, **(objective_ or {})}
     overrides = tree(None, model=model_, objective=sizes, optim=optim, trainer=trainer)
     resolved = resolve(place, task, model=model, objective=objective, overrides=overrides)
-    device_of(resolved)  # refuses before a corpus is read
-    if resolved.config.trainer.precision != "32" and (card.kind != "text" or part != "step"):
-        raise BenchError("trainer.precision: half precision is timed in whole steps on text only")
-    if resolved.config.trainer.threads:
-        torch.set_num_threads(resolved.config.trainer.threads)
-    corpus = load_corpus(card, style="plain")
-    if card.kind != "text" and part == "step":
-        print(_whole_report(resolved, corpus, num_rounds=rounds))
-        return
-    reports = {"step": step_report, "cell": cell_report, "output": output_report}
-    print(reports[part](resolved, as_text(corpus, task=task), num_rounds=rounds))
+    check_timed(resolved, part)
+    corpus = load_corpus(card, resolved.config.data, style="plain")
+    print(speed_report(resolved, corpus, part=part, num_rounds=rounds))
 
 
-def _on(device: str, model: str, trainer: TrainerSettings) -> TrainerSettings:
-    """The trainer's settings with the device; refuses what is no architecture, or not there."""
+def _on_device(device: str, model: str, trainer: TrainerSettings) -> TrainerSettings:
+    """The trainer's settings with the device; refuses models and devices that are not timed."""
     from bench.core.errors import BenchError
     from bench.models import MODELS
 
@@ -115,23 +97,3 @@ def _on(device: str, model: str, trainer: TrainerSettings) -> TrainerSettings:
     if device != "cpu":
         raise BenchError("nearest neighbours are found on the CPU: leave out --device cuda")
     return trainer
-
-
-def _whole_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
-    """What is timed of a task that is not text."""
-    from bench.captioning.contestants import captioning_report
-    from bench.captioning.data.corpus import CaptionCorpus
-    from bench.captioning.nearest_contestants import nearest_report
-    from bench.frames.contestants import frames_report
-    from bench.speech.contestants import speech_report
-    from bench.translation.contestants import translation_report
-
-    if isinstance(corpus, CaptionCorpus) and resolved.config.model["name"] == "nearest":
-        return nearest_report(resolved, corpus, num_rounds=num_rounds)
-    reports = {
-        "speech": speech_report,
-        "translation": translation_report,
-        "captions": captioning_report,
-        "frames": frames_report,
-    }
-    return reports[resolved.card.kind](resolved, corpus, num_rounds=num_rounds)

@@ -128,10 +128,10 @@ def _starter(name: LauncherName, options: dict[str, str] | None, store: Storage)
 
 
 def _environment(url: str, launcher: LauncherName, workers: int) -> dict[str, str]:
-    """What workers need besides their command: an address may hold a password."""
-    from bench.launch.launcher import shared_threads
+    """Environment of workers: the storage's address, since it may hold a password."""
+    from bench.launch.launcher import thread_variables
 
-    return {STORAGE: url, **(shared_threads(workers) if launcher == "local" else {})}
+    return {STORAGE: url, **(thread_variables(workers) if launcher == "local" else {})}
 
 
 def _commands(
@@ -167,12 +167,12 @@ def _run(
     again: Literal["keep", "forget"],
     style: Literal["live", "plain", "quiet"],
 ) -> None:
-    from bench.sweep.study import forget, open_studies
-    from bench.sweep.supervision import check_corpora, supervise
+    from bench.sweep.study import delete_studies, open_studies
+    from bench.sweep.supervision import check_corpus, supervise
 
-    check_corpora(plan, place, style=style)
+    check_corpus(plan, place, style=style)
     if again == "forget":
-        forget(plan, store)
+        delete_studies(plan, store)
     studies = open_studies(plan, place, store)
     state = supervise(
         studies, place, starter, command_for, workers, environment=environment, style=style
@@ -191,13 +191,13 @@ def _show(plan: Sweep, place: Suite, store: Storage) -> None:
 
 
 def _report(state: Any, place: Suite, *, silent: bool) -> None:
-    from bench.sweep.display import repeated, summary
+    from bench.sweep.display import repeat_lines, summary
     from bench.sweep.supervision import write_outcome
 
     paths = write_outcome(state, place)
     if not silent:
         print(summary(state))
-        print("".join(f"{line}\n" for line in repeated(state, place)), end="")
+        print("".join(f"{line}\n" for line in repeat_lines(state, place)), end="")
         print("\n".join(f"  wrote  {os.path.relpath(path)}" for path in paths))
 
 
@@ -209,7 +209,7 @@ def _work(plan: Sweep, place: Suite, store: Storage, track: Kind, tracking: Trac
     run_options = RunOptions(
         style="plain", track=track, tracking=tracking, group=plan.name, busy=_say
     )
-    Worker(open_studies(plan, place, store), place, run_options=run_options, say=_say).work()
+    Worker(open_studies(plan, place, store), place, run_options=run_options, log=_say).run()
 
 
 def _say(line: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from bench.tracking.sync import Sent
+    from bench.tracking.sync import SyncResult
 
 
 def sync(
@@ -62,13 +62,20 @@ def sync(
         {**given, "entity": entity, "project": project}, TrackOptions, where="command line"
     )
     place = Suite.at(suite)
-    told = send(place, tasks, options, runs=run, act="look" if dry_run else "send", say=_say)
-    if not told:
+    results = send(
+        place,
+        tasks,
+        options,
+        runs=run,
+        action="look" if dry_run else "send",
+        report=_print,
+    )
+    if not results:
         print(f"nothing to send: {suite} has neither records nor offline runs")
-    if any(one.told == "not confirmed" for one in told):
+    if any(result.status == "not confirmed" for result in results):
         raise SystemExit(1)
 
 
-def _say(sent: Sent) -> None:
-    line = f"{sent.told:14}{sent.name}" + (f": {sent.why}" if sent.why else "")
-    print(line, file=sys.stderr if sent.told == "not confirmed" else sys.stdout, flush=True)
+def _print(result: SyncResult) -> None:
+    line = f"{result.status:14}{result.name}" + (f": {result.reason}" if result.reason else "")
+    print(line, file=sys.stderr if result.status == "not confirmed" else sys.stdout, flush=True)

@@ -59,7 +59,7 @@ def table(
         Only the published rows that have been measured.
     against
         Mark the rows that differ for sure from this one, by the tests of `bench compare`: a label
-        or a pattern, a run, a group, or `best`. What a run has not kept is not made again.
+        or a pattern, a run, a group, or `best`. Lost outputs are not regenerated.
     columns
         Only these, in this order: model, published, measured, n, diverged, difference,
         gap-to-bound, a score beside the metric (`bleu-4`), verdict, protocol, source; of the cost
@@ -98,7 +98,7 @@ def table(
     if published:
         shown = published_rows(shown)
     if against is not None:
-        shown = _set_against(place, shown, against)
+        shown = _add_significance(place, shown, against)
     content = render(
         shown,
         chosen,
@@ -130,20 +130,20 @@ def _layout(
 
 
 def _write_all(place: Suite, readme: Path) -> None:
-    from bench.table import write_tables
-    from bench.table.embed import refresh
+    from bench.table import write_table
+    from bench.table.embed import update_tables
 
     for card in place.cards():
         if place.published_path(card.task) or place.records(card.task):
-            print(write_tables(place, card.task))
+            print(write_table(place, card.task))
     if readme.is_file():
-        refresh(readme, place)
+        update_tables(readme, place)
 
 
-def _set_against(place: Suite, table: Table, name: str) -> Table:
-    from bench.compare.against import set_against  # scipy is loaded only where it is needed
+def _add_significance(place: Suite, table: Table, name: str) -> Table:
+    from bench.compare.against import add_significance  # scipy is loaded only where it is needed
 
-    return set_against(place, table, name)
+    return add_significance(place, table, name)
 
 
 def _write_bibliography(place: Suite, table: Table, path: Path) -> None:

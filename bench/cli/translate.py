@@ -68,20 +68,20 @@ def translate(
     from bench.core.suite import Suite
 
     place = Suite.at(suite)  # a typing error need not wait for torch
-    from bench.translation.evaluation import Wishes
-    from bench.translation.translate import Wanted, translate_lines
+    from bench.translation.evaluation import TranslationOverrides
+    from bench.translation.translate import OutputOptions, translate_lines
 
-    wishes = Wishes(
+    overrides = TranslationOverrides(
         beam_size=beam, length_penalty=length_penalty, alpha=alpha, replace_unknown=replace_unknown
     )
-    wanted = Wanted(
-        form=format or ("text" if num_best == 1 else "moses"),
+    output = OutputOptions(
+        format=format or ("text" if num_best == 1 else "moses"),
         num_best=num_best,
         attention=attention,
         heat_maps=heat_maps,
         reference=reference,
     )
-    for line in translate_lines(place, run, sys.stdin.buffer, wishes, wanted, device=device):
+    for line in translate_lines(place, run, sys.stdin.buffer, overrides, output, device=device):
         print(line, flush=sys.stdout.isatty())
 
 
@@ -145,7 +145,7 @@ def rescore(
         sys.stdin.buffer,
         source=source,
         weights=weights,
-        form=format,
+        format=format,
         reference=reference,
         device=device,
     )

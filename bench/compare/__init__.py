@@ -1,4 +1,4 @@
-"""Runs and groups of seeds side by side, with tests that a referee accepts."""
+"""Comparison of runs and groups of seeds, with intervals and significance tests."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from msgspec.structs import replace
 
 from bench.compare.formats import render
 from bench.compare.over_seeds import POWER
-from bench.compare.over_units import Difference, bootstrap_units, smallest_p, usual_test
-from bench.compare.pairs import Resampling, all_pairs
-from bench.compare.reading import Missing, Reading, read_units
+from bench.compare.over_units import Difference, bootstrap_units, min_bootstrap_p
+from bench.compare.pairs import Resampling, compare_pairs
+from bench.compare.reading import Reading, read_units
 from bench.compare.result import Comparison, Interval, Measurement, Pair, Significance, verdict
 from bench.compare.subjects import Subject, find_subjects
-from bench.compare.units import TokenBlocks, Units, token_blocks
 from bench.core.errors import BenchError
 from bench.core.statistics import CONFIDENCE, LEVEL, measure
 from bench.core.suite import Suite
+from bench.runs.outputs import Missing, Units
 
 __all__ = [
     "Comparison",
@@ -28,11 +28,9 @@ __all__ = [
     "Reading",
     "Resampling",
     "Significance",
-    "TokenBlocks",
     "Units",
     "compare",
     "render",
-    "token_blocks",
 ]
 
 
@@ -44,16 +42,16 @@ def compare(
     reading: Reading | None = None,
     resampling: Resampling | None = None,
 ) -> Comparison:
-    """Set runs, groups and rows of one task side by side; see `find_subjects` for their names.
+    """Compare runs, groups and rows of one task; see `find_subjects` for their names.
 
-    Raises BenchError for names of nothing, for two tasks or two metric signatures, and for
-    settings that make no sense. Test units that cannot be had are a note, not an error.
+    Raises BenchError for unknown names, for two tasks or two metric signatures, and for invalid
+    settings. Missing test units are a note, not an error.
     """
     reading, resampling = reading or Reading(split="test"), resampling or Resampling()
     _check_settings(names, reading, resampling)
     subjects, notes = find_subjects(suite, names, task=task, split=reading.split)
     units, missing = _all_units(suite, subjects, reading)
-    intervals, differences = _over_units(units, resampling)
+    intervals, differences = _bootstrap(units, resampling)
     card = suite.card(subjects[0].finished[0].task)
     comparison = Comparison(
         task=card.task,
@@ -70,10 +68,10 @@ def compare(
         units=next((runs[0].noun for runs in units.values()), None),
         method=next((runs[0].method for runs in units.values()), None),
         measurements=[
-            _measurement(subject, intervals.get(place), reading.split)
-            for place, subject in enumerate(subjects)
+            _measurement(subject, intervals.get(i), reading.split)
+            for i, subject in enumerate(subjects)
         ],
-        pairs=all_pairs(
+        pairs=compare_pairs(
             subjects,
             differences,
             split=reading.split,
@@ -101,9 +99,9 @@ def _check_settings(names: Sequence[str], reading: Reading, resampling: Resampli
 
 
 def _too_few_resamples(comparison: Comparison) -> list[str]:
-    """A note where no bootstrap could be significant after correction, whatever it found."""
+    """Note that no bootstrap can be significant after correction, if so."""
     tested = [pair.tests[0] for pair in comparison.pairs if pair.tests]
-    least = smallest_p(comparison.num_resamples) * len(tested)
+    least = min_bootstrap_p(comparison.num_resamples) * len(tested)
     if least < LEVEL or all(test.over == "seeds" for test in tested):
         return []
     return [
@@ -115,43 +113,32 @@ def _too_few_resamples(comparison: Comparison) -> list[str]:
 def _all_units(
     suite: Suite, subjects: Sequence[Subject], reading: Reading
 ) -> tuple[dict[int, list[Units]], list[str]]:
-    """Place of a subject -> the units of its runs; and what is missing where there are none."""
+    """Units of the runs by index of the subject, and notes on subjects without units."""
     units: dict[int, list[Units]] = {}
     reasons: dict[str, list[str]] = {}
-    for place, subject in enumerate(subjects):
+    for i, subject in enumerate(subjects):
         try:
-            units[place] = read_units(suite, subject, reading)
+            units[i] = read_units(suite, subject, reading)
         except BenchError as error:
             reasons.setdefault(str(error), []).append(subject.name)
     missing = [f"No test units of {', '.join(who)}: {why}." for why, who in reasons.items()]
     return units, missing
 
 
-def _over_units(
+def _bootstrap(
     units: dict[int, list[Units]], resampling: Resampling
 ) -> tuple[dict[int, Interval], dict[tuple[int, int], Difference]]:
-    """Bootstrap intervals by place, and by pair of places."""
+    """Bootstrap intervals by index of the subject, and differences by pair of indices."""
     if not units:
         return {}, {}
-    places, groups = list(units), list(units.values())
-    pairs = list(combinations(range(len(places)), 2))
     intervals, differences = bootstrap_units(
-        groups,
-        pairs,
+        list(units.values()),
+        list(combinations(range(len(units)), 2)),
         num_resamples=resampling.num_resamples,
         seed=resampling.seed,
     )
-    by_pair = {
-        (places[i], places[j]): _with_usual_test(found, groups[i], groups[j])
-        for (i, j), found in zip(pairs, differences, strict=True)
-    }
-    return dict(zip(places, intervals, strict=True)), by_pair
-
-
-def _with_usual_test(
-    found: Difference, first: Sequence[Units], second: Sequence[Units]
-) -> Difference:
-    return Difference(interval=found.interval, p=found.p, usual=usual_test(first, second))
+    by_pair = zip(combinations(units, 2), differences, strict=True)
+    return dict(zip(units, intervals, strict=True)), dict(by_pair)
 
 
 def _measurement(subject: Subject, over_units: Interval | None, split: str) -> Measurement:

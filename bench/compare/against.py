@@ -1,4 +1,4 @@
-"""The rows of a table held against one of them: which differ for sure."""
+"""Tests of the rows of a table against one of them."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from bench.compare import compare
 from bench.compare.pairs import Resampling
 from bench.compare.reading import Reading
 from bench.compare.result import Significance
-from bench.compare.subjects import stem
+from bench.compare.subjects import group_name
 from bench.core.errors import BenchError, nearest
 from bench.core.statistics import holm
 from bench.core.suite import Suite
 from bench.table import Table
-from bench.table.rows import Contrast, Row
+from bench.table.rows import PairwiseTest, Row
 
 BEST = "best"
 
 
-def set_against(
+def add_significance(
     suite: Suite, table: Table, name: str, *, resampling: Resampling | None = None
 ) -> Table:
-    """The table with a test of each measured row against the row `name`, where one is possible.
+    """Copy of the table with a test of each measured row against the row `name`, if possible.
 
     `name` is a label or a pattern of labels, a run or its group, or `best` for the best mean. The
-    tests are those of `bench compare`: over seeds where there are enough of both, else over the
-    test units that runs have kept; p is corrected for their number. Rows of other signatures
-    measure something else and are left alone. Raises BenchError unless one row is meant.
+    tests are those of `bench compare`: over seeds if both rows have enough of them, else over the
+    test units that runs kept; p is corrected for their number. Rows of other signatures are left
+    alone. Raises BenchError if `name` matches no row or several.
     """
     reference = _reference(table, name)
     others = [
@@ -45,31 +45,28 @@ def set_against(
         if (test := _test(suite, table, row, reference, resampling))
     }
     p_values = holm([test.p for test in found.values()])
-    tested = {
-        record: Contrast(against=reference.label, over=test.over, p=p)
+    tests = {
+        record: PairwiseTest(against=reference.label, over=test.over, p=p)
         for (record, test), p in zip(found.items(), p_values, strict=True)
     }
-
-    def marked(row: Row) -> Row:
-        test = tested.get(row.records[0]) if row.measured else None
-        return replace(row, tested=test) if test else row
-
-    return replace(table, blocks=[[marked(row) for row in block] for block in table.blocks])
+    blocks = [
+        [replace(row, tested=tests.get(row.records[0])) if row.measured else row for row in block]
+        for block in table.blocks
+    ]
+    return replace(table, blocks=blocks)
 
 
 def _test(
     suite: Suite, table: Table, row: Row, reference: Row, resampling: Resampling | None
 ) -> Significance | None:
-    """The test that decides on the difference; none where neither seeds nor units allow one."""
+    """Deciding test of the difference; None if neither seeds nor units allow one."""
     reading = Reading(split=table.split, missing="leave")
-    names = [_subject(row), _subject(reference)]
-    found = compare(suite, names, task=table.task, reading=reading, resampling=resampling)
-    return found.pairs[0].tests[0] if found.pairs[0].tests else None
-
-
-def _subject(row: Row) -> str:
-    """The group's name, or that of the only run."""
-    return row.records[0] if len(row.records) == 1 else stem(row.records[0])
+    names = [
+        found.records[0] if len(found.records) == 1 else group_name(found.records[0])
+        for found in (row, reference)
+    ]
+    comparison = compare(suite, names, task=table.task, reading=reading, resampling=resampling)
+    return next(iter(comparison.pairs[0].tests), None)
 
 
 def _reference(table: Table, name: str) -> Row:
@@ -88,7 +85,7 @@ def _reference(table: Table, name: str) -> Row:
 
 
 def _best(table: Table, measured: Sequence[Row]) -> list[Row]:
-    """The best mean of the main signature; of the rows that are ranked where some are."""
+    """Best mean of the main signature, among the ranked rows if there are any."""
     main = [row for row in measured if row.signature == measured[0].signature]
     ranked = [row for row in main if row.rank == "best"]
     sign = 1 if table.direction == "min" else -1
@@ -96,7 +93,9 @@ def _best(table: Table, measured: Sequence[Row]) -> list[Row]:
 
 
 def _named(measured: Sequence[Row], name: str) -> list[Row]:
-    exact = [row for row in measured if row.label.casefold() == name.casefold()]
-    runs = [row for row in measured if name in (*row.records, *map(stem, row.records))]
     pattern = name.casefold()
-    return exact or runs or [row for row in measured if fnmatchcase(row.label.casefold(), pattern)]
+    return (
+        [row for row in measured if row.label.casefold() == pattern]
+        or [row for row in measured if name in (*row.records, *map(group_name, row.records))]
+        or [row for row in measured if fnmatchcase(row.label.casefold(), pattern)]
+    )

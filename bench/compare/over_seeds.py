@@ -1,6 +1,6 @@
-"""Over seeds: whether another set of seeds would tell two configurations apart.
+"""Tests over seeds: significance, effect size and power of a difference of two configurations.
 
-Everything here is in the metric's own unit, the one in which mean ± std is printed.
+All values are in the unit of the metric.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from scipy import optimize, special, stats
 
 from bench.compare.result import Interval, Significance
 from bench.core.statistics import CONFIDENCE, LEVEL
-from bench.text.outputs import Floats
 
 POWER = 0.8
+"""Probability with which a resolvable difference is found."""
 
 
 def welch_test(a: Sequence[float], b: Sequence[float]) -> Significance | None:
-    """Welch's (1947) t between the means; none without two values a side and some spread."""
+    """Welch's (1947) t test of two means; None without two values a side and some spread."""
     if min(len(a), len(b)) < 2 or np.ptp(a) == np.ptp(b) == 0:
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # one side without any spread is fine
+        warnings.simplefilter("ignore", RuntimeWarning)  # one side may lack spread
         found = stats.ttest_ind(a, b, equal_var=False)
     return _t_test("Welch's t", found)
 
 
 def one_sample_test(values: Sequence[float], constant: float) -> Significance | None:
-    """Student's t of the mean of `values` against a number that has no seed."""
+    """Student's t test of the mean of `values` against a constant."""
     if len(values) < 2 or np.ptp(values) == 0:
         return None
     return _t_test("one-sample t", stats.ttest_1samp(np.subtract(values, constant), 0.0))
@@ -40,12 +40,12 @@ def one_sample_test(values: Sequence[float], constant: float) -> Significance | 
 def permutation_test(
     a: Sequence[float], b: Sequence[float], *, num_resamples: int, seed: int
 ) -> Significance | None:
-    """Permutation test of the difference in means: exact where that takes no more arrangements."""
+    """Permutation test of the difference in means, exact if `num_resamples` suffice for it."""
     if min(len(a), len(b)) < 2:
         return None
     found = stats.permutation_test(
         (a, b),
-        _difference_of_means,
+        lambda a_XN, b_XN, axis: np.mean(a_XN, axis=axis) - np.mean(b_XN, axis=axis),
         permutation_type="independent",
         vectorized=True,
         n_resamples=num_resamples,
@@ -62,13 +62,13 @@ def permutation_test(
     )
 
 
-def smallest_p(num_a: int, num_b: int) -> float:
-    """The smallest two-sided p that a permutation test can reach."""
+def min_permutation_p(num_a: int, num_b: int) -> float:
+    """Smallest two-sided p that a permutation test can reach."""
     return min(1.0, 2 / math.comb(num_a + num_b, num_a))
 
 
 def pooled_std(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """The common standard deviation of two groups; none without two values in either."""
+    """Pooled standard deviation of two groups; None without two values in either."""
     degrees = len(a) + len(b) - 2
     if min(len(a), len(b)) < 1 or degrees < 1:
         return None
@@ -79,7 +79,7 @@ def pooled_std(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 
 def effect_size(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Hedges' (1981) g with the exact correction for small n; none without spread."""
+    """Hedges' (1981) g with the exact correction for small n; None without spread."""
     std = pooled_std(a, b)
     if not std or min(len(a), len(b)) < 2:
         return None
@@ -92,10 +92,10 @@ def effect_size(a: Sequence[float], b: Sequence[float]) -> float | None:
 def resolvable_difference(
     std: float, num_a: int, num_b: int | None, *, level: float = LEVEL, power: float = POWER
 ) -> float:
-    """The smallest true difference that a two-sided t test finds with probability `power`.
+    """Smallest true difference that a two-sided t test finds with probability `power`.
 
-    `std` is that of one seed, the same in both groups; `num_b` is None for a test against a number
-    without a seed. Solves the power function of the noncentral t distribution (Cohen, 1988).
+    `std` is that of one seed, equal in both groups; `num_b` is None for a test against a constant.
+    Solves the power function of the noncentral t distribution (Cohen, 1988).
     """
     if num_b is None:
         degrees, scale = num_a - 1, math.sqrt(1 / num_a)
@@ -125,7 +125,3 @@ def _t_test(name: Literal["Welch's t", "one-sample t"], found: Any) -> Significa
         p=p,
         detail=f"t = {t:.2f}, {degrees:.3g} degrees of freedom",
     )
-
-
-def _difference_of_means(a_XN: Floats, b_XN: Floats, axis: int) -> Floats:
-    return np.asarray(np.mean(a_XN, axis=axis) - np.mean(b_XN, axis=axis))

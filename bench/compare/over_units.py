@@ -1,6 +1,6 @@
-"""Over test units: where other test data of the same kind would have put a value or a difference.
+"""Bootstrap over test units: variation of a value or a difference over other test data.
 
-The bootstrap of Efron and Tibshirani (1993), percentile intervals. Every run is seen on the same
+The percentile bootstrap of Efron and Tibshirani (1993). Every run is evaluated on the same
 resampled units, so that the difference of two runs is paired (Koehn, 2004).
 
 Shapes: U units, K statistics, M quantities, X any leading dimensions.
@@ -16,23 +16,23 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.compare.result import Interval, Significance
-from bench.compare.units import PairedUnits, Units
 from bench.core.errors import BenchError
 from bench.core.statistics import CONFIDENCE
+from bench.runs.outputs import PairedUnits, Units
 from bench.text.outputs import Floats
 
-_LARGEST_BATCH = 1_000_000
-"""Drawn numbers that are in memory at once."""
+_BATCH_SIZE = 1_000_000
+"""Random numbers in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Between two groups of runs on the same units."""
+    """Difference of two groups of runs on the same units."""
 
     interval: Interval
     p: float
-    usual: Significance | None = None
-    """The test that the field usually makes, where it has one."""
+    standard: Significance | None = None
+    """The field's own paired test, if it has one."""
 
 
 def bootstrap_units(
@@ -42,11 +42,16 @@ def bootstrap_units(
     num_resamples: int,
     seed: int,
 ) -> tuple[list[Interval], list[Difference]]:
-    """Intervals for the mean metric of each group of runs and for the difference of each pair.
+    """Intervals of the mean metric of each group of runs and of the difference of each pair.
 
-    All groups see the same resamples. Raises BenchError for runs over different units.
+    All groups share the resamples. Raises BenchError for runs over different units.
     """
-    num_units = _check_alike(groups)
+    nouns = {run.noun for runs in groups for run in runs}
+    if len(nouns) != 1:
+        raise BenchError(
+            f"the runs were not measured on the same units: {', '.join(sorted(nouns))}"
+        )
+    num_units = len(groups[0][0].sums)
 
     def statistic(index_XU: NDArray[np.intp], axis: int = -1) -> Floats:
         counts_XU = multiplicities(np.moveaxis(index_XU, axis, -1))
@@ -59,7 +64,7 @@ def bootstrap_units(
         (np.arange(num_units),),
         statistic,
         n_resamples=num_resamples,
-        batch=max(1, _LARGEST_BATCH // num_units),
+        batch=max(1, _BATCH_SIZE // num_units),
         vectorized=True,
         axis=-1,
         confidence_level=CONFIDENCE,
@@ -70,55 +75,49 @@ def bootstrap_units(
     intervals = [
         Interval(low=float(low), high=float(high)) for low, high in zip(low_M, high_M, strict=True)
     ]
-    drawn = found.bootstrap_distribution[len(groups) :]
+    n = len(groups)
     differences = [
-        Difference(interval=interval, p=two_sided_p(drawn_X))
-        for interval, drawn_X in zip(intervals[len(groups) :], drawn, strict=True)
+        Difference(
+            interval=interval, p=bootstrap_p(drawn_X), standard=_standard_test(groups[i], groups[j])
+        )
+        for (i, j), interval, drawn_X in zip(
+            pairs, intervals[n:], found.bootstrap_distribution[n:], strict=True
+        )
     ]
-    return intervals[: len(groups)], differences
+    return intervals[:n], differences
 
 
-def usual_test(first: Sequence[Units], second: Sequence[Units]) -> Significance | None:
-    """The field's own paired test between two single runs; it knows no groups of seeds."""
+def _standard_test(first: Sequence[Units], second: Sequence[Units]) -> Significance | None:
+    """The field's own paired test of two single runs; None for groups of seeds."""
     if len(first) != 1 or len(second) != 1:
         return None
-    (a,), (b,) = first, second
+    a, b = first[0], second[0]
     if not isinstance(a, PairedUnits) or not isinstance(b, type(a)):
         return None
     p, detail = a.paired_test(b)
     return Significance(name="sacreBLEU", over="units", p=p, detail=detail)
 
 
-def two_sided_p(drawn_X: Floats) -> float:
-    """Twice the share of resampled differences on the rarer side of zero.
+def bootstrap_p(drawn_X: Floats) -> float:
+    """Two-sided p: twice the share of resampled differences on the rarer side of zero.
 
-    Below 1 - c exactly where the percentile interval of confidence c leaves zero out, but for the
-    resamples added so that p is never 0 (Davison and Hinkley, 1997). The same whether differences
-    are taken in nats or in perplexity, since both have one sign.
+    Below 1 - c exactly if the percentile interval of confidence c excludes zero, but for the one
+    resample added so that p is never 0 (Davison and Hinkley, 1997). Differences in nats and in
+    perplexity give the same p, since their signs agree.
     """
     rarer = min(np.count_nonzero(drawn_X <= 0), np.count_nonzero(drawn_X >= 0))
     return float(min(1.0, 2 * (rarer + 1) / (len(drawn_X) + 1)))
 
 
-def smallest_p(num_resamples: int) -> float:
-    """The p of a difference that no resample turns round."""
+def min_bootstrap_p(num_resamples: int) -> float:
+    """Smallest p: that of a difference whose sign no resample changes."""
     return 2 / (num_resamples + 1)
 
 
 def multiplicities(index_XU: NDArray[np.intp]) -> Floats:
-    """How often each of the U units was drawn, for each row of U drawn ones."""
+    """Count how often each of the U units occurs in each row of U drawn indices."""
     num_units = index_XU.shape[-1]
     rows = index_XU.reshape(-1, num_units).astype(np.intp, copy=False)
-    places = rows + num_units * np.arange(len(rows))[:, None]
-    counts = np.bincount(places.ravel(), minlength=rows.size)
+    offset = rows + num_units * np.arange(len(rows))[:, None]
+    counts = np.bincount(offset.ravel(), minlength=rows.size)
     return counts.reshape(index_XU.shape).astype(np.float64)
-
-
-def _check_alike(groups: Sequence[Sequence[Units]]) -> int:
-    """The number of units that all runs share."""
-    nouns = {run.noun for runs in groups for run in runs}
-    if len(nouns) != 1:
-        raise BenchError(
-            f"the runs were not measured on the same units: {', '.join(sorted(nouns))}"
-        )
-    return len(groups[0][0].sums)

@@ -1,4 +1,4 @@
-"""Every pair of the compared set: tests, correction for their number, outcome."""
+"""Pairs of subjects: tests, correction for multiple comparisons, outcome."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from bench.core.statistics import LEVEL, holm, measure
 
 @dataclass(frozen=True, kw_only=True)
 class Resampling:
-    """How many resamples are drawn, and from which seed."""
+    """Number of resamples and their seed."""
 
     num_resamples: int = 10_000
     seed: int = 1
 
 
-def all_pairs(
+def compare_pairs(
     subjects: Sequence[Subject],
     over_units: dict[tuple[int, int], Difference],
     *,
@@ -39,20 +39,19 @@ def all_pairs(
     direction: Literal["min", "max"],
     resampling: Resampling,
 ) -> list[Pair]:
-    """The pairs with their tests; `over_units` has the paired bootstrap of those that have units.
+    """Test every pair of subjects; `over_units` has the paired bootstrap of those with units.
 
-    The first test decides: that over seeds, since a claim about a configuration is one about its
-    seeds, and the paired bootstrap where there are too few.
+    The first test decides: the one over seeds, since a claim about a configuration is one about its
+    seeds, or the paired bootstrap if there are too few.
     """
-    places = list(combinations(range(len(subjects)), 2))
     pairs = [
         _pair(subjects[i], subjects[j], over_units.get((i, j)), split=split, resampling=resampling)
-        for i, j in places
+        for i, j in combinations(range(len(subjects)), 2)
     ]
-    tested = [place for place, pair in enumerate(pairs) if pair.tests]
-    for place, p in zip(tested, holm([pairs[k].tests[0].p for k in tested]), strict=True):
-        outcome = _outcome(pairs[place].difference, p, direction)
-        pairs[place] = replace(pairs[place], p=p, outcome=outcome)
+    tested = [i for i, pair in enumerate(pairs) if pair.tests]
+    for i, p in zip(tested, holm([pairs[k].tests[0].p for k in tested]), strict=True):
+        outcome = _outcome(pairs[i].difference, p, direction)
+        pairs[i] = replace(pairs[i], p=p, outcome=outcome)
     return pairs
 
 
@@ -74,8 +73,7 @@ def _pair(
             p=over_units.p,
             detail=f"{resampling.num_resamples:,} resamples",
         )
-        usual = [over_units.usual] if over_units.usual else []
-        tests[1:1] = [bootstrap, *usual]
+        tests[1:1] = [bootstrap, *filter(None, [over_units.standard])]
     return Pair(
         first=a.name,
         second=b.name,
@@ -89,16 +87,16 @@ def _pair(
 def _over_seeds(
     a: Subject, b: Subject, x: list[float], y: list[float], resampling: Resampling
 ) -> list[Significance]:
-    """The tests over seeds that these numbers of seeds allow, the deciding one first."""
-    if b.is_seedless and not a.is_seedless:
-        found = [one_sample_test(x, y[0])]
-    elif a.is_seedless and not b.is_seedless:
-        mirrored = one_sample_test([-value for value in y], -x[0])
-        found = [mirrored]
+    """Tests over seeds that the numbers of seeds allow, the deciding one first."""
+    if a.is_seedless != b.is_seedless:
+        # The sign is that of the first minus the second, whichever of them has seeds.
+        first = (x, y[0]) if b.is_seedless else ([-value for value in y], -x[0])
+        found = [one_sample_test(*first)]
+    elif welch := welch_test(x, y):
+        settings = {"num_resamples": resampling.num_resamples, "seed": resampling.seed}
+        found = [welch, permutation_test(x, y, **settings)]
     else:
-        drawn = permutation_test(x, y, num_resamples=resampling.num_resamples, seed=resampling.seed)
-        welch = welch_test(x, y)
-        found = [welch, drawn] if welch else []
+        found = []
     return [test for test in found if test is not None]
 
 

@@ -1,4 +1,4 @@
-"""Who is compared: runs and groups by name, and rows of a task's table by label."""
+"""Subjects of a comparison: runs and groups by name, and rows of a task's table by label."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.table import task_table
 from bench.table.groups import base_label, group_records
 
 SEEDLESS = frozenset(("ngram", "cache", "maxent", "nearest", "human", "persistence", "mean-frame"))
-"""Models that come out the same whatever the seed."""
+"""Models whose result does not depend on the seed."""
 
 Groups = dict[tuple[str, str], list[Record]]
 """(task, `<model>-<digest>`) -> records of all seeds."""
@@ -31,47 +31,54 @@ class Subject:
 
     @property
     def is_seedless(self) -> bool:
-        """Whether another seed would give the same value."""
+        """True if another seed would give the same value."""
         return all(record.model in SEEDLESS for record in self.finished)
 
     def values(self, split: str) -> list[float]:
-        """The metric on `split`, one value a run."""
+        """Metric on `split`, one value per run."""
         return [record.metrics[split] for record in self.finished]
 
 
 def find_subjects(
     suite: Suite, names: Sequence[str], *, task: str | None, split: str
 ) -> tuple[list[Subject], list[str]]:
-    """The runs and groups that `names` stand for, and a note on each row that has none.
+    """Find the runs and groups that `names` stand for; returns them and notes on unmeasured rows.
 
-    A name is that of a run or a group, its digest, or how it begins; with `task` also the label
-    of a row of that task's table, or a pattern of labels, which may stand for several. Raises
-    BenchError for unknown and ambiguous names and for what cannot be compared.
+    A name is that of a run or a group, its digest, or a prefix; with `task` also the label of a row
+    of that task's table, or a pattern of labels, which may match several. Raises BenchError for
+    unknown and ambiguous names and for subjects that cannot be compared.
     """
     tasks = [suite.card(task).task] if task is not None else list(suite.card_paths())
     groups: Groups = {}
     for name in tasks:
         for record in suite.records(name):
-            groups.setdefault((name, stem(record.id)), []).append(record)
+            groups.setdefault((name, group_name(record.id)), []).append(record)
     found: list[Subject] = []
     notes: list[str] = []
     for name in names:
         rows, missing = _by_label(suite, task, name, groups)
         found += rows or [_subject(_by_name(name, groups, task))]
         notes += [f"Not run: {label} (`bench reproduce` runs published rows)" for label in missing]
-    _check(suite, found, split)
-    return _tell_apart(found), notes
+    _check_comparable(suite, found, split)
+    times = Counter(subject.label for subject in found)
+    unique = [
+        replace(subject, label=f"{subject.label} ({subject.name})")
+        if times[subject.label] > 1
+        else subject
+        for subject in found
+    ]
+    return unique, notes
 
 
-def stem(run_id: str) -> str:
-    """`<model>-<digest>`: the run without its seed."""
+def group_name(run_id: str) -> str:
+    """`<model>-<digest>`: the name of a run without its seed."""
     return run_id.rpartition("-s")[0]
 
 
 def _by_label(
     suite: Suite, task: str | None, pattern: str, groups: Groups
 ) -> tuple[list[Subject], list[str]]:
-    """The rows of the task's table whose label fits `pattern`, and those that nothing measures."""
+    """Measured rows of the task's table whose label matches `pattern`, and labels of the others."""
     if task is None:
         return [], []
     rows = [
@@ -79,7 +86,7 @@ def _by_label(
         for row in task_table(suite, task).rows
         if row.verdict != "bound" and fnmatchcase(row.label.casefold(), pattern.casefold())
     ]
-    measured = {stem(row.records[0]): row.label for row in reversed(rows) if row.measured}
+    measured = {group_name(row.records[0]): row.label for row in reversed(rows) if row.measured}
     missing = [row.label for row in rows if not row.measured]
     if missing and not measured:
         raise BenchError(f"{pattern!r}: nothing has measured {', '.join(missing[:4])} yet")
@@ -91,7 +98,7 @@ def _by_name(name: str, groups: Groups, task: str | None) -> list[Record]:
     runs = {(t, record.id): [record] for (t, _), group in groups.items() for record in group}
     attempts = (
         {key: run for key, run in runs.items() if key[1] == name},
-        {key: group for key, group in groups.items() if name in (key[1], _digest(key[1]))},
+        {key: g for key, g in groups.items() if name in (key[1], key[1].rpartition("-")[2])},
         {key: group for key, group in groups.items() if key[1].startswith(name.rstrip("-"))},
         {key: run for key, run in runs.items() if key[1].startswith(name)},
     )
@@ -110,40 +117,25 @@ def _by_name(name: str, groups: Groups, task: str | None) -> list[Record]:
     return next(iter(matching.values()))
 
 
-def _digest(stem: str) -> str:
-    return stem.rpartition("-")[2]
-
-
 def _subject(records: Sequence[Record]) -> Subject:
     first, *others = records
     return Subject(
-        name=stem(first.id) if others else first.id,
+        name=group_name(first.id) if others else first.id,
         label=base_label(group_records(records)[0]),
         finished=tuple(record for record in records if record.status == "finished"),
         num_diverged=sum(record.status == "diverged" for record in records),
     )
 
 
-def _tell_apart(subjects: list[Subject]) -> list[Subject]:
-    """Labels that occur twice get the name behind them."""
-    times = Counter(subject.label for subject in subjects)
-    return [
-        replace(subject, label=f"{subject.label} ({subject.name})")
-        if times[subject.label] > 1
-        else subject
-        for subject in subjects
-    ]
-
-
-def _check(suite: Suite, subjects: list[Subject], split: str) -> None:
-    """Refuse what measures different things, and what is there twice."""
+def _check_comparable(suite: Suite, subjects: list[Subject], split: str) -> None:
+    """Reject repeated runs, and runs of different tasks, signatures, data or card versions."""
     for subject in subjects:
         if not subject.finished:
             raise BenchError(f"{subject.name} diverged: it has no value to compare")
     records = [record for subject in subjects for record in subject.finished]
-    twice = [name for name, times in Counter(r.id for r in records).items() if times > 1]
-    if twice:
-        raise BenchError(f"run {twice[0]} is named twice: nothing can be compared with itself")
+    repeated = [name for name, times in Counter(r.id for r in records).items() if times > 1]
+    if repeated:
+        raise BenchError(f"run {repeated[0]} is named twice: nothing can be compared with itself")
     first = records[0]
     for record in records:
         if record.task != first.task:
@@ -156,7 +148,7 @@ def _check(suite: Suite, subjects: list[Subject], split: str) -> None:
                 f"{record.id} measures {record.signature}, {first.id} measures {first.signature}: "
                 "only runs of one signature can be compared"
             )
-        if record.data != first.data or _vocabulary(record) != _vocabulary(first):
+        if record.data != first.data or _minimum_count(record) != _minimum_count(first):
             raise BenchError(f"{record.id} and {first.id} were measured on different data")
         if record.card_version != suite.card(record.task).version:
             raise BenchError(
@@ -167,6 +159,6 @@ def _check(suite: Suite, subjects: list[Subject], split: str) -> None:
             raise BenchError(f"run {record.id} has no value on the {split} split")
 
 
-def _vocabulary(record: Record) -> object:
-    """What decides on a vocabulary beside the bytes of the files."""
+def _minimum_count(record: Record) -> object:
+    """Setting that decides on the vocabulary, besides the files."""
     return record.config.get("data", {}).get("minimum_count")

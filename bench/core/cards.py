@@ -24,7 +24,7 @@ class CorpusSpec(Protocol):
 
 
 class Metric(Frozen, frozen=True, kw_only=True):
-    """What decides on the task, and which way is better."""
+    """Metric of a task and its direction."""
 
     name: str
     direction: Literal["min", "max"]
@@ -38,7 +38,7 @@ class Card(Frozen, frozen=True, kw_only=True):
     version: int
     """Raised when a change of the card changes numbers; part of every run's name."""
     objective: str
-    """What a model is trained for unless the caller chooses one of `objectives`."""
+    """Objective of training unless the caller chooses one of `objectives`."""
     description: str
     metric: Metric
     protocol: str

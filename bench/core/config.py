@@ -1,4 +1,4 @@
-"""What one run is: frozen, typed, strict. Every default of the suite stands here, once.
+"""Configuration of a run: frozen, typed, strict. Every default of the suite is here, once.
 
 The options of an architecture, a baseline or an objective are its constructor's keyword
 arguments; they stand in its own file and are checked when the run is resolved.
@@ -21,7 +21,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class DataConfig(Frozen, frozen=True, kw_only=True):
-    """Where the corpus comes from."""
+    """Settings of the corpus."""
 
     path: str | None = None
     """Folder with train, valid and test files, for the tasks `text` and `parallel-text`."""
@@ -30,18 +30,18 @@ class DataConfig(Frozen, frozen=True, kw_only=True):
     download: Literal["never", "missing"] = "never"
     """Fetch files that are missing from the card's mirrors."""
     on_bad: Literal["refuse", "skip"] = "refuse"
-    """Of speech, translation and captions: refuse a corpus with recordings, pairs of lines or
+    """Speech, translation and captions: refuse a corpus with recordings, pairs of lines or
     captions that cannot be used, or leave these out."""
     segmentation: str | None = None
-    """Of translation: which of the card's segmentations cuts the text, its first if not given."""
+    """Translation: segmentation of the card that cuts the text, its first if not given."""
     languages: str | None = None
     """Source and target of the task `parallel-text`, as its files' names end: en-fr."""
     features: str | None = None
-    """Of captions: which features of the images are read, the card's if not given."""
+    """Captions: features of the images that are read, the card's if not given."""
 
 
 class OptimConfig(Frozen, frozen=True, kw_only=True):
-    """How weights move."""
+    """Settings of the optimiser."""
 
     name: Literal["sgd", "adam", "adamw"] = "adamw"
     """Optimiser."""
@@ -76,7 +76,7 @@ class OptimConfig(Frozen, frozen=True, kw_only=True):
 
 
 class TrainerConfig(Frozen, frozen=True, kw_only=True):
-    """How long and on what."""
+    """Settings of the training loop and the device."""
 
     max_epochs: Count = 20
     """Epochs at the most."""
@@ -91,13 +91,13 @@ class TrainerConfig(Frozen, frozen=True, kw_only=True):
     num_nodes: Count = 1
     """Nodes."""
     strategy: Literal["auto", "ddp", "zero"] = "auto"
-    """Of several devices: ddp keeps the optimiser's state on each, zero divides it among them."""
+    """Several devices: ddp keeps the optimiser's state on each, zero divides it among them."""
     accumulate: Count = 1
     """Parts of a batch that are computed one after another, for one step; saves memory."""
     recompute_steps: Count | None = None
     """Time steps of a block whose inside is computed again for the gradient; saves memory."""
     precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
-    """Of training: float32, or products and what follows them in half precision by autocast."""
+    """Training: float32, or products and what follows them in half precision by autocast."""
     products: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Matrix products: exact float32; or sums in float32 of factors rounded to bfloat16 where the
     machine can, or to TF32 in all that a GPU does."""
@@ -127,7 +127,7 @@ def num_processes(trainer: TrainerConfig) -> int:
     return trainer.devices * trainer.num_nodes
 
 
-# What changes a number by rounding at the most: it neither names a run nor tells two runs apart.
+# Settings that change a number by rounding at the most: they do not name a run.
 WITHOUT_EFFECT = frozenset(
     (
         "seed",

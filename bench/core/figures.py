@@ -1,4 +1,4 @@
-"""Pictures of records, by matplotlib: the extra `plot`."""
+"""Figures by matplotlib, the extra `plot`: learning curves, and parts for other figures."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ from bench.core.errors import BenchError
 from bench.core.record import Record
 
 
-def learning_curves(card: Card, records: list[Record], path: Path) -> None:
-    """Draw validation over epochs, one line a run, and the bound where it is known.
+def plot_learning_curves(card: Card, records: list[Record], path: Path) -> None:
+    """Plot validation over epochs, one line per run, and the bound if known.
 
-    The format follows from the name of `path`: .png, .svg or .pdf.
+    The format follows from the suffix of `path`: .png, .svg or .pdf.
     """
     drawn = [record for record in records if record.curve]
     if not drawn:
         raise BenchError(f"{card.task} has no finished run with a learning curve: bench run first")
     figure, [[axes]] = new_figure()
-    models = sorted({record.model for record in drawn})
+    models: list[str] = []
     for record in sorted(drawn, key=lambda record: (record.model, record.id)):
         epochs = [point.epoch for point in record.curve]
         values = [point.valid for point in record.curve]
-        first = record is _first(drawn, record.model)
-        label = record.model if first else None
-        axes.plot(
-            epochs, values, color=f"C{models.index(record.model)}", label=label, linewidth=1.6
-        )
-        if first:
-            place = (epochs[-1], values[-1])
+        is_first = record.model not in models
+        if is_first:
+            models.append(record.model)
+            end = (epochs[-1], values[-1])
             axes.annotate(
-                f"{values[-1]:.1f}", place, fontsize=8, xytext=(4, -2), textcoords="offset points"
+                f"{values[-1]:.1f}", end, fontsize=8, xytext=(4, -2), textcoords="offset points"
             )
-    bounds = {record.bound for record in drawn if record.bound is not None}
-    for bound in bounds:
+        label = record.model if is_first else None
+        axes.plot(epochs, values, color=f"C{len(models) - 1}", label=label, linewidth=1.6)
+    for bound in {record.bound for record in drawn if record.bound is not None}:
         axes.axhline(bound, color="0.4", linestyle=":", linewidth=1, label="best possible (test)")
     log_scale(axes.yaxis, axes.set_yscale)
     axes.set_xlabel("epoch")
@@ -44,18 +42,14 @@ def learning_curves(card: Card, records: list[Record], path: Path) -> None:
     save_figure(figure, path)
 
 
-def _first(records: list[Record], model: str) -> Record:
-    return min((record for record in records if record.model == model), key=lambda r: r.id)
-
-
 def new_figure(
     *, num_rows: int = 1, num_columns: int = 1, width: float = 6.4, height: float = 3.6
 ) -> tuple[Any, list[list[Any]]]:
-    """A figure of this suite's looks and its axes, row by row; sizes in inches."""
+    """Create a figure in the house style and its axes, row by row; sizes in inches."""
     try:
         import matplotlib
     except ImportError:
-        raise BenchError("pictures need matplotlib: pip install 'sequence-bench[plot]'") from None
+        raise BenchError("figures need matplotlib: pip install 'sequence-bench[plot]'") from None
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
@@ -69,7 +63,7 @@ def new_figure(
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write the picture; the format follows from the name of `path`: .png, .svg or .pdf."""
+    """Save the figure; the format follows from the suffix of `path`: .png, .svg or .pdf."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(
         path, dpi=150, bbox_inches="tight", metadata={} if path.suffix == ".png" else None
@@ -77,7 +71,7 @@ def save_figure(figure: Any, path: Path) -> None:
 
 
 def log_scale(axis: Any, set_scale: Any) -> None:
-    """A logarithmic axis with plain numbers at its ticks."""
+    """Make an axis logarithmic with plain numbers at its ticks."""
     set_scale("log")
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("{x:g}")

@@ -24,7 +24,7 @@ def write_json_lines(path: Path, header: Any, lines: Iterable[Any]) -> None:
 def read_json_lines(
     path: Path, header: type[HeaderT], line: type[LineT]
 ) -> tuple[HeaderT, list[LineT]] | None:
-    """What was written; None where nothing was. Raises BenchError for a damaged file."""
+    """Header and lines of a file, None where there is none; BenchError for a damaged one."""
     if not path.is_file():
         return None
     try:
@@ -33,4 +33,4 @@ def read_json_lines(
         decoder = msgspec.json.Decoder(line)
         return msgspec.json.decode(first, type=header), [decoder.decode(each) for each in rest]
     except (ValueError, msgspec.DecodeError) as error:
-        raise BenchError(f"{path}: damaged ({error}); delete it, and it is made again") from None
+        raise BenchError(f"{path}: damaged ({error}); delete it, and it is regenerated") from None

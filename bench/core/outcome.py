@@ -1,4 +1,4 @@
-"""What a way of learning hands over for the record."""
+"""Results of training or fitting, for the record."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Outcome:
     curve: list[Point] = field(default_factory=list)
     divergence: Divergence | None = None
     pruned: bool = False
-    """Whether a sweep ended it before its time."""
+    """True where a sweep pruned it."""
     products: str = "float32"
     hardware: dict[str, str | int] = field(default_factory=dict)
-    """What it ran on besides this process and its machine."""
+    """Hardware besides this process and its machine."""
     extra: dict[str, float] = field(default_factory=dict)
     beside: dict[str, dict[str, float]] = field(default_factory=dict)
     """Signature -> split -> value of what is reported beside the metric."""

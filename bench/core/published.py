@@ -2,23 +2,22 @@
 
     rows:
       - label: SCRN, 100 hidden, 40 context
-        cite: mikolov2014longer        # key in results/references.bib; null where none was traced
+        cite: mikolov2014longer        # key in results/references.bib; null if untraced
         where: Table 2
         metrics: {test: 115}           # as printed: its digits are its precision
-        protocol: same                 # or what differs from the card's protocol
-        beside: {bleu-1: {test: 63}}   # optional: other scores of the same outputs, by name
-        verified: lecture              # where the number was read, see `Verified`
+        protocol: same                 # or the difference from the card's protocol
+        beside: {bleu-1: {test: 63}}   # optional: secondary scores of the same outputs
+        verified: lecture              # source in which the number was read, see `Verified`
         match: {model: scrn, model.hidden_size: 100, model.context_size: 40}
-        recipe: scrn                   # optional: what `bench reproduce` trains it by
+        recipe: scrn                   # optional: recipe that `bench reproduce` uses
 
-A run whose configuration contains `match` measures the row. `match: null` says that nothing
-does, and `why` says why; `why` may also stand beside a `match` that has not been run.
+A run whose configuration contains `match` measures the row. `match: null` means that nothing does,
+for the reason in `why`, which may also explain a `match` that has not been run.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,28 +35,28 @@ Verified = Literal["paper", "lecture", "secondary", "memory"]
 
 
 class PublishedRow(Frozen, frozen=True, kw_only=True):
-    """One number of a paper, with where it stands and which configuration measures it."""
+    """A published number, its source, and the configuration that measures it."""
 
     label: str
     cite: str | None
     where: str
     metrics: dict[str, int | float]
-    """Split -> value; empty where only other scores were printed."""
+    """Split -> value; empty if only secondary scores were printed."""
     protocol: str
-    """`same` as the card's, or a sentence on what differs."""
+    """`same` as the card's, or a sentence on the difference."""
     verified: Verified
     match: dict[str, Any] | None
-    """Dotted keys of a run's configuration -> values."""
+    """Settings of a run that measures the row: dotted key -> value."""
     recipe: str | None = None
-    """The card's recipe under `match`, where it is not that of the model; of a mixture, that of
-    its component of the recipe's model."""
+    """Recipe of the card under `match` if not that of the model; for a mixture, the recipe of its
+    component of that model."""
     why: str | None = None
-    """Why nothing is measured."""
+    """Reason why nothing is measured."""
     beside: dict[str, dict[str, int | float]] = msgspec.field(default_factory=dict)
-    """Score -> split -> value of what was printed beside the card's metric, or without it."""
+    """Secondary score -> split -> value printed besides the card's metric, or without it."""
 
-    def beside_of(self, split: str) -> dict[str, int | float]:
-        """Score -> value on a split."""
+    def secondary_scores(self, split: str) -> dict[str, int | float]:
+        """Secondary score -> value on a split."""
         return {name: values[split] for name, values in self.beside.items() if split in values}
 
     def __post_init__(self) -> None:
@@ -81,7 +80,7 @@ class PublishedRow(Frozen, frozen=True, kw_only=True):
 
 
 def read_published(path: Path) -> list[PublishedRow]:
-    """The rows in `path`, in its order; raises BenchError naming file, row and key."""
+    """Read the rows in `path`, in order; raises BenchError naming file, row and key."""
     tree = read_yaml(path)
     for key in tree:
         if key != "rows":
@@ -99,15 +98,9 @@ def read_published(path: Path) -> list[PublishedRow]:
 
 
 def load_published(suite: Suite, task: str) -> list[PublishedRow]:
-    """The published rows of `task`; none where nobody wrote some down."""
+    """Load the published rows of `task`; empty if there is no such file."""
     path = suite.published_path(task)
     return [] if path is None else read_published(path)
-
-
-def read_citation_keys(path: Path) -> list[str]:
-    """The keys of the entries in a BibTeX file, in its order."""
-    text = path.read_text(encoding="utf-8")
-    return re.findall(r"^@(?!comment|string|preamble)\w+\{([^,\s]+),", text, re.M | re.I)
 
 
 def _read_row(entry: Any, where: str) -> PublishedRow:
@@ -134,7 +127,7 @@ def _check_values(where: str, values: dict[str, int | float]) -> None:
 
 
 def _check_match(match: dict[str, Any]) -> None:
-    """Refuse keys that no configuration has; options of models and objectives are free."""
+    """Reject keys that no configuration has; options of models and objectives are free."""
     if "model.name" not in match:
         raise ValueError("match names no model")
     parts = {field.name: field for field in msgspec.structs.fields(RunConfig)}

@@ -1,4 +1,4 @@
-"""Which of a run's processes this one is, as `bench run`, torchrun or Slurm's srun has told it."""
+"""Rank of this process in its run, read from the environment of `bench run`, torchrun or srun."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class Rank:
     number: int = 0
     """Among all, from 0; the first one keeps the record."""
     size: int = 1
-    """How many there are."""
+    """Number of processes."""
     local: int = 0
     """Among those of its node: which device it has."""
     node: int = 0
     address: str = "127.0.0.1"
     port: int = 0
-    """Where the processes meet."""
+    """Address of the rendezvous."""
 
     @property
     def is_first(self) -> bool:
@@ -69,12 +69,12 @@ def quiet_torch(environment: MutableMapping[str, str]) -> None:
 
 
 def is_first_process(environment: Mapping[str, str]) -> bool:
-    """Whether no other process of the same run comes before this one."""
+    """Return True in the first process of a run."""
     return all(environment.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK"))
 
 
 def is_started_again(environment: Mapping[str, str]) -> bool:
-    """Whether torchrun has started this run's processes before, and lost one of them."""
+    """Return True where torchrun has restarted the processes after one was lost."""
     return int(environment.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
@@ -92,7 +92,7 @@ def _by_torchrun(environment: Mapping[str, str]) -> Rank | None:
 
 
 def _by_srun(environment: Mapping[str, str]) -> Rank | None:
-    """Of a job step with several tasks; the batch script itself is no step."""
+    """Rank in a job step with several tasks; the batch script itself is no step."""
     size = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
     if size == 1:
         return None

@@ -1,4 +1,4 @@
-"""What a run leaves: one small JSON file, written once, atomically.
+"""Records of runs: one small JSON file each, written once, atomically.
 
 A record is a tree, so the garbage collector, which looks for cycles, has nothing to find in it:
 `gc=False` is what lets ten thousand of them be read in a second.
@@ -14,6 +14,10 @@ from typing import Any, Literal
 import msgspec
 
 from bench.core.errors import BenchError
+
+RECIPE = "recipe:"
+"""Prefix of an `init` source that names a recipe instead of a run."""
+_WEIGHT, _CACHE = "weight ", "unigram-cache"
 
 Shelf = Literal["runs", "trials"]
 """Runs are measured on test, once; a sweep's trials are not. Tables read runs only."""
@@ -35,7 +39,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class Divergence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where the loss left the numbers."""
+    """Place at which the loss became NaN or infinite."""
 
     epoch: int
     step: int
@@ -44,25 +48,25 @@ class Divergence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the run took. A figure that could not be read is absent, never guessed."""
+    """Cost of a run. A figure that could not be read is absent, never guessed."""
 
     num_parameters: int
     flops_per_token: int | None = None
     """Forward and backward, matrix products only, by formula."""
     counted_flops_per_token: int | None = None
-    """The same, counted while a few training batches went through; on request."""
+    """Operations counted during a few training batches; on request."""
     flops: int | None = None
     """By formula over all training, as far as it went."""
     unit: Literal["token", "frame", "label"] = "token"
-    """What these figures call a token."""
+    """Unit that these figures call a token."""
     seconds: float
-    """Training and validation, all sittings of a resumed run together."""
+    """Training and validation, all sessions of a resumed run together."""
     seconds_by_point: list[float] = []
     """The seconds that had gone by at each point of the learning curve."""
     tokens_per_sec: float | None = None
     """Training tokens over training seconds."""
     limit_flops_per_sec: float | None = None
-    """What large matrix products reached on this machine in the run's threads and precision."""
+    """Rate of large matrix products on this machine in the run's threads and precision."""
     share_of_limit: float | None = None
     """FLOPs of training by formula over training seconds, as a share of that."""
     peak_memory_bytes: int | None = None
@@ -97,7 +101,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """pruned: a trial that its sweep ended early."""
     metric: str
     signature: str
-    """What exactly the number is: unit, text, protocol. Two signatures never share a column."""
+    """Definition of the number: unit, text, protocol. Two signatures never share a column."""
     metrics: dict[str, float]
     """Split -> value; empty when the run diverged, without `test` for a trial."""
     bound: float | None = None
@@ -173,3 +177,29 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def runs_used(record: Record) -> list[str]:
+    """Runs that a record was made from: initial weights, evaluated runs, parts of a mixture."""
+    sources = [str(source) for source in (record.config.get("init") or {}).values()]
+    weights = [source for source in sources if not source.startswith(RECIPE)]
+    return [*weights, *evaluated_runs(record), *mixed_runs(record)]
+
+
+def evaluated_runs(record: Record) -> list[str]:
+    """Runs that an evaluation measures.
+
+    `gru-9d0e1f2a` with seed 3 is gru-9d0e1f2a-s3; `gru-9d0e1f2a[0,1]` is that and the next seed's.
+    """
+    found = []
+    for name in str(record.config.get("objective", {}).get("evaluation_of", "")).split():
+        stem, _, distances = name.removesuffix("]").partition("[")
+        seeds = [record.seed + int(distance) for distance in (distances or "0").split(",")]
+        found += [f"{stem}-s{seed}" for seed in seeds]
+    return found
+
+
+def mixed_runs(record: Record) -> list[str]:
+    """Runs that a mixture combines."""
+    names = [name.removeprefix(_WEIGHT) for name in record.extra if name.startswith(_WEIGHT)]
+    return [name for name in names if not name.startswith(_CACHE)]

@@ -1,4 +1,4 @@
-"""Mean, spread and verdict of a few seeds, and whether two means differ."""
+"""Statistics over seeds: mean and spread, verdicts on published values, tests of two means."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from collections.abc import Sequence
 from typing import Literal
 
 from bench.core.structs import Frozen
-from bench.core.student import t_quantile, two_sided_p
 
 CONFIDENCE = 0.95
 LEVEL = 0.05
-"""Two means are tied where p reaches it."""
+"""Significance level: two means are tied if p is at least this."""
 
 
 class Measured(Frozen, frozen=True, kw_only=True):
-    """Runs that differ only in their seed."""
+    """Mean and spread of runs that differ only in their seed."""
 
     mean: float
     std: float | None
-    """Sample standard deviation, n - 1 in the denominator; none for one seed."""
+    """Sample standard deviation, n - 1 in the denominator; None for one seed."""
     n: int
 
     def interval(self) -> tuple[float, float]:
-        """Student's interval for the mean at `CONFIDENCE`; a point where there is one seed."""
+        """Student's confidence interval of the mean at `CONFIDENCE`; a point for one seed."""
         if self.std is None:
             return self.mean, self.mean
         half = t_quantile(self.n - 1, CONFIDENCE) * self.std / math.sqrt(self.n)
@@ -39,7 +38,7 @@ def measure(values: Sequence[float]) -> Measured:
 
 
 def printed_precision(value: float) -> float:
-    """Half a unit of the last digit that was printed: 0.5 for 141, 0.05 for 141.2."""
+    """Half a unit of the last printed digit: 0.5 for 141, 0.05 for 141.2."""
     if isinstance(value, int):
         return 0.5
     decimals = len(repr(value).partition(".")[2])
@@ -49,7 +48,7 @@ def printed_precision(value: float) -> float:
 def compare(
     published: float, measured: Measured, *, direction: Literal["min", "max"], protocol: str
 ) -> str:
-    """The verdict on a published value that has been measured.
+    """Verdict on a published value that has been measured.
 
     reproduced      the 95 % interval of the mean (Student's t over seeds) reaches the published
                     value, which stands for all numbers that round to it
@@ -74,11 +73,25 @@ def compare(
     return word
 
 
+def t_quantile(degrees: float, confidence: float) -> float:
+    """Student's t with P(|T| <= t) = `confidence` at `degrees` of freedom, whole or not."""
+    from scipy.special import stdtrit  # here, so that importing a table stays cheap
+
+    return float(stdtrit(degrees, (1 + confidence) / 2))
+
+
+def two_sided_p(t: float, degrees: float) -> float:
+    """P(|T| >= |t|) for Student's T with `degrees` of freedom, whole or not."""
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(degrees, -abs(t)))
+
+
 def welch(a: Measured, b: Measured) -> float | None:
-    """Two-sided p of Welch's t between two means; none where a side has a single seed.
+    """Two-sided p of Welch's t test of two means; None if either has a single seed.
 
     Welch (1947), with Satterthwaite's degrees of freedom. Without any spread the values are exact:
-    p is 1 where they are equal and 0 elsewhere.
+    p is 1 if they are equal and 0 otherwise.
     """
     if a.std is None or b.std is None:
         return None
@@ -91,11 +104,11 @@ def welch(a: Measured, b: Measured) -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p after Holm's (1979) step-down correction for as many comparisons, in the given order."""
+    """p values after Holm's (1979) step-down correction, in the given order."""
     adjusted = [1.0] * len(p_values)
-    reached = 0.0
+    largest = 0.0
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    for place, index in enumerate(order):
-        reached = max(reached, min(1.0, (len(p_values) - place) * p_values[index]))
-        adjusted[index] = reached
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
     return adjusted

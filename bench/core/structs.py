@@ -108,7 +108,7 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
 
 # A class's keyword-only constructor arguments as a strict struct: its options.
 #
-# So an architecture or a baseline states its options, their types and defaults once, in its own
+# An architecture or a baseline states its options, their types and defaults once, in its own
 # file, and every source of settings is checked against them.
 
 

@@ -1,4 +1,4 @@
-"""Where facts are read and results are written.
+"""Folders of facts and results.
 
 The facts that ship with the package (cards, sweeps, published rows, committed records) lie at
 the root of a checkout or inside the installed package. A working folder, the current one unless
@@ -44,7 +44,7 @@ class Suite:
 
     @property
     def folders(self) -> list[Path]:
-        """Where to read, the working folder first."""
+        """Folders to read, the working folder first."""
         shipped = shipped_folder()
         here = self.folder.resolve()
         return [here] if here == shipped else [here, shipped]
@@ -92,11 +92,11 @@ class Suite:
         return None
 
     def sweep_result_path(self, task: str, name: str) -> Path:
-        """Where the result of a sweep is written; its tables and pictures lie beside it."""
+        """Path of a sweep's result; its tables and pictures lie beside it."""
         return self.folder / "results" / task / "sweeps" / f"{name}.json"
 
     def record_path(self, task: str, run_id: str, shelf: Shelf = "runs") -> Path:
-        """Where the record of a run is written, or that of a trial."""
+        """Path of the record of a run or of a trial."""
         return self.folder / "results" / task / shelf / f"{run_id}.json"
 
     def artifacts(self, task: str, run_id: str) -> Path:

@@ -20,8 +20,7 @@ class Corpus(Protocol):
 
     @property
     def checksums(self) -> Mapping[str, str]:
-        """sha256 of what was read, by name."""
-        ...
+        """sha256 of the files or arrays read, by name."""
 
 
 def load_corpus(

@@ -1,7 +1,7 @@
-"""Fetching a corpus from its card's mirrors: checked under another name, then renamed.
+"""Download of a corpus from its card's mirrors, on request only.
 
-Only ever on request. A file that is already there is never overwritten, and a file of which the
-card holds no checksum is never fetched.
+Files are checked under another name, then renamed. Existing files are never overwritten, and files
+without a checksum on the card are never fetched.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from bench import __version__
 from bench.core.errors import BenchError
-from bench.data.files import FileSpec, InFiles, Mirror, mismatch
+from bench.data.files import CorpusFiles, FileSpec, Mirror, mismatch
 from bench.data.sources import DownloadProgress
 
 CHUNK_BYTES = 1 << 18
@@ -28,15 +28,15 @@ TIMEOUT_SEC = 30
 
 
 class _MirrorError(Exception):
-    """Why one mirror did not serve; the next one is tried."""
+    """Failure of one mirror; the next one is tried."""
 
 
 def fetch(
-    spec: InFiles, folder: Path, *, task: str, progress: DownloadProgress | None = None
+    spec: CorpusFiles, folder: Path, *, task: str, progress: DownloadProgress | None = None
 ) -> None:
-    """Fetch the files that `folder` lacks; two processes do not do it at the same time.
+    """Fetch the files missing from `folder`, under a lock.
 
-    Raises BenchError that names each mirror and why it did not serve.
+    Raises BenchError that names each mirror and its failure.
     """
     for file in spec.files.values():
         if file.digest() is None and not (folder / file.path).is_file():
@@ -50,35 +50,35 @@ def fetch(
             reasons = _fetch_missing(spec, folder, progress)
     except OSError as error:
         raise BenchError(f"{task}: cannot write to {folder}: {error}; set BENCH_CACHE") from error
-    lacking = _lacking(spec, folder)
-    if lacking:
-        names = ", ".join(spec.files[name].path for name in lacking)
+    missing = _missing(spec, folder)
+    if missing:
+        names = ", ".join(spec.files[name].path for name in missing)
         why = "; ".join(reasons) or "the card names no mirror"
         raise BenchError(f"{task}: could not fetch {names}: {why}; put them in {folder} by hand")
 
 
-def _lacking(spec: InFiles, folder: Path) -> list[str]:
+def _missing(spec: CorpusFiles, folder: Path) -> list[str]:
     return [name for name, file in spec.files.items() if not (folder / file.path).is_file()]
 
 
-def _fetch_missing(spec: InFiles, folder: Path, progress: DownloadProgress | None) -> list[str]:
+def _fetch_missing(spec: CorpusFiles, folder: Path, progress: DownloadProgress | None) -> list[str]:
     reasons = []
     for mirror in spec.mirrors:
-        wanted = [name for name in _lacking(spec, folder) if name in mirror.members]
-        if not wanted:
+        names = [name for name in _missing(spec, folder) if name in mirror.members]
+        if not names:
             continue
         with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as scratch:
             try:
-                _fetch_from(mirror, wanted, spec, folder, Path(scratch), progress)
-            except _MirrorError as refusal:
-                reasons.append(str(refusal))
+                _fetch_from(mirror, names, spec, folder, Path(scratch), progress)
+            except _MirrorError as failure:
+                reasons.append(str(failure))
     return reasons
 
 
 def _fetch_from(
     mirror: Mirror,
-    wanted: list[str],
-    spec: InFiles,
+    names: list[str],
+    spec: CorpusFiles,
     folder: Path,
     scratch: Path,
     progress: DownloadProgress | None,
@@ -87,7 +87,7 @@ def _fetch_from(
     if mirror.unpack == "zip":
         facts = FileSpec(path="archive", size_bytes=mirror.size_bytes, sha256=mirror.sha256)
         _retrieve(mirror.url, archive, facts, progress)
-    for name in wanted:
+    for name in names:
         file, member = spec.files[name], mirror.members[name]
         checked = scratch / name
         if mirror.unpack == "zip":
@@ -128,7 +128,7 @@ def _copy(
     progress: DownloadProgress | None,
     total: int | None,
 ) -> None:
-    """Write a stream to `target`, and stop as soon as it is longer than it may be."""
+    """Write a stream to `target`; fail as soon as it exceeds the limit."""
     num_bytes = 0
     with target.open("wb") as out:
         while chunk := stream.read(CHUNK_BYTES):

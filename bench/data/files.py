@@ -1,4 +1,4 @@
-"""Files of a corpus as a card states them: name, size, checksum, and where to fetch them.
+"""Files of a corpus as a card states them: name, size, checksum, mirrors.
 
 Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 """
@@ -6,6 +6,7 @@ Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +18,9 @@ DIGEST_LENGTHS = {"sha256": 64, "sha1": 40, "md5": 32}
 
 
 class FileSpec(Frozen, frozen=True, kw_only=True):
-    """One file of a corpus; `path` is relative to the corpus folder.
+    """File of a corpus; `path` is relative to the corpus folder.
 
-    A digest that nobody could confirm is left out, never guessed; a file without any digest is
-    not downloaded.
+    Unconfirmed digests are left out, never guessed; a file without any digest is not downloaded.
     """
 
     path: str
@@ -34,19 +34,16 @@ class FileSpec(Frozen, frozen=True, kw_only=True):
         check_digests({"sha256": self.sha256, "sha1": self.sha1, "md5": self.md5})
 
     def digest(self) -> tuple[str, str] | None:
-        """The strongest checksum that the card holds, as (algorithm, hexadecimal digits)."""
-        if self.sha256:
-            return "sha256", self.sha256
-        if self.sha1:
-            return "sha1", self.sha1
-        return ("md5", self.md5) if self.md5 else None
+        """Strongest checksum on the card, as (algorithm, hexadecimal digits)."""
+        digests = {"sha256": self.sha256, "sha1": self.sha1, "md5": self.md5}
+        return next(((name, digits) for name, digits in digests.items() if digits), None)
 
 
 class Mirror(Frozen, frozen=True, kw_only=True):
-    """Where files can be fetched: `members` maps the card's file to its path at the mirror.
+    """Source of downloads: `members` maps the card's files to their paths at the mirror.
 
-    Without `unpack` each file lies at `url` + member; with `zip` the archive at `url` holds the
-    members, and its own checksum, where the card has one, is checked first.
+    Without `unpack` the address of a file is `url` + member; with `zip` the archive at `url` holds
+    the members, and its own checksum, where the card has one, is checked first.
     """
 
     url: str
@@ -63,27 +60,24 @@ class Mirror(Frozen, frozen=True, kw_only=True):
             check_relative(member)
 
 
-class InFiles(Protocol):
-    """What a corpus that lies in files says of them, whatever they hold."""
+class CorpusFiles(Protocol):
+    """Specification of a corpus in files, of any format."""
 
     @property
     def folder(self) -> str | None:
         """Name of its folder in $BENCH_DATA and in the cache."""
-        ...
 
     @property
     def files(self) -> Mapping[str, FileSpec]:
-        """Its files by the card's names; none where a user's own folder is searched."""
-        ...
+        """Files by the card's names; none where a user's own folder is searched."""
 
     @property
     def mirrors(self) -> tuple[Mirror, ...]:
-        """Where they can be fetched."""
-        ...
+        """Sources of downloads, tried in order."""
 
 
-def all_have_digests(spec: InFiles) -> bool:
-    """Whether the card holds a checksum of every file."""
+def all_have_digests(spec: CorpusFiles) -> bool:
+    """True if the card holds a checksum of every file."""
     known = [file.digest() is not None for file in spec.files.values()]
     return bool(known) and all(known)
 
@@ -103,25 +97,22 @@ def check_relative(path: str) -> None:
         raise ValueError(f"{path!r} must be a file's path relative to the corpus folder")
 
 
-# Whether a file is the one that the card means: its size and checksum.
-
-
 def num_lines(path: Path) -> int:
-    """How many lines a file has; one that ends without a newline counts."""
+    """Number of lines of a file; a last one without a newline counts."""
     content = path.read_bytes()
     return content.count(b"\n") + (not content.endswith(b"\n") and bool(content))
 
 
 def digest_of(path: Path, algorithm: str) -> str:
-    """The hexadecimal checksum of a file."""
+    """Hexadecimal checksum of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def mismatch(path: Path, spec: FileSpec | None) -> str | None:
-    """In words, how a file differs from the card's facts; None where it does not.
+    """Difference of a file from the card's size and checksum, in words; None if it agrees.
 
-    Without facts (`spec` None, or a card without size and checksum) nothing can differ.
+    A file agrees with what the card does not state (`spec` None, or no size and checksum).
     """
     if spec is None:
         return None
@@ -140,3 +131,10 @@ def mismatch(path: Path, spec: FileSpec | None) -> str | None:
     if found == digits:
         return None
     return f"{path}: altered: {algorithm} {found} where the card says {digits}"
+
+
+def num_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,7 +1,7 @@
-"""Lines of text in memory as they lie on the disk: bytes and places, no object a line.
+"""Lines of text in memory as on the disk: bytes and offsets, no object a line.
 
-A line ends with a line feed, and a carriage return before it does not belong to it; no other
-separator ends one, so that the lines of two files stay side by side.
+A line ends with a line feed, and a carriage return before it is no part of it; no other separator
+ends one, so that the lines of two files stay side by side.
 """
 
 from __future__ import annotations
@@ -19,18 +19,14 @@ import numpy.typing as npt
 
 Ids = npt.NDArray[np.int64]
 BLOCK_LINES = 1 << 14
-NOT_TEXT = {
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
 
 
 class UnreadableError(Exception):
-    """Why a file holds no lines of text."""
+    """File that holds no lines of text."""
 
 
 class Lines(Sequence[str]):
-    """Text by line, decoded when asked for; `first_N` and `end_N` are places in `content`."""
+    """Text by line, decoded on access; `first_N` and `end_N` are offsets in `content`."""
 
     def __init__(self, content: bytes, first_N: Ids, end_N: Ids) -> None:
         self.content, self.first_N, self.end_N = content, first_N, end_N
@@ -50,12 +46,12 @@ class Lines(Sequence[str]):
 
     @classmethod
     def of(cls, lines: Iterable[str]) -> Lines:
-        """The same of strings without line feeds."""
+        """Lines of strings without line feeds."""
         return cls.split("".join(f"{line}\n" for line in lines).encode())
 
     @classmethod
     def joined(cls, parts: Sequence[Lines]) -> Lines:
-        """One after another."""
+        """Concatenate."""
         if len(parts) == 1:
             return parts[0]
         shifts = np.cumsum([0, *(len(part.content) for part in parts)]).tolist()
@@ -82,15 +78,15 @@ class Lines(Sequence[str]):
             yield self.content[first:end].decode("utf-8")
 
     def raw(self, place: int) -> bytes:
-        """A line as it lies on the disk."""
+        """Bytes of a line."""
         return self.content[self.first_N[place] : self.end_N[place]]
 
     def take(self, places: Ids) -> Lines:
-        """Some of them."""
+        """Lines at some places."""
         return Lines(self.content, self.first_N[places], self.end_N[places])
 
     def sha256(self) -> str:
-        """Checksum of the lines, each with a line feed, whatever stands between them."""
+        """Checksum of the lines, each with a line feed, whatever separated them on the disk."""
         digest = hashlib.sha256()
         for block in range(0, len(self), BLOCK_LINES):
             places = range(block, min(block + BLOCK_LINES, len(self)))
@@ -98,7 +94,7 @@ class Lines(Sequence[str]):
         return digest.hexdigest()
 
     def undecodable(self) -> dict[int, str]:
-        """Place -> why, of the lines that are not UTF-8 or no text."""
+        """Place -> fault, of the lines that are not UTF-8 or no text."""
         found = {}
         for block in range(0, len(self), BLOCK_LINES):
             last = min(block + BLOCK_LINES, len(self)) - 1
@@ -111,7 +107,7 @@ class Lines(Sequence[str]):
 
 
 def read_lines(path: Path) -> Lines:
-    """A file's lines, decompressed where its name ends in .gz; not decoded yet.
+    """Read the lines of a file, decompressed if its name ends in .gz.
 
     Raises UnreadableError for a file that cannot be decompressed, and for UTF-16.
     """
@@ -121,9 +117,8 @@ def read_lines(path: Path) -> Lines:
             content = gzip.decompress(content)
         except (OSError, EOFError, zlib.error) as error:
             raise UnreadableError(f"it cannot be decompressed ({error})") from error
-    for mark, encoding in NOT_TEXT.items():
-        if content.startswith(mark):
-            raise UnreadableError(f"it is {encoding}: convert it with `iconv -t utf-8`")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UnreadableError("it is UTF-16: convert it with `iconv -t utf-8`")
     return Lines.split(content)
 
 

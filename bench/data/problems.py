@@ -1,4 +1,4 @@
-"""What is wrong with a corpus in one line, and what is done about it: refuse, or skip when told."""
+"""Bad parts of a corpus: summarised in a line, refused or skipped. Progress of its preparation."""
 
 from __future__ import annotations
 
@@ -15,34 +15,37 @@ from rich.progress import Progress as Bar
 from bench.core.errors import BenchError
 
 OnBad = Literal["refuse", "skip"]
+Style = Literal["live", "plain", "quiet"]
+Progress = Callable[[int, int], None]
+"""Called with (units so far, units in all)."""
 NUM_SHOWN = 3
+NUM_LINES = 4
 
 
 class Fault(Protocol):
-    """One thing that cannot be used; as text it begins with its kind."""
+    """Unusable part of a corpus; its text begins with its kind."""
 
     @property
     def kind(self) -> str:
-        """What is wrong with it, in a word or two."""
-        ...
+        """Category, in a word or two."""
 
 
-def kinds(problems: Sequence[Fault]) -> dict[str, int]:
-    """How many of each kind, the commonest first."""
+def count_kinds(problems: Sequence[Fault]) -> dict[str, int]:
+    """Number of problems of each kind, the commonest first."""
     return dict(Counter(problem.kind for problem in problems).most_common())
 
 
 def summary(problems: Sequence[Fault], *, thing: str) -> str:
-    """How many of which kind, and the first few by name, in one line; `thing` in the singular."""
-    counted = ", ".join(f"{number:,} {kind}" for kind, number in kinds(problems).items())
+    """Numbers by kind and the first few problems, in one line; `thing` in the singular."""
+    counted = ", ".join(f"{number:,} {kind}" for kind, number in count_kinds(problems).items())
     shown = "; ".join(map(str, problems[:NUM_SHOWN]))
     more = f"; and {len(problems) - NUM_SHOWN:,} more" if len(problems) > NUM_SHOWN else ""
     plural = "s" if len(problems) > 1 else ""
     return f"{len(problems):,} bad {thing}{plural} ({counted}): {shown}{more}"
 
 
-def settle(problems: Sequence[Fault], on_bad: OnBad, *, task: str, thing: str) -> None:
-    """Refuse the corpus for what is bad in it, in one line; with `skip` that is left out."""
+def check_problems(problems: Sequence[Fault], on_bad: OnBad, *, task: str, thing: str) -> None:
+    """Raise BenchError for a corpus with problems, unless they are to be skipped."""
     if problems and on_bad == "refuse":
         raise BenchError(
             f"{task}: {summary(problems, thing=thing)}; put the original files in their place, or "
@@ -51,33 +54,24 @@ def settle(problems: Sequence[Fault], on_bad: OnBad, *, task: str, thing: str) -
 
 
 def report_skipped(problems: Sequence[Fault], *, task: str, thing: str, style: Style) -> None:
-    """Say on stderr what was left out of a corpus."""
+    """Print a summary of the skipped parts of a corpus on stderr."""
     if problems and style != "quiet":
         print(f"{task}: left out {summary(problems, thing=thing)}", file=sys.stderr, flush=True)
 
 
-# What is seen while features are made: a bar on a terminal, a line a quarter elsewhere.
-
-
-Progress = Callable[[int, int], None]
-"""Called with (units so far, units in all)."""
-Style = Literal["live", "plain", "quiet"]
-NUM_LINES = 4
-
-
-def own_style() -> Style:
-    """A bar where stderr is a terminal, lines elsewhere."""
+def default_style() -> Style:
+    """Bar where stderr is a terminal, lines elsewhere."""
     return "live" if sys.stderr.isatty() else "plain"
 
 
 @contextmanager
-def shown(what: str, style: Style) -> Iterator[Progress]:
-    """Yield what is told how many things are done of how many; silent until it is called.
+def progress_bar(what: str, style: Style) -> Iterator[Progress]:
+    """Progress as a bar (live), NUM_LINES lines (plain) or nothing (quiet).
 
-    So features that are in the cache already show nothing.
+    Nothing is shown before the first call, hence nothing for features in the cache.
     """
     if style != "live":
-        yield _Lines(what) if style == "plain" else _nothing
+        yield _Lines(what) if style == "plain" else lambda _done, _total: None
         return
     columns = (BarColumn(bar_width=10), MofNCompleteColumn(), TextColumn("{task.description}"))
     bar = Bar(*columns, TimeRemainingColumn(compact=True), console=Console(stderr=True))
@@ -96,14 +90,10 @@ def shown(what: str, style: Style) -> Iterator[Progress]:
 class _Lines:
     def __init__(self, what: str) -> None:
         self.what = what
-        self._told = 0
+        self.num_printed = 0
 
     def __call__(self, done: int, total: int) -> None:
         part = NUM_LINES * done // total
-        if part > self._told:
-            self._told = part
+        if part > self.num_printed:
+            self.num_printed = part
             print(f"{self.what}: {done:,} of {total:,}", file=sys.stderr, flush=True)
-
-
-def _nothing(done: int, total: int) -> None:
-    pass

@@ -1,15 +1,33 @@
-"""Sentences as rows of numbers, end to end in one array: no object a sentence."""
+"""Vocabularies, and sentences as rows of ids, end to end in one array: no object a sentence."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
 Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Vocabulary:
+    """Symbols, most frequent first (ties: first occurrence), with their training counts."""
+
+    symbols: tuple[str, ...]
+    counts: Ids
+    index: Mapping[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        index = {symbol: number for number, symbol in enumerate(self.symbols)}
+        assert len(index) == len(self.symbols) == len(self.counts)
+        object.__setattr__(self, "index", index)
+
+    def __len__(self) -> int:
+        return len(self.symbols)
 
 
 class Rows(Sequence[Ids]):
@@ -22,7 +40,7 @@ class Rows(Sequence[Ids]):
 
     @classmethod
     def of(cls, rows: Iterable[Sequence[int]]) -> Rows:
-        """The same of lists."""
+        """Rows of lists."""
         flat, lengths = array("i"), array("q")
         for row in rows:
             flat.extend(row)
@@ -48,11 +66,11 @@ class Rows(Sequence[Ids]):
         return (self[place] for place in range(len(self)))
 
     def counts(self, size: int) -> Ids:
-        """How often each id below `size` stands in them."""
+        """Occurrences of each id below `size`."""
         return np.bincount(self.flat, minlength=size).astype(np.int64)
 
     def padded(self, places: Ids, *, end: int) -> tuple[Ids, Ids]:
-        """Some rows [B, T], each with `end` behind it and zeros after that, and lengths with it."""
+        """Rows at `places` [B, T], `end` and then zeros behind each, and lengths with the end."""
         length_B = self.length_N[places]
         ids_BT = np.zeros((len(places), int(length_B.max()) + 1), np.int64)
         column_T = np.arange(ids_BT.shape[1])

@@ -1,4 +1,4 @@
-r"""Where a corpus of text lies: a named folder, or $BENCH_DATA, then the cache; fetched when asked.
+r"""Search for the files of a corpus: a named folder, or $BENCH_DATA, then the cache, or a download.
 
 locate -> folder -> load_text, which checks every byte that it reads
    \-> download, only with `download: missing`
@@ -8,29 +8,32 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 from bench.core.aligned import aligned
 from bench.core.cards import Card
 from bench.core.errors import BenchError
 from bench.core.splits import SPLITS
-from bench.data.files import FileSpec, InFiles, mismatch
+from bench.data.files import CorpusFiles, FileSpec, mismatch
 
 SPLIT_WORDS = {
     "train": ("train", "training"),
     "valid": ("valid", "validation", "val", "dev"),
     "test": ("test",),
 }
+FoundT = TypeVar("FoundT")
 Download = Literal["never", "missing"]
 DownloadProgress = Callable[[str, int, int | None], None]  # (address, bytes so far, bytes in all)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileStatus:
-    """What is known of one of the card's files; `reason` says why it is not verified."""
+    """State of one of the card's files; `reason` says why it is not verified."""
 
     name: str
     path: Path
@@ -46,11 +49,8 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else platformdirs.user_cache_path("sequence-bench")
 
 
-def candidates(spec: InFiles, path: Path | None = None) -> list[Path]:
-    """The folders where the corpus may lie, in the order in which they are tried.
-
-    A `path` of the user's is the only one; otherwise $BENCH_DATA/<folder>, then the cache.
-    """
+def candidates(spec: CorpusFiles, path: Path | None = None) -> list[Path]:
+    """Folders to search, in order: the user's `path` alone, or $BENCH_DATA/<folder>, the cache."""
     if path is not None:
         return [path]
     if spec.folder is None:
@@ -60,7 +60,7 @@ def candidates(spec: InFiles, path: Path | None = None) -> list[Path]:
 
 
 def locate(
-    spec: InFiles,
+    spec: CorpusFiles,
     *,
     task: str,
     twin: str | None = None,
@@ -70,11 +70,11 @@ def locate(
     needed: Collection[str] | None = None,
     obtain: str | None = None,
 ) -> Path:
-    """The first folder that holds every file of the corpus, or those that are `needed`, by name.
+    """Find the first folder with every file of the corpus, or with the `needed` ones, by name.
 
-    With `missing`, the files that the cache lacks are fetched into it, each checked before it gets
-    its name. Raises one BenchError that says which files are missing, where to put them and to
-    `obtain` them, their checksums and which `twin` task needs no file.
+    With `download="missing"` the cache is completed, each file checked before it gets its name.
+    Raises BenchError that names the missing files, their checksums, where to put and `obtain`
+    them, and the `twin` task that needs no file.
     """
     if not spec.files and path is None:
         raise BenchError(
@@ -91,13 +91,14 @@ def locate(
 
         fetch(spec, folders[-1], task=task, progress=progress)
         return folders[-1]
-    raise BenchError(_missing(spec, files, folders, task=task, twin=twin, obtain=obtain))
+    message = _missing_message(spec, files, folders, task=task, twin=twin, obtain=obtain)
+    raise BenchError(message)
 
 
-def corpus_files(spec: InFiles, folder: Path) -> dict[str, Path]:
-    """The card's file names and where they lie in `folder`; without a list, one file a split.
+def corpus_files(spec: CorpusFiles, folder: Path) -> dict[str, Path]:
+    """Paths in `folder` by the card's names; without a list, one file a split.
 
-    Raises BenchError for a split that has no file, or more than one that could be meant.
+    Raises BenchError for a split without a file, or with several candidates.
     """
     if not spec.files:
         return {split: _file_of(split, folder) for split in SPLITS}
@@ -108,31 +109,30 @@ def corpus_files(spec: InFiles, folder: Path) -> dict[str, Path]:
     return files
 
 
-def status(spec: InFiles, path: Path | None = None) -> list[FileStatus]:
-    """Each of the card's files in each folder where it may lie: found, and as the card says?"""
-    found = []
-    for folder in candidates(spec, path):
-        for name, file in spec.files.items():
-            found.append(_status(name, folder / file.path, spec))
-    return found
+def status(spec: CorpusFiles, path: Path | None = None) -> list[FileStatus]:
+    """State of each of the card's files in each folder that is searched."""
+    return [
+        _status(name, folder / file.path, spec)
+        for folder in candidates(spec, path)
+        for name, file in spec.files.items()
+    ]
 
 
 def print_status(card: Card, path: str | None) -> None:
-    """Print where each file of a card was looked for, and what was found there."""
+    """Print the state of each of the card's files in each folder that is searched."""
     if not hasattr(card.corpus, "files"):
         print(f"{card.task} is generated and needs no file")
         return
-    found = status(cast(InFiles, card.corpus), Path(path) if path else None)
+    found = status(cast(CorpusFiles, card.corpus), Path(path) if path else None)
     rows = [(each.name, str(each.path), each.state, each.reason) for each in found]
     if rows:
         print(aligned(("file", "path", "state", "why"), rows))
 
 
-def _status(name: str, path: Path, spec: InFiles) -> FileStatus:
+def _status(name: str, path: Path, spec: CorpusFiles) -> FileStatus:
     if not path.is_file():
         return FileStatus(name=name, path=path, state="missing")
-    reason = mismatch(path, spec.files[name])
-    if reason is not None:
+    if (reason := mismatch(path, spec.files[name])) is not None:
         return FileStatus(name=name, path=path, state="altered", reason=reason)
     if spec.files[name].digest() is None:
         reason = "the card holds no checksum of it"
@@ -141,24 +141,24 @@ def _status(name: str, path: Path, spec: InFiles) -> FileStatus:
 
 
 def _file_of(split: str, folder: Path) -> Path:
-    """The one file whose name, cut at dots, dashes and underscores, says that it is `split`."""
-    meant = [
+    """Find the one file that has `split` in its name, cut at dots, dashes and underscores."""
+    found = [
         path
         for path in sorted(folder.iterdir())
         if path.is_file()
         and not path.name.startswith(".")
         and set(re.split(r"[._-]", path.name.lower())) & set(SPLIT_WORDS[split])
     ]
-    if len(meant) == 1:
-        return meant[0]
-    if not meant:
+    if len(found) == 1:
+        return found[0]
+    if not found:
         raise BenchError(f"{folder} holds no {split} text: put it there as {split}.txt")
-    names = ", ".join(path.name for path in meant)
+    names = ", ".join(path.name for path in found)
     raise BenchError(f"{folder} holds several {split} texts ({names}): leave only one of them")
 
 
-def _missing(
-    spec: InFiles,
+def _missing_message(
+    spec: CorpusFiles,
     files: list[FileSpec],
     folders: list[Path],
     *,
@@ -183,3 +183,40 @@ def _missing(
     if twin is not None:
         hints.append(f"run `--task {twin}`, its twin that needs no file")
     return f"{task}: missing files: {', '.join(missing)}; " + "; or ".join(hints)
+
+
+def cached_folder(
+    folder: Path, *, read: Callable[[], FoundT | None], write: Callable[[Path], None]
+) -> FoundT:
+    """Contents of a folder of the cache by `read`; where it finds none, `write` makes the folder.
+
+    The folder is written under another name and renamed when it is whole; of several processes one
+    writes it and the others wait; a damaged one is written anew. Raises BenchError when the cache
+    cannot be written.
+    """
+    if (found := read()) is not None:
+        return found
+    from filelock import FileLock
+
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if (found := read()) is None:
+                _write_folder(folder, write)
+                found = read()
+    except OSError as error:
+        raise BenchError(f"cannot write features to {folder}: {error}; set BENCH_CACHE") from error
+    assert found is not None
+    return found
+
+
+def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    for left in folder.parent.glob(f".{folder.name}-*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        write(scratch)
+        shutil.rmtree(folder, ignore_errors=True)  # a damaged one
+        os.replace(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

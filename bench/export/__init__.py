@@ -1,4 +1,4 @@
-"""All records as one table for other programs: Parquet and CSV with a documented schema."""
+"""Export of all records as one table: Parquet and CSV with a documented schema."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Format", "export"]
 def export(
     suite: Suite, tasks: Sequence[str], folder: Path, *, format: Format = "both"
 ) -> list[Path]:
-    """Write the records of `tasks`, or of every task, to `folder`; the paths of the files.
+    """Write the records of `tasks`, or of every task, to `folder`; returns the paths of the files.
 
-    Runs and trials both, a line each, the same columns in both formats; `records.md` says what
-    they are. Raises BenchError where there is nothing to write.
+    Runs and trials are one line each, with the same columns in both formats; `records.md` describes
+    them. Raises BenchError if there are no records.
     """
     entries = [
         Entry(shelf=shelf, record=record)

@@ -1,4 +1,4 @@
-"""The columns of an export: what each is called, holds and means."""
+"""Columns of an export, and its files: Parquet, CSV and a description."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +19,20 @@ from bench.core.errors import BenchError
 from bench.core.record import Record, Shelf, write_atomically
 
 Kind = Literal["text", "integer", "number", "flag", "json"]
-CONFIG = "config."
+NAME = "records"
+_PARQUET_TYPES = {
+    "text": "string",
+    "integer": "int64",
+    "number": "float64",
+    "flag": "bool_",
+    "json": "string",
+}
+"""Kind -> pyarrow type of the column in Parquet."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One line: a record and where it lay."""
+    """One line: a record and its shelf."""
 
     shelf: Shelf
     record: Record
@@ -39,51 +48,34 @@ class Field:
     read: Callable[[Entry], Any]
 
     def value(self, entry: Entry) -> Any:
-        """What stands in the column: a scalar, JSON as text, or None."""
+        """Value of the column: a scalar, JSON as text, or None."""
         found = self.read(entry)
-        return None if found is None else _as_json(found) if self.kind == "json" else found
+        if found is None or self.kind != "json":
+            return found
+        return json.dumps(msgspec.to_builtins(found), ensure_ascii=False)
 
 
 def all_fields(records: Sequence[Record]) -> list[Field]:
-    """The fixed columns, then one for each setting that any of `records` has."""
-    return [*_FIXED, *_settings(records)]
+    """Fixed columns, then one for each setting that any of `records` has."""
+    values: dict[str, list[Any]] = {}
+    for record in records:
+        for key, value in dotted(record.config).items():
+            values.setdefault(key, []).append(value)
+    settings = sorted(values.keys() - {"task", "seed"})
+    return [*_FIXED, *(_setting(key, _narrowest_kind(values[key])) for key in settings)]
 
 
-def _as_json(tree: Any) -> str:
-    return json.dumps(msgspec.to_builtins(tree), ensure_ascii=False)
-
-
-def _of(name: str, kind: Kind, meaning: str) -> Field:
-    """A field of the record itself."""
-    return Field(
-        name=name, kind=kind, meaning=meaning, read=lambda entry: getattr(entry.record, name)
-    )
+def _field(name: str, kind: Kind, meaning: str) -> Field:
+    """Column of an attribute of the record, under its dotted path."""
+    return Field(name=name, kind=kind, meaning=meaning, read=attrgetter(f"record.{name}"))
 
 
 def _metric(split: str) -> Field:
     return Field(
         name=split,
         kind="number",
-        meaning=f"The metric on the {split} split; null where the run diverged or did not read it",
+        meaning=f"Metric on the {split} split; null if the run diverged or did not read it",
         read=lambda entry: entry.record.metrics.get(split),
-    )
-
-
-def _cost(name: str, kind: Kind, meaning: str) -> Field:
-    return Field(
-        name=f"cost.{name}",
-        kind=kind,
-        meaning=meaning,
-        read=lambda entry: getattr(entry.record.cost, name),
-    )
-
-
-def _provenance(name: str, kind: Kind, meaning: str) -> Field:
-    return Field(
-        name=f"provenance.{name}",
-        kind=kind,
-        meaning=meaning,
-        read=lambda entry: getattr(entry.record.provenance, name),
     )
 
 
@@ -92,80 +84,67 @@ _FIXED = (
         name="shelf",
         kind="text",
         meaning="`runs`, or `trials` of a sweep, which never saw the test split",
-        read=lambda entry: entry.shelf,
+        read=attrgetter("shelf"),
     ),
-    _of("task", "text", "Name of the card"),
-    _of("id", "text", "Name of the run: model, digest of the configuration, seed"),
-    _of("model", "text", "Architecture or baseline"),
-    _of("recipe", "text", "Recipe of the card that it was resolved from"),
-    _of("digest", "text", "Names the configuration whatever the seed"),
-    _of("seed", "integer", "Seed"),
-    _of("status", "text", "finished, diverged or pruned"),
-    _of("metric", "text", "Name of the metric"),
-    _of("signature", "text", "What exactly the metric's value is; compare within one only"),
+    _field("task", "text", "Name of the card"),
+    _field("id", "text", "Name of the run: model, digest of the configuration, seed"),
+    _field("model", "text", "Architecture or baseline"),
+    _field("recipe", "text", "Recipe of the card that the run was resolved from"),
+    _field("digest", "text", "Digest of the configuration without the seed"),
+    _field("seed", "integer", "Seed"),
+    _field("status", "text", "finished, diverged or pruned"),
+    _field("metric", "text", "Name of the metric"),
+    _field("signature", "text", "Definition of the metric's value; compare within one only"),
     _metric("valid"),
     _metric("test"),
-    _of("bound", "number", "The best possible value on test, where it is known"),
-    _of("beside", "json", "Signature to split to value of what is reported beside the metric"),
-    _of("extra", "json", "Further numbers of the run"),
-    _of("curve", "json", "The learning curve: a list of validations"),
-    _of("divergence", "json", "Where the loss left the numbers"),
-    _of("set_by_caller", "json", "Settings that the caller chose"),
-    _of("data", "json", "Corpus file to SHA-256"),
-    _of("card_version", "integer", "Version of the card"),
-    _of("started", "text", "UTC"),
-    _of("finished", "text", "UTC"),
-    _cost("num_parameters", "integer", "Parameters"),
-    _cost("unit", "text", "What the next figures call a token"),
-    _cost("flops_per_token", "integer", "Forward and backward products, by formula"),
-    _cost("counted_flops_per_token", "integer", "The same, counted over a few batches"),
-    _cost("flops", "integer", "By formula over all training"),
-    _cost("seconds", "number", "Training and validation"),
-    _cost("seconds_by_point", "json", "Seconds that had gone by at each validation"),
-    _cost("tokens_per_sec", "number", "Training tokens over training seconds"),
-    _cost("limit_flops_per_sec", "number", "What the machine's matrix products reached"),
-    _cost("share_of_limit", "number", "Training's FLOPs by formula a second, as a share of that"),
-    _cost("peak_memory_bytes", "integer", "Most memory held"),
-    _cost("energy_joules", "number", "Of the machine during `cost.seconds`; null if unreadable"),
-    _cost("energy_source", "text", "Counters read: RAPL, NVML"),
-    _provenance("commit", "text", "Commit of the code"),
-    _provenance("dirty", "flag", "Whether the code differed from it"),
-    _provenance("python", "text", "Version of Python"),
-    _provenance("platform", "text", "Operating system and architecture"),
-    _provenance("products", "text", "Precision of the matrix products in effect"),
-    _provenance("packages", "json", "Package to version"),
-    _provenance("hardware", "json", "Processor, cores, threads, memory, GPU"),
+    _field("bound", "number", "Best possible value on test, if known"),
+    _field("beside", "json", "Secondary scores: signature to split to value"),
+    _field("extra", "json", "Further numbers of the run"),
+    _field("curve", "json", "Learning curve: a list of validations"),
+    _field("divergence", "json", "Epoch and step at which the loss became NaN or infinite"),
+    _field("set_by_caller", "json", "Keys of the settings chosen by the caller"),
+    _field("data", "json", "Corpus file to SHA-256"),
+    _field("card_version", "integer", "Version of the card"),
+    _field("started", "text", "UTC"),
+    _field("finished", "text", "UTC"),
+    _field("cost.num_parameters", "integer", "Parameters"),
+    _field("cost.unit", "text", "Unit that the next figures count as a token"),
+    _field("cost.flops_per_token", "integer", "Forward and backward products, by formula"),
+    _field("cost.counted_flops_per_token", "integer", "The same, counted over a few batches"),
+    _field("cost.flops", "integer", "By formula over all training"),
+    _field("cost.seconds", "number", "Training and validation"),
+    _field("cost.seconds_by_point", "json", "Seconds elapsed at each validation"),
+    _field("cost.tokens_per_sec", "number", "Training tokens over training seconds"),
+    _field("cost.limit_flops_per_sec", "number", "Rate reached by the machine's matrix products"),
+    _field("cost.share_of_limit", "number", "Training FLOPs per second, as a share of that"),
+    _field("cost.peak_memory_bytes", "integer", "Peak memory"),
+    _field("cost.energy_joules", "number", "Machine's, in `cost.seconds`; null if unreadable"),
+    _field("cost.energy_source", "text", "Counters read: RAPL, NVML"),
+    _field("provenance.commit", "text", "Commit of the code"),
+    _field("provenance.dirty", "flag", "True if the code differed from it"),
+    _field("provenance.python", "text", "Version of Python"),
+    _field("provenance.platform", "text", "Operating system and architecture"),
+    _field("provenance.products", "text", "Precision of the matrix products in effect"),
+    _field("provenance.packages", "json", "Package to version"),
+    _field("provenance.hardware", "json", "Processor, cores, threads, memory, GPU"),
 )
-
-
-def _settings(records: Sequence[Record]) -> list[Field]:
-    found: dict[str, list[Any]] = {}
-    for record in records:
-        for key, value in dotted(record.config).items():
-            found.setdefault(key, []).append(value)
-    return [_setting(key, _kind(found[key])) for key in sorted(found) if key not in _ELSEWHERE]
-
-
-_ELSEWHERE = frozenset(("task", "seed"))
 
 
 def _setting(key: str, kind: Kind) -> Field:
     def read(entry: Entry) -> Any:
-        tree: Any = entry.record.config
+        value: Any = entry.record.config
         for part in key.split("."):
-            tree = tree.get(part) if isinstance(tree, dict) else None
-        return _as_text(tree) if kind == "text" else tree
+            value = value.get(part) if isinstance(value, dict) else None
+        if kind != "text" or value is None or isinstance(value, str):
+            return value
+        return json.dumps(value)
 
-    meaning = "Setting; null where it is not set, or younger than the record"
-    return Field(name=CONFIG + key, kind=kind, meaning=meaning, read=read)
-
-
-def _as_text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    meaning = "Setting; null if not set or added after the record was written"
+    return Field(name=f"config.{key}", kind=kind, meaning=meaning, read=read)
 
 
-def _kind(values: Iterable[Any]) -> Kind:
-    """The narrowest kind that holds all values; text where they have nothing in common."""
+def _narrowest_kind(values: Iterable[Any]) -> Kind:
+    """Narrowest kind that holds all values; text if they have nothing in common."""
     kinds = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return "flag"
@@ -174,22 +153,8 @@ def _kind(values: Iterable[Any]) -> Kind:
     return "number" if kinds and kinds <= {int, float} else "text"
 
 
-# Records as files: CSV by the standard library, Parquet by the extra `export`.
-
-
-NAME = "records"
-_COLUMNS = {
-    "text": "string",
-    "integer": "int64",
-    "number": "float64",
-    "flag": "bool_",
-    "json": "string",
-}
-"""Kind -> the type of the column in Parquet, as pyarrow calls it."""
-
-
 def write_csv(folder: Path, fields: Sequence[Field], entries: Sequence[Entry]) -> Path:
-    """`records.csv`: null is an empty cell, a flag `true` or `false`."""
+    """Write `records.csv`: null is an empty cell, a flag `true` or `false`."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([field.name for field in fields])
@@ -204,7 +169,10 @@ def _cell(value: Any) -> Any:
 
 
 def write_parquet(folder: Path, fields: Sequence[Field], entries: Sequence[Entry]) -> Path:
-    """`records.parquet`: each column carries its meaning as `description`."""
+    """Write `records.parquet`: each column has its meaning as `description`.
+
+    Raises BenchError without pyarrow, which the extra `export` installs.
+    """
     try:
         arrow: Any = import_module("pyarrow")
         parquet: Any = import_module("pyarrow.parquet")
@@ -216,7 +184,7 @@ def write_parquet(folder: Path, fields: Sequence[Field], entries: Sequence[Entry
         [
             arrow.field(
                 field.name,
-                getattr(arrow, _COLUMNS[field.kind])(),
+                getattr(arrow, _PARQUET_TYPES[field.kind])(),
                 metadata={"description": field.meaning},
             )
             for field in fields
@@ -234,7 +202,7 @@ def write_parquet(folder: Path, fields: Sequence[Field], entries: Sequence[Entry
 
 
 def schema_text(fields: Sequence[Field], *, num_records: int) -> str:
-    """`records.md`: the columns, their types and what they mean."""
+    """Content of `records.md`: the columns, their types and meanings."""
     lines = [
         "# Records",
         "",

@@ -23,4 +23,5 @@ DOMAIN = Domain(
         "mean-frame": "bench.frames.baselines:MeanFrame",
     },
     outputs={"frame-prediction": "bench.frames.outputs:PredictedFrames"},
+    contestants="bench.frames.contestants:frames_speed",
 )

@@ -1,14 +1,15 @@
-"""Frames to the frames after them, by any causal recurrence.
+"""Network that predicts frames around any causal recurrence.
 
     forecaster      given frames -> encoder -> state -> forecaster, which reads nothing -> frames
                     (Srivastava et al., 2015; Shi et al., 2015)
     free-running    given frames, then its own predictions -> the same recurrence -> frames
 
 A sequence is that of whole frames, or, patch by patch, that of each place (Ranzato et al., 2014).
-Predictions are log-odds of ink, pixel by pixel.
+Predictions are logits of ink, pixel by pixel.
 
-B sequences, T frames, P patches, D pixels of a patch, N rows of the recurrence (B or B P), I what
-it reads, H what it puts out at each of L places (the patches, or 1).
+Shapes: B sequences, T frames, Y X pixels, R S rows and columns of patches, P = R S, D pixels of a
+patch, N rows of the recurrence (B or B P), I its inputs, H its outputs at each of L places (the
+patches, or 1).
 """
 
 from __future__ import annotations
@@ -28,15 +29,12 @@ from bench.models import build_recurrence
 from bench.models.deep import Deep
 from bench.models.recurrence import Recurrence, State
 
-# The options of frame prediction.
-
-
 Reads = Literal["frame", "patch"]
 Future = Literal["forecaster", "free-running", "teacher-forcing"]
 
 
 class FramePredictionOptions(Frozen, frozen=True, kw_only=True):
-    """What is read, and how the future is said."""
+    """Options of the `frame-prediction` objective."""
 
     batch_size: Count = 16
     """Sequences of a batch over all processes."""
@@ -46,7 +44,7 @@ class FramePredictionOptions(Frozen, frozen=True, kw_only=True):
     """frame: one sequence of whole frames, which conv-lstm reads as a grid of patches; patch: the
     sequence of each place by itself, with one network for all (Ranzato et al., 2014)."""
     surround: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """With `patch`: patches on each side that are read beside the one that is predicted."""
+    """Patches on each side that `patch` reads beside the one that is predicted."""
     future: Future = "forecaster"
     """forecaster: a second recurrence that reads nothing goes on from the state of the first;
     free-running: the only one reads what it has predicted; teacher-forcing: in training it reads
@@ -55,27 +53,22 @@ class FramePredictionOptions(Frozen, frozen=True, kw_only=True):
     """Layers that predictions are made from."""
 
 
-# Frames cut into square patches, and put together again.
-#
-# B sequences, T frames, Y X pixels, R S rows and columns of patches, P = R S, D pixels of a patch.
-
-
 def to_patches(frames_BTYX: Tensor, size: int) -> Tensor:
-    """Patch by patch, row by row [B, T, P, D]."""
+    """Square patches of frames, row by row [B, T, P, D]."""
     B, T, Y, X = frames_BTYX.shape
     cut_BTRaSb = frames_BTYX.reshape(B, T, Y // size, size, X // size, size)
     return cut_BTRaSb.transpose(3, 4).reshape(B, T, -1, size**2)
 
 
 def from_patches(patches_BTPD: Tensor, size: int, *, num_columns: int) -> Tensor:
-    """The frames [B, T, Y, X]."""
+    """Frames of their patches [B, T, Y, X]."""
     B, T, P, _ = patches_BTPD.shape
     cut_BTRSab = patches_BTPD.reshape(B, T, P // num_columns, num_columns, size, size)
     return cut_BTRSab.transpose(3, 4).reshape(B, T, -1, num_columns * size)
 
 
 def with_surround(patches_BTPD: Tensor, num_beside: int, *, num_columns: int) -> Tensor:
-    """Each patch with those around it, black beyond the edges [B, T, P, (2n + 1)^2 D]."""
+    """Each patch with n on each side [B, T, P, (2n + 1)^2 D], black beyond the edges."""
     if num_beside == 0:
         return patches_BTPD
     B, T, P, D = patches_BTPD.shape
@@ -88,7 +81,7 @@ GRID = ("num_rows", "num_columns")
 
 
 class FrameNetwork(nn.Module):
-    """Predicts frames that are cut into patches."""
+    """Predictor of frames that are cut into patches."""
 
     def __init__(
         self, model: Mapping[str, Scalar], options: FramePredictionOptions, *, frame_size: int
@@ -115,7 +108,7 @@ class FrameNetwork(nn.Module):
                     )
             settings |= dict.fromkeys(GRID, side)
             self.num_places = side**2
-        self.encoder = build_recurrence(name, self._num_read(), settings)
+        self.encoder = build_recurrence(name, self._input_size(), settings)
         self.forecaster: Recurrence | None = None
         if options.future == "forecaster":
             self.forecaster = build_recurrence(name, 0, settings)
@@ -126,7 +119,7 @@ class FrameNetwork(nn.Module):
             num_layers * self.encoder.output_size // self.num_places, predicted // self.num_places
         )
 
-    def _num_read(self) -> int:
+    def _input_size(self) -> int:
         if self.options.reads == "frame":
             return self.side**2 * self.num_pixels
         return (2 * self.options.surround + 1) ** 2 * self.num_pixels
@@ -142,23 +135,23 @@ class FrameNetwork(nn.Module):
             )
 
     def forward(self, given_BTPD: Tensor, num_predicted: int) -> Tensor:
-        """Log-odds of the frames after those given [B, num_predicted, P, D]."""
-        y_NTLH, state = self._run(self.encoder, self._read(given_BTPD))
+        """Logits of the frames after those given [B, num_predicted, P, D]."""
+        y_NTLH, state = self._run(self.encoder, self._inputs(given_BTPD))
         if self.forecaster is not None:
-            nothing_NT0 = y_NTLH.new_empty(len(y_NTLH), num_predicted, 0)
-            return self._say(self._run(self.forecaster, nothing_NT0, state)[0])
-        said = [self._say(y_NTLH[:, -1:])]
+            empty_NT0 = y_NTLH.new_empty(len(y_NTLH), num_predicted, 0)
+            return self._logits(self._run(self.forecaster, empty_NT0, state)[0])
+        logits = [self._logits(y_NTLH[:, -1:])]
         for _ in range(num_predicted - 1):
-            y_NTLH, state = self._run(self.encoder, self._read(torch.sigmoid(said[-1])), state)
-            said.append(self._say(y_NTLH))
-        return torch.cat(said, dim=1)
+            y_NTLH, state = self._run(self.encoder, self._inputs(torch.sigmoid(logits[-1])), state)
+            logits.append(self._logits(y_NTLH))
+        return torch.cat(logits, dim=1)
 
     def next_frames(self, frames_BTPD: Tensor) -> Tensor:
-        """Log-odds of the frame after each, by who has read the true ones [B, T, P, D]."""
-        return self._say(self._run(self.encoder, self._read(frames_BTPD))[0])
+        """Logits of the frame after each true one [B, T, P, D]."""
+        return self._logits(self._run(self.encoder, self._inputs(frames_BTPD))[0])
 
-    def _read(self, frames_BTPD: Tensor) -> Tensor:
-        """The recurrence's rows [N, T, I]."""
+    def _inputs(self, frames_BTPD: Tensor) -> Tensor:
+        """Inputs of the recurrence [N, T, I]."""
         if self.options.reads == "frame":
             return frames_BTPD.flatten(2)
         seen_BTPI = with_surround(frames_BTPD, self.options.surround, num_columns=self.side)
@@ -167,29 +160,29 @@ class FrameNetwork(nn.Module):
     def _run(
         self, recurrence: Recurrence, x_NTI: Tensor, state: State | None = None
     ) -> tuple[Tensor, State]:
-        """What predictions are made from [N, T, L, H], and the state after it."""
+        """Outputs that predictions are made from [N, T, L, H], and the state after them."""
         if self.options.readout == "all" and isinstance(recurrence, Deep):
-            layers, after = recurrence.every_layer(x_NTI, state)
+            layers, after = recurrence.layer_outputs(x_NTI, state)
         else:
             y_NTH, after = recurrence(x_NTI, state)
             layers = [y_NTH]
         places = [y.reshape(*y.shape[:2], self.num_places, -1) for y in layers]
         return torch.cat(places, dim=3), after
 
-    def _say(self, y_NTLH: Tensor) -> Tensor:
-        """Log-odds of every pixel [B, T, P, D]."""
+    def _logits(self, y_NTLH: Tensor) -> Tensor:
+        """Logits of every pixel [B, T, P, D]."""
         num_patches, num_steps = self.side**2, y_NTLH.shape[1]
-        said: Tensor = self.output(y_NTLH)
+        logits: Tensor = self.output(y_NTLH)
         if self.options.reads == "frame":
-            return said.reshape(-1, num_steps, num_patches, self.num_pixels)
-        return said.reshape(-1, num_patches, num_steps, self.num_pixels).transpose(1, 2)
+            return logits.reshape(-1, num_steps, num_patches, self.num_pixels)
+        return logits.reshape(-1, num_patches, num_steps, self.num_pixels).transpose(1, 2)
 
     def flops(self, *, num_given: int, num_predicted: int) -> int:
-        """Of a forward pass over a sequence, in matrix products and convolutions only."""
+        """Operations of a forward pass over a sequence, matrix products and convolutions only."""
         second = self.forecaster or self.encoder
-        num_said, num_later = num_predicted, num_predicted - (self.forecaster is None)
+        num_outputs, num_later = num_predicted, num_predicted - (self.forecaster is None)
         if self.options.future == "teacher-forcing":
-            num_said = num_later + num_given
+            num_outputs = num_later + num_given
         recurrent = num_given * self.encoder.flops_per_step() + num_later * second.flops_per_step()
-        output = num_said * self.num_places * 2 * self.output.weight.numel()
+        output = num_outputs * self.num_places * 2 * self.output.weight.numel()
         return (recurrent + output) * (1 if self.options.reads == "frame" else self.side**2)

@@ -1,1 +1,1 @@
-"""How workers start and are watched: local processes, Slurm jobs, Ray actors; nothing else."""
+"""Launchers: workers as local processes, Slurm jobs or Ray actors, started and watched."""

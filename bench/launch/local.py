@@ -1,8 +1,8 @@
 """Workers as processes of this machine.
 
-Each is the head of a session of its own, so that a terminal's Ctrl-C does not reach it: the one
-who watches passes it on, once. A worker dies with the process (on Linux: with the thread) that
-started it, and what it started itself dies with it.
+Each leads a session of its own, so that a terminal's Ctrl-C reaches only the watcher, which passes
+it on once. A worker dies with the process (on Linux: with the thread) that started it, and its
+children die with it.
 """
 
 from __future__ import annotations
@@ -14,48 +14,40 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from bench.core.structs import Frozen
 from bench.launch import tether
-from bench.launch.launcher import Worker
+from bench.launch.launcher import Worker, WorkerSpec
 
 
 class LocalOptions(Frozen, frozen=True, kw_only=True):
-    """Local processes have none."""
+    """Options of local workers: none."""
 
 
 class LocalWorker:
-    """One process and its group."""
+    """One process and its process group."""
 
     def __init__(self, process: subprocess.Popen[bytes], *, name: str) -> None:
         self.name = name
         self._process = process
-        self._swept = False
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+        self._is_group_killed = False
 
     def exit_code(self) -> int | None:
         code = self._process.poll()
-        if code is not None and not self._swept:
-            self._swept = True
-            self._signal(signal.SIGKILL)
+        if code is not None and not self._is_group_killed:
+            self._is_group_killed = True
+            signal_group(self._process, signal.SIGKILL)
         return code
 
     def interrupt(self) -> None:
         if self._process.poll() is None:
-            self._signal(signal.SIGINT)
+            signal_group(self._process, signal.SIGINT)
 
     def kill(self) -> None:
         if self._process.poll() is None:
-            self._signal(signal.SIGKILL)
+            signal_group(self._process, signal.SIGKILL)
             self._process.wait()
-
-    def _signal(self, number: signal.Signals) -> None:
-        # The group may be gone, or nothing but zombies may be left of it.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
 
 
 class LocalLauncher:
@@ -63,26 +55,48 @@ class LocalLauncher:
 
     Options = LocalOptions
 
-    def __init__(self, options: LocalOptions | None = None, *, folder: Path | None = None) -> None:
-        self._folder = folder
+    def __init__(self, options: LocalOptions | None = None) -> None:
+        pass
 
-    def start(
-        self, command: Sequence[str], *, environment: Mapping[str, str], log: Path, name: str
-    ) -> Worker:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        # -I -S: no site, no user's paths; the command gets the whole environment all the same.
-        tethered = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command]
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                tethered,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
+    def start(self, spec: WorkerSpec) -> Worker:
+        spec.log.parent.mkdir(parents=True, exist_ok=True)
+        with spec.log.open("ab") as log:
+            process = start_process(
+                spec.command,
+                spec.environment,
+                stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **environment},
-                cwd=self._folder,
-                start_new_session=True,
+                folder=spec.folder,
             )
-        return LocalWorker(process, name=name)
+        return LocalWorker(process, name=spec.name)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
+
+
+def start_process(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdout: IO[bytes] | int | None,
+    stderr: IO[bytes] | int | None,
+    folder: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a session of its own, to end with this process at the latest."""
+    # -I -S: without site and the user's paths; the command inherits the environment all the same.
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env={**os.environ, **environment},
+        cwd=folder,
+        start_new_session=True,
+    )
+
+
+def signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to a process and its children."""
+    # The group may be gone, or only zombies may be left of it.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

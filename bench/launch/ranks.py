@@ -1,13 +1,12 @@
-"""The processes of one run on this machine, started together and ended together.
+"""Processes of one run on this machine, one per device, started and ended together.
 
-One for each device, told by environment variables as torchrun tells them. The first one writes to
-this process's own output; of the others only what one that failed has said is passed on.
+Each reads its rank from environment variables, as under torchrun. Rank 0 inherits the output of
+this process; of the others only stderr is shown, and only of the one that failed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -19,39 +18,34 @@ from typing import IO
 
 from bench.core.errors import LostProcessError
 from bench.core.ranks import Rank
-from bench.launch import tether
+from bench.launch.local import signal_group, start_process
 
 POLL_SEC = 0.1
 GRACE_SEC = 15.0
-"""How long processes have to end by themselves once one has; then they are killed."""
-LOST = 75
-"""Exit code of a process that ended because another one had: try again (sysexits.h)."""
-SPOKEN_FOR = "BENCH_SPOKEN_FOR"
-"""Variable of processes whose end is told by the one that started them."""
+"""Time that processes have to end by themselves once one of them has."""
+EXIT_PEER_LOST = 75
+"""Exit code of a process that ended because another one did: EX_TEMPFAIL of sysexits.h."""
+PARENT_REPORTS = "BENCH_SPOKEN_FOR"
+"""Environment variable of processes whose end is reported by the process that started them."""
 
 
 @dataclass(kw_only=True)
 class _Process:
     rank: int
     popen: subprocess.Popen[bytes]
-    words: IO[bytes] | None
+    stderr: IO[bytes] | None
     was_killed: bool = False
 
     @property
     def code(self) -> int | None:
-        """Exit code; None while it runs, and where it was killed from here."""
+        """Exit code; None while it runs and after `_kill`."""
         return None if self.was_killed else self.popen.poll()
-
-    def signal(self, number: signal.Signals) -> None:
-        if self.popen.poll() is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.popen.pid, number)
 
 
 def run_ranks(command: Sequence[str], num_ranks: int, *, grace_sec: float = GRACE_SEC) -> int:
-    """Run `command` as the processes of one run; the exit code of the first that failed, or 0.
+    """Run `command` in `num_ranks` processes; return the exit code of the first failure, or 0.
 
-    Raises LostProcessError where one was killed. Ctrl-C is passed on. None outlives this process.
+    Raises LostProcessError if one was killed. Ctrl-C is passed on. None outlives this process.
     """
     with _processes(command, num_ranks) as processes:
         try:
@@ -62,18 +56,19 @@ def run_ranks(command: Sequence[str], num_ranks: int, *, grace_sec: float = GRAC
             _wait(processes, grace_sec)
         except KeyboardInterrupt:
             for process in processes:
-                process.signal(signal.SIGINT)
+                if process.popen.poll() is None:
+                    signal_group(process.popen, signal.SIGINT)
             _wait(processes, grace_sec)
             raise
         _kill(processes)
-        return _failure(processes)
+        return _report_failure(processes)
 
 
 @contextlib.contextmanager
 def _processes(command: Sequence[str], num_ranks: int) -> Iterator[list[_Process]]:
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-    # Held here, the processes' meeting place has a port of its own before any of them asks.
+    # A store opened here reserves the rendezvous port before any process connects.
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     processes: list[_Process] = []
     try:
@@ -86,22 +81,16 @@ def _processes(command: Sequence[str], num_ranks: int) -> Iterator[list[_Process
 
 
 def _start(command: Sequence[str], rank: Rank) -> _Process:
-    told = {
+    variables = {
         **rank.as_environment(),
         "LOCAL_WORLD_SIZE": str(rank.size),
         "TORCHELASTIC_USE_AGENT_STORE": "True",
-        SPOKEN_FOR: "1",
+        PARENT_REPORTS: "1",
     }
-    words = None if rank.is_first else tempfile.TemporaryFile()  # noqa: SIM115
-    popen = subprocess.Popen(
-        [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command],
-        stdin=subprocess.DEVNULL,
-        stdout=None if rank.is_first else subprocess.DEVNULL,
-        stderr=words,
-        env={**os.environ, **told},
-        start_new_session=True,
-    )
-    return _Process(rank=rank.number, popen=popen, words=words)
+    stderr = None if rank.is_first else tempfile.TemporaryFile()  # noqa: SIM115
+    stdout = None if rank.is_first else subprocess.DEVNULL
+    popen = start_process(command, variables, stdout=stdout, stderr=stderr)
+    return _Process(rank=rank.number, popen=popen, stderr=stderr)
 
 
 def _running(processes: Sequence[_Process]) -> bool:
@@ -118,23 +107,23 @@ def _kill(processes: Sequence[_Process]) -> None:
     for process in processes:
         if process.popen.poll() is None:
             process.was_killed = True
-            process.signal(signal.SIGKILL)
+            signal_group(process.popen, signal.SIGKILL)
             process.popen.wait()
 
 
-def _failure(processes: Sequence[_Process]) -> int:
-    """Why it ended: the first process with a reason of its own, which is told here."""
+def _report_failure(processes: Sequence[_Process]) -> int:
+    """Exit code of the first process with a failure of its own, whose stderr is printed."""
     for process in processes:
         code = process.code
-        if code is None or code in (0, LOST):
+        if code is None or code in (0, EXIT_PEER_LOST):
             continue
         if code < 0:
             raise LostProcessError(
                 f"process {process.rank + 1} of {len(processes)} was killed by "
                 f"{signal.Signals(-code).name}; the same command goes on from the last checkpoint"
             )
-        if process.words is not None:
-            process.words.seek(0)
-            sys.stderr.write(process.words.read().decode(errors="replace"))
+        if process.stderr is not None:
+            process.stderr.seek(0)
+            sys.stderr.write(process.stderr.read().decode(errors="replace"))
         return code
     raise LostProcessError("a process was lost; the same command goes on from the last checkpoint")

@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from bench.launch.launcher import Launcher, Worker
+from bench.launch.launcher import Launcher, Worker, WorkerSpec
 
 POLL_SEC = 0.5
 GRACE_SEC = 60.0
-"""How long a worker that was asked to stop may take."""
-BAD_INPUT = 2
-INTERRUPTED = 130
-DONE = (0, BAD_INPUT, INTERRUPTED, -signal.SIGINT)
-"""Exit codes after which a worker is not replaced: it would only say the same again."""
+"""Time that an interrupted worker has to end."""
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+FINAL = (0, EXIT_BAD_INPUT, EXIT_INTERRUPTED, -signal.SIGINT)
+"""Exit codes after which a worker is not replaced: it would end in the same way."""
+LOG_TAIL_BYTES = 2**16
 
 
 @dataclass(kw_only=True)
-class Ended:
-    """How one worker, with those that replaced it, ended."""
+class WatchedWorker:
+    """One worker, including its restarts."""
 
-    name: str
-    exit_code: int
-    num_restarts: int
+    number: int
     log: Path
+    handle: Worker | None = None
+    """None before the start and after the end."""
+    exit_code: int | None = None
+    num_restarts: int = 0
 
     @property
-    def last_line(self) -> str:
-        """The last thing it said; for exit code 2 that is why."""
-        try:
-            lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
-        except OSError:
-            return ""
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    def name(self) -> str:
+        return f"worker-{self.number}"
 
 
 def watch(
@@ -51,123 +50,100 @@ def watch(
     on_tick: Callable[[], None],
     is_done: Callable[[], bool],
     max_restarts: int,
-    on_event: Callable[[str], None] | None = None,
+    on_event: Callable[[str], None] = lambda _: None,
     poll_sec: float = POLL_SEC,
     grace_sec: float = GRACE_SEC,
-) -> list[Ended]:
-    """Run workers 1 to `num_workers` to their end; what became of each.
+) -> list[WatchedWorker]:
+    """Run workers 1 to `num_workers` until they end, and close the launcher.
 
-    A worker that died (by a signal, or with an error other than bad input) is started again, up
-    to `max_restarts` times for each, as long as `is_done` says that there is work left.
-    `on_tick` is called at each look. `on_event` is told of what a user should know, in one line.
+    A worker that died (by a signal, or with an error other than bad input) is restarted, up to
+    `max_restarts` times each, until `is_done`. `on_tick` is called at each poll, `on_event` with a
+    line for each restart and failure.
 
-    Ctrl-C, SIGTERM and SIGHUP are passed on to the workers as SIGINT; when all have ended,
-    KeyboardInterrupt is raised. A second one, or `grace_sec`, kills them. Any other exception, as
-    from `on_tick`, stops the workers in the same way. The launcher is closed in any case.
+    Ctrl-C, SIGTERM and SIGHUP reach the workers as SIGINT; KeyboardInterrupt is raised when all
+    have ended. A second one, or `grace_sec`, kills them. Other exceptions stop the workers, too.
     """
-    team = _Team(
-        launcher=launcher,
-        command_for=command_for,
-        environment=environment,
-        logs=logs,
+    numbers = range(1, num_workers + 1)
+    pool = _Pool(
+        workers=[WatchedWorker(number=n, log=logs / f"worker-{n}.log") for n in numbers],
+        start=lambda worker: launcher.start(
+            WorkerSpec(
+                command=tuple(command_for(worker.number)),
+                environment=dict(environment),
+                log=worker.log,
+                name=worker.name,
+            )
+        ),
         max_restarts=max_restarts,
-        on_event=on_event or _silent,
+        on_event=on_event,
     )
+    # Under nohup SIGHUP is ignored, and stays so.
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    handled = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
     try:
-        with _signals_as_interrupts():
+        with handle_signals(handled, raise_interrupt):
             try:
-                for number in range(1, num_workers + 1):
-                    team.start(number)
-                on_tick()
-                while not team.look(is_done):
-                    time.sleep(poll_sec)
-                    on_tick()
+                pool.run(on_tick, is_done, poll_sec)
             except BaseException:
-                team.stop(poll_sec=min(poll_sec, 0.1), grace_sec=grace_sec)
+                pool.stop(poll_sec=min(poll_sec, 0.1), grace_sec=grace_sec)
                 raise
     finally:
         launcher.close()
-    return [team.ended[number] for number in sorted(team.ended)]
+    return pool.workers
 
 
-@dataclass(kw_only=True)
-class _Team:
-    """The workers that run and how the others ended."""
-
-    launcher: Launcher
-    command_for: Callable[[int], Sequence[str]]
-    environment: Mapping[str, str]
-    logs: Path
+@dataclass(frozen=True, kw_only=True)
+class _Pool:
+    workers: list[WatchedWorker]
+    start: Callable[[WatchedWorker], Worker]
     max_restarts: int
     on_event: Callable[[str], None]
-    running: dict[int, Worker] = field(default_factory=dict)
-    ended: dict[int, Ended] = field(default_factory=dict)
-    num_restarts: dict[int, int] = field(default_factory=dict)
 
-    def start(self, number: int) -> None:
-        self.running[number] = self.launcher.start(
-            self.command_for(number),
-            environment=self.environment,
-            log=self._log(number),
-            name=_name(number),
-        )
+    def run(
+        self, on_tick: Callable[[], None], is_done: Callable[[], bool], poll_sec: float
+    ) -> None:
+        for worker in self.workers:
+            worker.handle = self.start(worker)
+        on_tick()
+        while not self.poll(is_done):
+            time.sleep(poll_sec)
+            on_tick()
 
-    def look(self, is_done: Callable[[], bool]) -> bool:
-        """Take note of who ended, replace who died; whether all have ended."""
-        for number, worker in list(self.running.items()):
-            code = worker.exit_code()
-            if code is None:
+    def poll(self, is_done: Callable[[], bool]) -> bool:
+        """Record exits and restart workers that died; True once all have ended."""
+        for worker in self.workers:
+            if worker.handle is None or (code := worker.handle.exit_code()) is None:
                 continue
-            del self.running[number]
-            used = self.num_restarts.get(number, 0)
-            if code in DONE or is_done() or used >= self.max_restarts:
-                self._note_end(number, code)
+            worker.handle, what = None, f"{worker.name} {_describe(code)}"
+            if code in FINAL or is_done() or worker.num_restarts >= self.max_restarts:
+                worker.exit_code = code
+                if code not in (0, EXIT_INTERRUPTED, -signal.SIGINT):
+                    self.on_event(f"{what}: {last_line(worker.log)} (see {worker.log})")
                 continue
-            self.num_restarts[number] = used + 1
-            self.on_event(
-                f"{_name(number)} {_died(code)}; started again ({used + 1} of {self.max_restarts})"
-            )
-            self.start(number)
-        return not self.running
+            worker.num_restarts += 1
+            count = f"{worker.num_restarts} of {self.max_restarts}"
+            self.on_event(f"{what}; started again ({count})")
+            worker.handle = self.start(worker)
+        return all(worker.handle is None for worker in self.workers)
 
     def stop(self, *, poll_sec: float, grace_sec: float) -> None:
-        """Ask all to end, wait, and kill those that do not; a second Ctrl-C kills at once."""
+        """Interrupt all, wait, and kill those that remain; a second Ctrl-C kills at once."""
         try:
-            for worker in self.running.values():
-                worker.interrupt()
+            for worker in self.workers:
+                if worker.handle:
+                    worker.handle.interrupt()
             until = time.monotonic() + grace_sec
-            while time.monotonic() < until and not self.look(lambda: True):
+            while time.monotonic() < until and not self.poll(lambda: True):
                 time.sleep(poll_sec)
         except KeyboardInterrupt:
             self.on_event("stopping at once")
         finally:
-            for worker in self.running.values():
-                worker.kill()
-
-    def _note_end(self, number: int, code: int) -> None:
-        end = Ended(
-            name=_name(number),
-            exit_code=code,
-            num_restarts=self.num_restarts.get(number, 0),
-            log=self._log(number),
-        )
-        self.ended[number] = end
-        if code not in (0, INTERRUPTED, -signal.SIGINT):
-            self.on_event(f"{end.name} {_died(code)}: {end.last_line} (see {end.log})")
-
-    def _log(self, number: int) -> Path:
-        return self.logs / f"{_name(number)}.log"
+            for worker in self.workers:
+                if worker.handle:
+                    worker.handle.kill()
 
 
-def _silent(_: str) -> None:
-    pass
-
-
-def _name(number: int) -> str:
-    return f"worker-{number}"
-
-
-def _died(code: int) -> str:
+def _describe(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     try:
@@ -176,20 +152,31 @@ def _died(code: int) -> str:
         return f"was killed by signal {-code}"
 
 
+def last_line(log: Path) -> str:
+    """Last line of a log that is not blank; after exit code 2 it says what was wrong."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES), os.SEEK_SET)
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
 @contextlib.contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
-    """SIGTERM and a closed terminal stop the workers as Ctrl-C does."""
-
-    def interrupt(*_: int | FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-                previous[number] = signal.signal(number, interrupt)
+def handle_signals(
+    numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Install a handler until the block ends; without effect outside the main thread."""
+    is_main = threading.current_thread() is threading.main_thread()
+    previous = {number: signal.signal(number, handler) for number in numbers if is_main}
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, signal.SIG_DFL if before is None else before)
+
+
+def raise_interrupt(*_: int | FrameType | None) -> None:
+    """Signal handler that acts as Ctrl-C does."""
+    raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The adaptive softmax of the library: a short head, and tails of rarer words at lower rank.
+"""Adaptive softmax of the library: a short head, and tails of rarer words at lower rank.
 
 E. Grave, A. Joulin, M. Cisse, D. Grangier, H. Jegou, "Efficient softmax approximation for GPUs",
 ICML 2017.
@@ -54,12 +54,13 @@ class AdaptiveSoftmax(OutputLayer):
         return f"softmax:adaptive({','.join(map(str, self.cutoffs))})"
 
     def negative_log_likelihood(self, h_NH: Tensor, target_N: Tensor) -> Tensor:
-        with products_as(self.products, h_NH.device):
-            log_p_N: Tensor = self.softmax(h_NH.to(self.dtype), target_N)[0]
-        return -log_p_N.sum()
+        return -self._log_probs(h_NH, target_N).sum()
 
     @torch.no_grad()
     def target_log_probs(self, h_NH: Tensor, target_N: Tensor) -> Tensor:
+        return self._log_probs(h_NH, target_N)
+
+    def _log_probs(self, h_NH: Tensor, target_N: Tensor) -> Tensor:
         with products_as(self.products, h_NH.device):
             log_p_N: Tensor = self.softmax(h_NH.to(self.dtype), target_N)[0]
         return log_p_N
@@ -75,8 +76,7 @@ class AdaptiveSoftmax(OutputLayer):
 
 
 def cutoffs(counts_V: Tensor) -> list[int]:
-    """Where the words' cumulated mass passes `HEAD_MASS`; at least one cut."""
+    """Word ids where the cumulated mass passes `HEAD_MASS`; at least one."""
     mass_V = counts_V.double().cumsum(0) / counts_V.sum()
-    wanted = {int((mass_V < share).sum()) for share in HEAD_MASS}
-    cuts = sorted(cut for cut in wanted if 0 < cut < len(counts_V) - 1)
-    return cuts or [len(counts_V) // 2]
+    ids = {int((mass_V < share).sum()) for share in HEAD_MASS}
+    return sorted(cut for cut in ids if 0 < cut < len(counts_V) - 1) or [len(counts_V) // 2]

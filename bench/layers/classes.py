@@ -1,9 +1,9 @@
-"""The two-level softmax: a class, then a word of the class.
+"""Two-level softmax: a class, then a word of the class.
 
 p(w | h) = p(class(w) | h) p(w | class(w), h). Words are sorted by training frequency and cut into
 classes of equal probability mass (T. Mikolov, S. Kombrink, L. Burget, J. Cernocky, S. Khudanpur,
 "Extensions of recurrent neural network language model", ICASSP 2011, section 4.1; J. Goodman,
-"Classes for fast maximum entropy training", 2001): frequent words sit in small classes, so a token
+"Classes for fast maximum entropy training", 2001): frequent words are in small classes, so a token
 needs few scores on average. The result is exactly normalised.
 
 Shapes: N rows, H features, V words, C classes. Word ids are sorted by falling frequency.
@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from bench.layers.full import loss_and_gradients, target_log_probs
-from bench.layers.layer import OutputLayer, initial_bias, initial_weight
+from bench.layers.layer import LossWithGradients, OutputLayer, initial_bias, initial_weight
 from bench.layers.products import Products, product, products_as
 
 Groups = list[tuple[slice, slice]]
@@ -68,15 +67,20 @@ class ClassSoftmax(OutputLayer):
         return f"softmax:classes({len(self.bounds)})"
 
     def negative_log_likelihood(self, h_NH: Tensor, target_N: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():
-            return -self.target_log_probs(h_NH, target_N).sum()
         class_N = self.class_V.index_select(0, target_N)  # refuses negative ids
         order_N = class_N.argsort(stable=True)
         class_N, within_N = class_N[order_N], self.within_V[target_N[order_N]]
-        parameters = (self.weight, self.bias, self.class_weight, self.class_bias)
-        rows = class_N, within_N, self._groups(class_N)
-        arguments = (h_NH.to(self.dtype)[order_N], *parameters, *rows, self.products)
-        loss: Tensor = _Loss.apply(*arguments)  # type: ignore[no-untyped-call]
+        h_NH = h_NH.to(self.dtype)[order_N]
+        words, classes = (self.weight, self.bias), (self.class_weight, self.class_bias)
+        with torch.no_grad(), products_as(self.products, h_NH.device):
+            class_loss, dh_NH, *of_classes = loss_and_gradients(
+                h_NH, *classes, class_N, self.products
+            )
+            word_loss, *of_words = _word_gradients(
+                h_NH, *words, within_N, self._groups(class_N), self.products, dh_NH
+            )
+        found = (class_loss + word_loss, dh_NH, *of_words, *of_classes)
+        loss: Tensor = LossWithGradients.apply(found, h_NH, *words, *classes)  # type: ignore[no-untyped-call]
         return loss
 
     @torch.no_grad()
@@ -94,7 +98,7 @@ class ClassSoftmax(OutputLayer):
         return log_p_N
 
     def _groups(self, sorted_class_N: Tensor) -> Groups:
-        """For each class present, where its rows and its words are."""
+        """Rows and words of each class present."""
         present, sizes = torch.unique_consecutive(sorted_class_N, return_counts=True)
         ends = sizes.cumsum(0).tolist()
         rows = itertools.starmap(slice, itertools.pairwise([0, *ends]))
@@ -113,38 +117,6 @@ class ClassSoftmax(OutputLayer):
         return round(2 * self.hidden_size * (len(self.bounds) + self._mean_words))
 
 
-class _Loss(torch.autograd.Function):
-    """Summed loss of both levels, gradients formed in the forward pass; rows sorted by class."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        h_NH: Tensor,
-        weight_VH: Tensor,
-        bias_V: Tensor,
-        class_weight_CH: Tensor,
-        class_bias_C: Tensor,
-        class_N: Tensor,
-        within_N: Tensor,
-        groups: Groups,
-        products: Products,
-    ) -> Tensor:
-        with products_as(products, h_NH.device):
-            class_loss, dh_NH, *of_classes = loss_and_gradients(
-                h_NH, class_weight_CH, class_bias_C, class_N, products
-            )
-            word_loss, *of_words = _word_gradients(
-                h_NH, weight_VH, bias_V, within_N, groups, products, dh_NH
-            )
-        ctx.save_for_backward(dh_NH, *of_words, *of_classes)
-        return class_loss + word_loss
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(gradient * grad for gradient in ctx.saved_tensors), None, None, None, None)
-
-
 def _word_gradients(
     h_NH: Tensor,
     weight_VH: Tensor,
@@ -154,10 +126,10 @@ def _word_gradients(
     products: Products,
     dh_NH: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Summed loss of the words within their classes, its gradients for weights and bias.
+    """Summed loss of the words within their classes, and its gradients for weights and bias.
 
-    `dh_NH` is added to. A few rows a class: the calls themselves are what costs, hence as few as
-    can be, each writing where its result belongs.
+    The gradient for h is added to `dh_NH`. A class has few rows, so the number of calls decides the
+    cost: each writes to its result's final place.
     """
     dweight_VH, dbias_V = torch.zeros_like(weight_VH), torch.zeros_like(bias_V)
     within_N1, minus_N1 = within_N[:, None], -torch.ones_like(h_NH[:, :1])

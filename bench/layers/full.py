@@ -1,4 +1,4 @@
-"""The full softmax in its fastest exact form.
+"""Full softmax in its fastest exact form.
 
     p(w | h) = exp(w_w . h + b_w) / sum_v exp(w_v . h + b_v)
 
@@ -21,19 +21,18 @@ Shapes: N tokens, M tokens of a chunk, H size of the recurrence's output, V voca
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from bench.core.errors import BenchError
-from bench.layers.layer import OutputLayer, initial_bias, initial_weight
+from bench.layers.layer import LossWithGradients, OutputLayer, initial_bias, initial_weight
 from bench.layers.products import Products, add_product, product, products_as
 
-Use = Literal["learning", "reading"]
-CHUNK_BYTES: dict[Use, int] = {"learning": 6 << 20, "reading": 12 << 20}
+Use = Literal["training", "inference"]
+CHUNK_BYTES: dict[Use, int] = {"training": 6 << 20, "inference": 12 << 20}
 GPU_CHUNK_BYTES = 256 << 20
 MIN_CHUNK_ROWS = 64
 
@@ -41,10 +40,10 @@ MIN_CHUNK_ROWS = 64
 def chunk_rows(vocabulary_size: int, itemsize: int, device_type: str, use: Use) -> int:
     """Rows whose logits are one chunk: CHUNK_BYTES of them, and at least MIN_CHUNK_ROWS.
 
-    On CPU a few MiB, about the second-level cache of two cores; measured, the optimum is flat from
-    3 to 20 MiB where gradients are formed beside them, and at 12 a beam search takes 0.92 of what
-    it takes at 6. Below 64 rows the weights, read once a chunk, cost more than the cache saves. On
-    a GPU the chunk only bounds the memory.
+    On a CPU a few MiB, about the second-level cache of two cores: measured, the optimum is flat
+    from 3 to 20 MiB in training, and a beam search at 12 MiB takes 0.92 of its time at 6. Below 64
+    rows the weights, read once a chunk, cost more than the cache saves. On a GPU the chunk only
+    bounds the memory.
     """
     budget = CHUNK_BYTES[use] if device_type == "cpu" else GPU_CHUNK_BYTES
     return max(MIN_CHUNK_ROWS, budget // (vocabulary_size * itemsize))
@@ -69,10 +68,10 @@ class FullSoftmax(OutputLayer):
         self.bias = nn.Parameter(initial_bias(counts_V, output_bias))
 
     def negative_log_likelihood(self, h_NH: Tensor, target_N: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():
-            return -self.target_log_probs(h_NH, target_N).sum()
-        arguments = (h_NH.to(self.dtype), self.weight, self.bias, target_N, self.products)
-        loss: Tensor = _Loss.apply(*arguments)  # type: ignore[no-untyped-call]
+        inputs = h_NH.to(self.dtype), self.weight, self.bias
+        with torch.no_grad(), products_as(self.products, h_NH.device):
+            found = loss_and_gradients(*inputs, target_N, self.products)
+        loss: Tensor = LossWithGradients.apply(found, *inputs)  # type: ignore[no-untyped-call]
         return loss
 
     @torch.no_grad()
@@ -85,9 +84,9 @@ class FullSoftmax(OutputLayer):
             return F.linear(h_NH.to(self.dtype), self.weight, self.bias).log_softmax(1)
 
     def logit_chunks(self, h_NH: Tensor) -> Iterator[tuple[slice, Tensor]]:
-        """Rows and their logits [M, V], each chunk overwriting the one before; for `no_grad`."""
+        """Rows and their logits [M, V], each chunk overwriting the one before; in `no_grad`."""
         with products_as(self.products, h_NH.device):
-            yield from _logit_chunks(h_NH, self.weight, self.bias, self.products, "reading")
+            yield from _logit_chunks(h_NH, self.weight, self.bias, self.products, "inference")
 
     def flops_per_token(self) -> int:
         return 2 * self.hidden_size * self.vocabulary_size
@@ -96,8 +95,8 @@ class FullSoftmax(OutputLayer):
         if embedding.weight.shape != self.weight.shape:
             raise BenchError(
                 f"tied embeddings: input vectors of size {embedding.embedding_dim}, but the "
-                f"recurrence puts out {self.hidden_size}: set --objective.embedding-size "
-                f"{self.hidden_size}"
+                f"recurrence has outputs of size {self.hidden_size}: set "
+                f"--objective.embedding-size {self.hidden_size}"
             )
         self.weight = cast(nn.Parameter, embedding.weight)
 
@@ -105,7 +104,7 @@ class FullSoftmax(OutputLayer):
 def _logit_chunks(
     h_NH: Tensor, weight_VH: Tensor, bias_V: Tensor, products: Products, use: Use
 ) -> Iterator[tuple[slice, Tensor]]:
-    """The logits chunk by chunk, each overwriting the one before."""
+    """Logits chunk by chunk, each overwriting the one before."""
     size = weight_VH.element_size()
     num_rows = chunk_rows(len(weight_VH), size, h_NH.device.type, use)
     buffer_MV = h_NH.new_empty(min(num_rows, len(h_NH)), len(weight_VH))
@@ -118,50 +117,23 @@ def _logit_chunks(
 def target_log_probs(
     h_NH: Tensor, weight_VH: Tensor, bias_V: Tensor, target_N: Tensor, products: Products
 ) -> Tensor:
-    """Log-probability of each target [N], without gradient."""
+    """Log-probability of each target [N]; in `no_grad`."""
     log_p_N = torch.empty_like(h_NH[:, 0])
     with products_as(products, h_NH.device):
-        for rows, z_MV in _logit_chunks(h_NH, weight_VH, bias_V, products, "reading"):
+        for rows, z_MV in _logit_chunks(h_NH, weight_VH, bias_V, products, "inference"):
             z_M1 = z_MV.gather(1, target_N[rows, None])
             log_p_N[rows] = (z_M1 - z_MV.logsumexp(1, keepdim=True))[:, 0]
     return log_p_N
 
 
-class _Loss(torch.autograd.Function):
-    """Summed loss whose gradients are formed in the forward pass, while the logits are at hand."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        h_NH: Tensor,
-        weight_VH: Tensor,
-        bias_V: Tensor,
-        target_N: Tensor,
-        products: Products,
-    ) -> Tensor:
-        with products_as(products, h_NH.device):
-            loss, *gradients = loss_and_gradients(h_NH, weight_VH, bias_V, target_N, products)
-        ctx.save_for_backward(*gradients)
-        return loss
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        scaled = (
-            g * grad if wanted else None
-            for g, wanted in zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
-        )
-        return (*scaled, None, None)
-
-
 def loss_and_gradients(
     h_NH: Tensor, weight_VH: Tensor, bias_V: Tensor, target_N: Tensor, products: Products
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Summed loss, and its gradients for h, weights and bias."""
+    """Summed loss and its gradients for h, weights and bias, while the logits are in cache."""
     dh_NH = torch.empty_like(h_NH)
     dweight_VH, dbias_V = torch.zeros_like(weight_VH), torch.zeros_like(bias_V)
     loss = h_NH.new_zeros((), dtype=torch.float64)
-    for rows, z_MV in _logit_chunks(h_NH, weight_VH, bias_V, products, "learning"):
+    for rows, z_MV in _logit_chunks(h_NH, weight_VH, bias_V, products, "training"):
         z_M1 = z_MV.gather(1, target_N[rows, None])
         max_M1 = z_MV.amax(1, keepdim=True)
         e_MV = z_MV.sub_(max_M1).exp_()

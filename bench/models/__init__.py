@@ -1,4 +1,9 @@
-"""The architectures by name. A new one is one file and one line in `MODELS`."""
+"""Recurrent architectures, one file each. A new one is one file and one line in `MODELS`.
+
+`recurrence` holds the contract of all of them, `options` the types of their constructors' options,
+`deep` and `bidirectional` the wrappers that stack them and read from both ends, and `fast/` their
+fast exact forms: scans, fused kernels, CUDA graphs. Importing this index imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +33,8 @@ MODELS = {
 }
 
 
-class Arrangement(Frozen, frozen=True, kw_only=True):
-    """The options that every architecture has: how copies of it are put together."""
+class StackOptions(Frozen, frozen=True, kw_only=True):
+    """Options of every architecture: how copies of it are put together."""
 
     num_layers: Size = 1
     dropout: Probability = 0.0
@@ -37,30 +42,30 @@ class Arrangement(Frozen, frozen=True, kw_only=True):
 
 
 def model_class(name: str) -> type[Recurrence]:
-    """The class of the architecture `name`; this imports torch."""
+    """Class of the architecture `name`; this imports torch."""
     if name not in MODELS:
         raise BenchError(f"unknown model {name!r}: {nearest(name, MODELS)}")
     module, _, attribute = MODELS[name].partition(":")
     return typing.cast("type[Recurrence]", getattr(importlib.import_module(module), attribute))
 
 
-def model_options(name: str) -> type[Arrangement]:
-    """The options of the architecture `name` with their defaults.
+def model_options(name: str) -> type[StackOptions]:
+    """Options of the architecture `name` with their defaults.
 
-    Its fields are those of `Arrangement` and the keyword-only arguments of the constructor.
+    Fields are those of `StackOptions` and the keyword-only arguments of the constructor.
     """
-    return options_struct(model_class(name), Arrangement)
+    return options_struct(model_class(name), StackOptions)
 
 
-def resolve_options(name: str, options: Mapping[str, object]) -> Arrangement:
-    """Every option of the model with its value: those given, checked, and the defaults."""
+def resolve_options(name: str, options: Mapping[str, object]) -> StackOptions:
+    """Check the options given and fill in the defaults."""
     return to_struct(options, model_options(name), where=f"model {name!r}", prefix="model.")
 
 
 def build_recurrence(
     name: str, input_size: int, options: Mapping[str, object] | None = None
 ) -> Recurrence:
-    """The architecture `name` for inputs of `input_size`, with freshly drawn weights.
+    """Build the architecture `name` for inputs of `input_size`, with freshly drawn weights.
 
     `options` are those of `model_options(name)`; text is accepted where it reads as the type.
     Weights come from torch's global random state.
@@ -69,7 +74,7 @@ def build_recurrence(
     from bench.models.deep import Deep
 
     own = msgspec.structs.asdict(resolve_options(name, options or {}))
-    num_layers, dropout, direction = (own.pop(key) for key in Arrangement.__struct_fields__)
+    num_layers, dropout, direction = (own.pop(key) for key in StackOptions.__struct_fields__)
     build = typing.cast("typing.Callable[..., Recurrence]", model_class(name))
     layers: list[Recurrence] = []
     for _ in range(num_layers):

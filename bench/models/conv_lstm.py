@@ -1,4 +1,4 @@
-"""Convolutional LSTM: a memory cell at every place of a grid, which sees its neighbours.
+"""Convolutional LSTM: a memory cell at every place of a grid, connected to its neighbours.
 
 X. Shi, Z. Chen, H. Wang, D. Yeung, W. Wong and W. Woo, "Convolutional LSTM network: a machine
 learning approach for precipitation nowcasting", NIPS 2015, equation (3):
@@ -38,7 +38,7 @@ Peephole = Literal["none", "map"]
 class ConvLSTM(Recurrence):
     """Memory cells on a grid; y_t = h_t, state (h, c), `hidden_size` maps each.
 
-    `num_rows` and `num_columns` of the grid: 1, or those of a task's frames, unless given.
+    `num_rows` and `num_columns` of the grid default to those of the task's frames, elsewhere to 1.
     `kernel_size`: places on a side that a cell reads of the input; `state_kernel_size`: of the
     hidden maps. Both are odd.
     """
@@ -76,10 +76,10 @@ class ConvLSTM(Recurrence):
         self.b_G = nn.Parameter(torch.empty(4 * hidden_size))
         self.P_Q = nn.Parameter(torch.empty(3 * hidden_size)) if peephole == "map" else None
         middle = state_kernel_size // 2
-        # A cell reads that many numbers of the state; orthogonal is what it reads of its own place.
-        num_read = hidden_size * state_kernel_size**2
+        # Fan-in of a cell from the state; only the matrix of its own place can be orthogonal.
+        fan_in = hidden_size * state_kernel_size**2
         own_place = self.U_GHKK.detach()[:, :, middle, middle]
-        initialise_(self, init=init, scale=init_scale, hidden_size=num_read, recurrent=[own_place])
+        initialise_(self, init, init_scale, fan_in, recurrent=[own_place])
         with torch.no_grad():
             self.b_G[hidden_size : 2 * hidden_size] += forget_bias
 
@@ -87,7 +87,7 @@ class ConvLSTM(Recurrence):
         return (self.output_size,), (self.output_size,)
 
     def maps(self, flat_BY: Tensor) -> Tensor:
-        """Channels of the grid [B, C, R, S]."""
+        """Maps [B, C, R, S] of flat values."""
         return flat_BY.reshape(len(flat_BY), *self.grid, -1).permute(0, 3, 1, 2)
 
     def step(self, x_BD: Tensor, state: State) -> tuple[Tensor, State]:
@@ -106,12 +106,12 @@ class ConvLSTM(Recurrence):
         return h_BY, (h_BY, c_BY)
 
     def _peepholes(self) -> tuple[Tensor, ...]:
-        """P of i, f and o, each [H, 1, 1]."""
+        """Peepholes P of i, f and o, each [H, 1, 1]."""
         P_Q = self.b_G.new_zeros(3 * self.hidden_size) if self.P_Q is None else self.P_Q
         return tuple(p_H.view(-1, 1, 1) for p_H in P_Q.chunk(3))
 
     def scan(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
-        a_TNG = self._of_inputs(x_BTD)
+        a_TNG = self._project(x_BTD)
         others = (self.U_GHKK, self.P_Q, *(part.reshape(-1, self.hidden_size) for part in state))
         arguments = (None if other is None else other.to(a_TNG) for other in others)
         outputs = LSTMLoop.apply(a_TNG, *arguments, self.grid)  # type: ignore[no-untyped-call]
@@ -120,8 +120,8 @@ class ConvLSTM(Recurrence):
         after = zip((h_BTY, c_BTY), state, strict=True)
         return h_BTY, tuple(last_state(all_BTY, first, lengths_B) for all_BTY, first in after)
 
-    def _of_inputs(self, x_BTD: Tensor) -> Tensor:
-        """The inputs' share of the gates' arguments, of all steps at once [T, N, G]."""
+    def _project(self, x_BTD: Tensor) -> Tensor:
+        """Input terms of the gates' arguments, for all steps at once [T, N, G]."""
         B, T, _ = x_BTD.shape
         num_rows = B * self.grid[0] * self.grid[1]
         if not self.num_channels:

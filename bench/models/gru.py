@@ -1,4 +1,4 @@
-"""The gated recurrent unit.
+"""Gated recurrent unit.
 
 K. Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine
 translation", EMNLP 2014:
@@ -44,9 +44,7 @@ class GRU(Recurrence):
         self.W_GD = nn.Parameter(torch.empty(3 * hidden_size, input_size))
         self.U_GH = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
         self.b_G = nn.Parameter(torch.empty(3 * hidden_size))
-        initialise_(
-            self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[self.U_GH]
-        )
+        initialise_(self, init, init_scale, hidden_size, recurrent=[self.U_GH])
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.output_size,),)
@@ -74,6 +72,3 @@ class GRU(Recurrence):
             h_TBH: Tensor = GRULoop.apply(*arguments)  # type: ignore[no-untyped-call]
             h_BTH = h_TBH.transpose(0, 1)
         return h_BTH, (last_state(h_BTH, h_BH, lengths_B),)
-
-    def flops_per_step(self) -> int:
-        return 2 * (self.W_GD.numel() + self.U_GH.numel())

@@ -26,7 +26,7 @@ from bench.models.recurrence import Init, Recurrence, State, initialise_, last_s
 
 
 class Jordan(Recurrence):
-    """A hidden layer that remembers only what its output says; y_t = h_t, state (o,)."""
+    """Hidden layer whose only memory is the output vector; y_t = h_t, state (o,)."""
 
     def __init__(
         self,
@@ -46,8 +46,7 @@ class Jordan(Recurrence):
         self.b_H = nn.Parameter(torch.empty(hidden_size))
         self.W_y_OH = nn.Parameter(torch.empty(feedback_size, hidden_size))
         self.b_y_O = nn.Parameter(torch.empty(feedback_size))
-        recurrent = [self.W_o_HO, self.W_y_OH]
-        initialise_(self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=recurrent)
+        initialise_(self, init, init_scale, hidden_size, recurrent=[self.W_o_HO, self.W_y_OH])
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.feedback_size,),)
@@ -66,6 +65,3 @@ class Jordan(Recurrence):
         outputs = JordanLoop.apply(a_TBH, *arguments, self.feedback)  # type: ignore[no-untyped-call]
         h_BTH, o_BTO = (output.transpose(0, 1) for output in outputs)
         return h_BTH, (last_state(o_BTO, state[0], lengths_B),)
-
-    def flops_per_step(self) -> int:
-        return 2 * (self.W_x_HD.numel() + self.W_o_HO.numel() + self.W_y_OH.numel())

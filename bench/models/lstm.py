@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.models.fast.lstm_scan import LSTMLoop, kernel_serves, native_scan
+from bench.models.fast.lstm_scan import LSTMLoop, native_kernel_fits, native_scan
 from bench.models.options import Scale, Size
 from bench.models.recurrence import Init, Recurrence, State, initialise_, last_state, valid_steps
 
@@ -36,7 +36,7 @@ Gates = Literal["separate", "coupled"]
 
 
 class LSTM(Recurrence):
-    """A memory cell behind gates; y_t = h_t, state (h, c)."""
+    """Memory cell behind gates; y_t = h_t, state (h, c)."""
 
     def __init__(
         self,
@@ -62,14 +62,14 @@ class LSTM(Recurrence):
             nn.Parameter(torch.empty(num_peepholes, hidden_size)) if peephole == "full" else None
         )
         recurrent = [self.U_GH] if self.P_QH is None else [self.U_GH, self.P_QH]
-        initialise_(self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=recurrent)
+        initialise_(self, init, init_scale, hidden_size, recurrent)
         with torch.no_grad():
             self.b_G[-3 * hidden_size : -2 * hidden_size] += forget_bias
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         return (self.output_size,), (self.output_size,)
 
-    def peep(self, c_BH: Tensor) -> tuple[Tensor, ...]:
+    def peepholes(self, c_BH: Tensor) -> tuple[Tensor, ...]:
         """P c for the gates i, f, o, or f, o where coupled."""
         num_gates = 3 if self.gates == "separate" else 2
         if self.P_Q is not None:
@@ -82,30 +82,25 @@ class LSTM(Recurrence):
         h_BH, c_BH = state
         a_BG = F.linear(x_BD, self.W_GD, self.b_G) + F.linear(h_BH, self.U_GH)
         *a_i, a_f, a_g, a_o = a_BG.chunk(len(a_BG[0]) // self.output_size, dim=1)
-        *p_i, p_f, _ = self.peep(c_BH)
+        *p_i, p_f, _ = self.peepholes(c_BH)
         f_BH = torch.sigmoid(a_f + p_f)  # (2)
         i_BH = torch.sigmoid(a_i[0] + p_i[0]) if self.gates == "separate" else 1 - f_BH  # (1)
         c_BH = f_BH * c_BH + i_BH * torch.tanh(a_g)  # (3, 4)
-        o_BH = torch.sigmoid(a_o + self.peep(c_BH)[-1])  # (5)
+        o_BH = torch.sigmoid(a_o + self.peepholes(c_BH)[-1])  # (5)
         h_BH = o_BH * torch.tanh(c_BH)  # (6)
         return h_BH, (h_BH, c_BH)
 
     def scan(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
         h_BH, c_BH = state
         is_plain = self.peephole == "none" and self.gates == "separate"
-        if is_plain and kernel_serves(x_BTD):
+        if is_plain and native_kernel_fits(x_BTD):
             valid = None if lengths_B is None else valid_steps(lengths_B, x_BTD.shape[1], x_BTD)
             weights = self.W_GD, self.U_GH, self.b_G
             h_BTH, last_BH = native_scan(x_BTD, h_BH, c_BH, weights, valid)
             return h_BTH, (last_state(h_BTH, h_BH, lengths_B), last_BH)
         a_TBG = F.linear(x_BTD.transpose(0, 1).contiguous(), self.W_GD, self.b_G)
-        peepholes = self.P_Q if self.P_QH is None else self.P_QH
-        others = self.U_GH, peepholes, h_BH, c_BH
+        others = self.U_GH, self.P_Q if self.P_QH is None else self.P_QH, h_BH, c_BH
         arguments = (None if other is None else other.to(a_TBG) for other in others)
         outputs = LSTMLoop.apply(a_TBG, *arguments)  # type: ignore[no-untyped-call]
         h_BTH, c_BTH = (output.transpose(0, 1) for output in outputs)
         return h_BTH, (last_state(h_BTH, h_BH, lengths_B), last_state(c_BTH, c_BH, lengths_B))
-
-    def flops_per_step(self) -> int:
-        full = 0 if self.P_QH is None else self.P_QH.numel()
-        return 2 * (self.W_GD.numel() + self.U_GH.numel() + full)

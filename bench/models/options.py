@@ -1,4 +1,4 @@
-"""Types of constructor options, checked where a configuration becomes a model."""
+"""Types of constructor options, checked when a configuration becomes a model."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The contract of every architecture: (x, state) -> (y, state).
+"""Contract of every architecture: (x, state) -> (y, state).
 
-Shapes: B batch, T time, D input, H output.
+Shapes: B batch, T time, D input, H output, K steps of a block.
 """
 
 from __future__ import annotations
@@ -8,27 +8,28 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from bench.core.errors import BenchError
-from bench.models.fast.recomputation import scan_in_blocks
 
 State = tuple[Tensor, ...]
+Init = Literal["uniform", "normal", "orthogonal"]
 
 
 class Recurrence(nn.Module, ABC):
-    """An architecture that reads a sequence step by step and carries a state.
+    """Architecture that reads a sequence step by step and carries a state.
 
     A subclass gives `step`, the paper's equations for one step, and `state_shapes`. It is then
     complete: `forward` runs `step` over time. A faster exact form goes into `scan`, and the tests
-    hold it against `forward_reference`, which always is the plain loop over `step`.
+    compare it with `forward_reference`, which always is the plain loop over `step`.
 
-    The laws, whatever the architecture: reading T1 then T2 steps equals reading T1 + T2; outputs
-    do not depend on later inputs where `is_causal`; nothing depends on what stands in padding;
-    rows of a batch do not know each other.
+    Laws of every architecture: reading T1 then T2 steps equals reading T1 + T2; outputs do not
+    depend on later inputs where `is_causal`; nothing depends on padding, nor a row on the other
+    rows of its batch.
     """
 
     def __init__(self, input_size: int, output_size: int) -> None:
@@ -36,30 +37,31 @@ class Recurrence(nn.Module, ABC):
         self.input_size = input_size
         self.output_size = output_size
         self.recompute_steps: int | None = None
-        """Steps of a block whose inner values are computed again for the gradient; None: kept."""
+        """Steps of a block whose inner values are recomputed for the gradient; None: stored."""
 
     @property
     def is_causal(self) -> bool:
-        """Whether y at step t depends on the inputs up to t only."""
+        """True if y at step t depends on the inputs up to t only."""
         return True
 
     @abstractmethod
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shape of each tensor of the state, without the batch dimension in front."""
+        """Shapes of the state's tensors, without the batch dimension in front."""
 
     @abstractmethod
     def step(self, x_BD: Tensor, state: State) -> tuple[Tensor, State]:
         """One step of the paper's equations: the next output [B, H] and state."""
 
-    @abstractmethod
     def flops_per_step(self) -> int:
         """Floating-point operations of one forward step of one row, in matrix products only.
 
-        A multiply-add counts as two. The backward pass takes twice as many again.
+        By default every weight matrix is multiplied once. A multiply-add counts as two. The
+        backward pass takes twice as many again.
         """
+        return 2 * sum(matrix.numel() for matrix in self.parameters() if matrix.dim() == 2)
 
     def initial_state(self, batch_size: int, like: Tensor) -> State:
-        """The state before the first step, all zero, with the device and dtype of `like`."""
+        """Zero state before the first step, with the device and dtype of `like`."""
         return tuple(like.new_zeros(batch_size, *shape) for shape in self.state_shapes())
 
     def forward(
@@ -75,17 +77,35 @@ class Recurrence(nn.Module, ABC):
             return x_BTD.new_zeros(x_BTD.shape[0], 0, self.output_size), state
         if lengths_B is None or valid_BT is None:
             return self._read(x_BTD, state, None)
-        y_BTH, state = self._read(keep(x_BTD, valid_BT), state, lengths_B.to(x_BTD.device))
-        return keep(y_BTH, valid_BT), state
+        x_BTD, lengths_B = masked(x_BTD, valid_BT), lengths_B.to(x_BTD.device)
+        y_BTH, state = self._read(x_BTD, state, lengths_B)
+        return masked(y_BTH, valid_BT), state
 
     def _read(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
         steps = self.recompute_steps
         if steps is None or x_BTD.shape[1] <= steps or not torch.is_grad_enabled():
             return self.scan(x_BTD, state, lengths_B)
-        return scan_in_blocks(self.scan, x_BTD, state, lengths_B, num_steps=steps)
+        outputs = []
+        for start in range(0, x_BTD.shape[1], steps):
+            x_BKD = x_BTD[:, start : start + steps]
+            left_B = None if lengths_B is None else (lengths_B - start).clamp(0, x_BKD.shape[1])
+            # A recurrence draws nothing inside a scan, so there is no random state to restore.
+            found: Any = checkpoint(
+                self.scan, x_BKD, state, left_B, use_reentrant=False, preserve_rng_state=False
+            )
+            y_BKH, state = found
+            outputs.append(y_BKH)
+        return torch.cat(outputs, dim=1), state
 
     def recompute(self, num_steps: int | None) -> None:
-        """Have every causal layer compute the inside of `num_steps` steps again, or keep it all."""
+        """Let causal layers recompute the inside of blocks of `num_steps` steps for the gradient.
+
+        T. Chen, B. Xu, C. Zhang and C. Guestrin, "Training deep nets with sublinear memory cost",
+        arXiv:1604.06174; for recurrences A. Gruslys et al., NIPS 2016. Gates and other values
+        inside a step are stored for one block at a time instead of all T steps; inputs, outputs and
+        the states between blocks are stored throughout. The cost is one more forward pass. None
+        stores everything.
+        """
         parts = [part for part in self.modules() if isinstance(part, Recurrence)]
         if len(parts) == 1:
             self.recompute_steps = num_steps if self.is_causal else None
@@ -95,22 +115,22 @@ class Recurrence(nn.Module, ABC):
     def forward_reference(
         self, x_BTD: Tensor, state: State | None = None, lengths_B: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """The same as `forward` by the plain loop over `step`: the oracle of every fast path."""
+        """Compute `forward` by the plain loop over `step`: the oracle of every fast path."""
         state, valid_BT = self._prepare(x_BTD, state, lengths_B)
-        x_BTD = x_BTD if valid_BT is None else keep(x_BTD, valid_BT)
+        x_BTD = x_BTD if valid_BT is None else masked(x_BTD, valid_BT)
         outputs = [x_BTD.new_zeros(x_BTD.shape[0], 0, self.output_size)]
         for t in range(x_BTD.shape[1]):
             y_BH, after = self.step(x_BTD[:, t], state)
             if valid_BT is not None:
                 valid_B = valid_BT[:, t]
-                y_BH = keep(y_BH, valid_B)
-                after = tuple(choose(valid_B, a, b) for a, b in zip(after, state, strict=True))
+                y_BH = masked(y_BH, valid_B)
+                after = tuple(where(valid_B, a, b) for a, b in zip(after, state, strict=True))
             outputs.append(y_BH.unsqueeze(1))
             state = after
         return torch.cat(outputs, dim=1), state
 
     def scan(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
-        """All steps at once, T >= 1; `forward` has zeroed x at padding and will zero y there."""
+        """Run all steps, T >= 1; `forward` has zeroed x at padding and will zero y there."""
         return Recurrence.forward_reference(self, x_BTD, state, lengths_B)
 
     def _prepare(
@@ -120,7 +140,7 @@ class Recurrence(nn.Module, ABC):
         if input_size != self.input_size:
             raise BenchError(
                 f"{type(self).__name__} was built for inputs of size {self.input_size}, "
-                f"got {input_size}: give the model the size that the layer below puts out"
+                f"got {input_size}: give the model the output size of the layer below"
             )
         if state is None:
             state = self.initial_state(batch_size, x_BTD)
@@ -136,49 +156,37 @@ def valid_steps(lengths_B: Tensor, num_steps: int, like: Tensor) -> Tensor:
     return torch.arange(num_steps, device=like.device) < lengths_B.to(like.device).unsqueeze(1)
 
 
-def choose(valid: Tensor, first: Tensor, second: Tensor) -> Tensor:
+def where(valid: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """`first` where `valid`, else `second`; `valid` is [B] or [B, T], broadcast to the right."""
-    return torch.where(
-        valid.reshape(*valid.shape, *[1] * (first.dim() - valid.dim())), first, second
-    )
+    valid = valid.reshape(*valid.shape, *[1] * (first.dim() - valid.dim()))
+    return torch.where(valid, first, second)
 
 
-def keep(values: Tensor, valid: Tensor) -> Tensor:
+def masked(values: Tensor, valid: Tensor) -> Tensor:
     """`values` where `valid`, else zero, so that not even an infinity in padding gets through."""
-    return choose(valid, values, values.new_zeros(()))
+    return where(valid, values, values.new_zeros(()))
 
 
 def last_state(sequence_BTH: Tensor, initial_BH: Tensor, lengths_B: Tensor | None) -> Tensor:
-    """The state of each row after its own last step, from the states after every step."""
+    """State of each row after its own last step, from the states after every step."""
     if lengths_B is None:
         return sequence_BTH[:, -1]
     rows_B = torch.arange(len(lengths_B), device=sequence_BTH.device)
     last = sequence_BTH[rows_B, (lengths_B - 1).clamp(min=0)]
-    return choose(lengths_B > 0, last, initial_BH)
-
-
-# How weights begin: one option shared by all architectures.
-
-
-Init = Literal["uniform", "normal", "orthogonal"]
+    return where(lengths_B > 0, last, initial_BH)
 
 
 @torch.no_grad()
 def initialise_(
-    module: nn.Module,
-    *,
-    init: Init,
-    scale: float | None,
-    hidden_size: int,
-    recurrent: Iterable[Tensor],
+    module: nn.Module, init: Init, scale: float | None, size: int, recurrent: Iterable[Tensor] = ()
 ) -> None:
-    """Draw every parameter of `module` anew.
+    """Draw every parameter of `module` anew, in their order.
 
     `uniform` draws from U(-scale, scale) and `normal` from N(0, scale^2); `scale` None means
-    1 / sqrt(hidden_size). `orthogonal` draws as `uniform`, then makes each square block of the
+    1 / sqrt(size). `orthogonal` draws as `uniform`, then makes each square block of the
     `recurrent` matrices (one block a gate) orthogonal (Saxe et al. 2014).
     """
-    bound = 1.0 / math.sqrt(hidden_size) if scale is None else scale
+    bound = 1.0 / math.sqrt(size) if scale is None else scale
     for parameter in module.parameters():
         if init == "normal":
             parameter.normal_(0.0, bound)

@@ -1,4 +1,4 @@
-"""The structurally constrained recurrent network.
+"""Structurally constrained recurrent network.
 
 T. Mikolov, A. Joulin, S. Chopra, M. Mathieu, M. Ranzato, "Learning longer memory in recurrent
 neural networks", arXiv:1412.7753:
@@ -32,7 +32,7 @@ from bench.models.srn import Input, activate, add_input_matrices
 
 
 class SCRN(Recurrence):
-    """A simple recurrent network beside slowly changing context units; y = [h, s], state (h, s)."""
+    """Simple recurrent network beside slowly changing context units; y = [h, s], state (h, s)."""
 
     def __init__(
         self,
@@ -62,15 +62,13 @@ class SCRN(Recurrence):
         self.R_HH = nn.Parameter(torch.empty(hidden_size, hidden_size))
         self.b_H = nn.Parameter(torch.empty(hidden_size)) if bias == "hidden" else None
         self.P_HC = nn.Parameter(torch.empty(hidden_size, context_size))
-        initialise_(
-            self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[self.R_HH]
-        )
+        initialise_(self, init, init_scale, hidden_size, recurrent=[self.R_HH])
         learned = alpha_kind == "learned"
         logit_C = torch.full((context_size,), alpha).logit()
         self.alpha_logit_C = nn.Parameter(logit_C) if learned else None
 
     def decay(self) -> Tensor | float:
-        """alpha: a number, or [C] where learned."""
+        """Decay alpha: a number, or [C] where learned."""
         return self.alpha if self.alpha_logit_C is None else torch.sigmoid(self.alpha_logit_C)
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -100,6 +98,3 @@ class SCRN(Recurrence):
         h_BTH = elman_scan(inputs, h_BH, weight, self.R_HH, self.b_H, self.nonlinearity)
         after = last_state(h_BTH, h_BH, lengths_B), last_state(s_BTC, before_BC, lengths_B)
         return torch.cat([h_BTH, s_BTC.to(h_BTH)], dim=2), after
-
-    def flops_per_step(self) -> int:
-        return 2 * sum(matrix.numel() for matrix in self.parameters() if matrix.dim() == 2)

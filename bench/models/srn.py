@@ -1,4 +1,4 @@
-"""The simple recurrent network.
+"""Simple recurrent network.
 
 J. L. Elman, "Finding structure in time", Cognitive Science 14, 1990; as a language model without
 biases in T. Mikolov et al., "Recurrent neural network based language model", Interspeech 2010:
@@ -25,37 +25,7 @@ from bench.models.fast.elman_scan import Nonlinearity, elman_scan
 from bench.models.options import Scale, Size
 from bench.models.recurrence import Init, Recurrence, State, initialise_, last_state
 
-# Input matrices that are learned, or that only pick their part of the input vector.
-#
-# A network that reads words one-hot has a column of A for each word. Here a word is an input vector
-# first; `direct` makes that vector the column itself: A = [1 0], B = [0 1] and so on, fixed.
-#
-# Shapes: D input, H the size of what a matrix feeds.
-
-
 Input = Literal["projected", "direct"]
-
-
-def add_input_matrices(
-    module: nn.Module, input: Input, input_size: int, sizes: Mapping[str, int]
-) -> None:
-    """Give `module` a matrix [size, D] under each name: a parameter, or a fixed choice of entries.
-
-    `direct` splits the input among the matrices in order, so `input_size` must be their sum.
-    """
-    if input == "projected":
-        for name, size in sizes.items():
-            module.register_parameter(name, nn.Parameter(torch.empty(size, input_size)))
-        return
-    if input_size != sum(sizes.values()):
-        raise BenchError(
-            f"{type(module).__name__} with direct input needs input vectors of size "
-            f"{' + '.join(map(str, sizes.values()))}, not {input_size}: set "
-            f"--objective.embedding-size {sum(sizes.values())}"
-        )
-    choices = torch.split(torch.eye(input_size), list(sizes.values()))
-    for name, matrix in zip(sizes, choices, strict=True):
-        module.register_buffer(name, matrix.clone(), persistent=False)
 
 
 class SRN(Recurrence):
@@ -78,9 +48,7 @@ class SRN(Recurrence):
         add_input_matrices(self, input, input_size, {"A_HD": hidden_size})
         self.R_HH = nn.Parameter(torch.empty(hidden_size, hidden_size))
         self.b_H = nn.Parameter(torch.empty(hidden_size)) if bias == "hidden" else None
-        initialise_(
-            self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[self.R_HH]
-        )
+        initialise_(self, init, init_scale, hidden_size, recurrent=[self.R_HH])
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.output_size,),)
@@ -96,12 +64,34 @@ class SRN(Recurrence):
         h_BTH = elman_scan(x_BTD, h_BH, self.A_HD, self.R_HH, self.b_H, self.nonlinearity)
         return h_BTH, (last_state(h_BTH, h_BH, lengths_B),)
 
-    def flops_per_step(self) -> int:
-        return 2 * sum(matrix.numel() for matrix in self.parameters() if matrix.dim() == 2)
-
 
 def activate(a: Tensor, nonlinearity: Nonlinearity) -> Tensor:
-    """sigma of the equations, by name."""
+    """Apply sigma of the equations."""
     if nonlinearity == "sigmoid":
         return torch.sigmoid(a)
     return torch.tanh(a) if nonlinearity == "tanh" else torch.relu(a)
+
+
+def add_input_matrices(
+    module: nn.Module, input: Input, input_size: int, sizes: Mapping[str, int]
+) -> None:
+    """Give `module` a matrix [size, D] under each name.
+
+    `projected` matrices are parameters. A network that reads words one-hot has a column of A for
+    each word; here a word is an input vector first, and `direct` makes it the column itself by
+    fixed A = [1 0], B = [0 1] and so on. The input is split among the matrices in order, so
+    `input_size` must be the sum of their sizes.
+    """
+    if input == "projected":
+        for name, size in sizes.items():
+            module.register_parameter(name, nn.Parameter(torch.empty(size, input_size)))
+        return
+    if input_size != sum(sizes.values()):
+        raise BenchError(
+            f"{type(module).__name__} with direct input needs input vectors of size "
+            f"{' + '.join(map(str, sizes.values()))}, not {input_size}: set "
+            f"--objective.embedding-size {sum(sizes.values())}"
+        )
+    choices = torch.split(torch.eye(input_size), list(sizes.values()))
+    for name, matrix in zip(sizes, choices, strict=True):
+        module.register_buffer(name, matrix.clone(), persistent=False)

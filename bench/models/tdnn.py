@@ -1,4 +1,4 @@
-"""The time-delay neural network: a feed-forward layer over a window of past inputs.
+"""Time-delay neural network: a feed-forward layer over a window of past inputs.
 
 A. Waibel et al., "Phoneme recognition using time-delay neural networks", IEEE Transactions on
 Acoustics, Speech and Signal Processing 37, 1989; over word vectors it is the hidden layer of
@@ -7,7 +7,7 @@ connections, where a window of n - 1 words makes an n-gram model:
 
     (1)  h_t = sigma(b + sum_{k=0}^{n-1} W_k x_{t-k})
 
-Shapes: B batch, T time, D input, H hidden, N = n - 1 inputs kept, W = n D a window laid out flat.
+Shapes: B batch, T time, D input, H hidden, N = n - 1 past inputs, W = n D a window laid out flat.
 """
 
 from __future__ import annotations
@@ -21,30 +21,9 @@ from bench.models.options import Scale, Size
 from bench.models.recurrence import Init, Recurrence, State, initialise_
 from bench.models.srn import activate
 
-# The past inputs that a network of finite memory keeps as its state.
-#
-# Shapes: B batch, T time, N inputs kept, D input.
-
-
-def extend(past_BND: Tensor, x_BTD: Tensor) -> Tensor:
-    """The inputs with those kept from before in front, [B, N + T, D]."""
-    return torch.cat([past_BND.to(x_BTD), x_BTD], dim=1)
-
-
-def latest(joined_BSD: Tensor, num_kept: int, lengths_B: Tensor | None) -> Tensor:
-    """The last `num_kept` inputs of each row, of S = N + T in `extend`'s order, N = `num_kept`.
-
-    With lengths a row ends after its own: it keeps positions length .. length + N - 1.
-    """
-    if lengths_B is None:
-        return joined_BSD[:, joined_BSD.shape[1] - num_kept :]
-    offsets_N = torch.arange(num_kept, device=joined_BSD.device)
-    rows_B1 = torch.arange(len(lengths_B), device=joined_BSD.device).unsqueeze(1)
-    return joined_BSD[rows_B1, lengths_B.unsqueeze(1) + offsets_N]
-
 
 class TDNN(Recurrence):
-    """A hidden layer that sees the last `window_length` inputs; y_t = h_t, state (past inputs,).
+    """Hidden layer over the last `window_length` inputs; y_t = h_t, state (past inputs,).
 
     Before the first step the past is zero vectors.
     """
@@ -65,13 +44,13 @@ class TDNN(Recurrence):
         # Column blocks from the oldest input, W_{n-1}, to the present one, W_0.
         self.W_HW = nn.Parameter(torch.empty(hidden_size, window_length * input_size))
         self.b_H = nn.Parameter(torch.empty(hidden_size))
-        initialise_(self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[])
+        initialise_(self, init, init_scale, hidden_size)
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.window_length - 1, self.input_size),)
 
     def step(self, x_BD: Tensor, state: State) -> tuple[Tensor, State]:
-        window_BnD = extend(state[0], x_BD.unsqueeze(1))
+        window_BnD = prepend_past(state[0], x_BD.unsqueeze(1))
         h_BH = self.b_H.expand(len(x_BD), -1)
         for W_HD, past_BD in zip(self.matrices(), window_BnD.unbind(1), strict=True):
             h_BH = h_BH + F.linear(past_BD, W_HD)
@@ -82,11 +61,25 @@ class TDNN(Recurrence):
         return self.W_HW.chunk(self.window_length, dim=1)
 
     def scan(self, x_BTD: Tensor, state: State, lengths_B: Tensor | None) -> tuple[Tensor, State]:
-        joined_BSD = extend(state[0], x_BTD)
+        joined_BSD = prepend_past(state[0], x_BTD)
         windows_BTDn = joined_BSD.unfold(1, self.window_length, 1)
         windows_BTW = windows_BTDn.transpose(2, 3).flatten(2)
         h_BTH = activate(F.linear(windows_BTW, self.W_HW, self.b_H), self.nonlinearity)
-        return h_BTH, (latest(joined_BSD, self.window_length - 1, lengths_B),)
+        return h_BTH, (last_inputs(joined_BSD, self.window_length - 1, lengths_B),)
 
-    def flops_per_step(self) -> int:
-        return 2 * self.W_HW.numel()
+
+def prepend_past(past_BND: Tensor, x_BTD: Tensor) -> Tensor:
+    """Past inputs, then the new ones, [B, N + T, D]."""
+    return torch.cat([past_BND.to(x_BTD), x_BTD], dim=1)
+
+
+def last_inputs(joined_BSD: Tensor, num_past: int, lengths_B: Tensor | None) -> Tensor:
+    """Last N = `num_past` inputs of each row, from S = N + T as `prepend_past` joins them.
+
+    With lengths a row ends after its own: positions length .. length + N - 1 are returned.
+    """
+    if lengths_B is None:
+        return joined_BSD[:, joined_BSD.shape[1] - num_past :]
+    offsets_N = torch.arange(num_past, device=joined_BSD.device)
+    rows_B1 = torch.arange(len(lengths_B), device=joined_BSD.device).unsqueeze(1)
+    return joined_BSD[rows_B1, lengths_B.unsqueeze(1) + offsets_N]

@@ -10,7 +10,7 @@ A. van den Oord et al., "WaveNet: a generative model for raw audio", arXiv:1609.
 
 The paper's last 1 x 1 convolutions and softmax are the head's. y_t depends on 2^L inputs, L blocks.
 
-Shapes: B batch, T time, D input, H channels, N = d_l inputs kept by a block, G = 2H rows f, g.
+Shapes: B batch, T time, D input, H channels, N = d_l past inputs of a block, G = 2H rows f, g.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from bench.models.options import Scale, Size
 from bench.models.recurrence import Init, Recurrence, State, initialise_
-from bench.models.tdnn import extend, latest
+from bench.models.tdnn import last_inputs, prepend_past
 
 
 class WaveNet(Recurrence):
@@ -45,7 +45,7 @@ class WaveNet(Recurrence):
         self.blocks = nn.ModuleList(
             Block(hidden_size, last=dilation == self.dilations[-1]) for dilation in self.dilations
         )
-        initialise_(self, init=init, scale=init_scale, hidden_size=hidden_size, recurrent=[])
+        initialise_(self, init, init_scale, hidden_size)
 
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
         return tuple((dilation, self.output_size) for dilation in self.dilations)
@@ -66,19 +66,15 @@ class WaveNet(Recurrence):
         total_BTH = torch.zeros_like(v_BTH)
         after = []
         for block, past_BNH in zip(self.blocks, state, strict=True):
-            joined_BSH = extend(past_BNH, v_BTH)
-            after.append(latest(joined_BSH, past_BNH.shape[1], lengths_B))
+            joined_BSH = prepend_past(past_BNH, v_BTH)
+            after.append(last_inputs(joined_BSH, past_BNH.shape[1], lengths_B))
             v_BTH, skip_BTH = block(v_BTH, joined_BSH[:, :num_steps])
             total_BTH = total_BTH + skip_BTH
         return torch.relu(total_BTH), tuple(after)
 
-    def flops_per_step(self) -> int:
-        matrices = (p for p in self.parameters() if p.dim() == 2)
-        return 2 * sum(matrix.numel() for matrix in matrices)
-
 
 class Block(nn.Module):
-    """Equations (2) and (3) with this block's share of (4)."""
+    """Equations (2) and (3), and this block's term of (4)."""
 
     def __init__(self, hidden_size: int, *, last: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`bench report`: published beside measured, curves, costs, sweeps and samples as one HTML file."""
+"""Report of tables, curves, costs, sweeps, samples and runs as one HTML file."""
 
 from __future__ import annotations
 

@@ -1,23 +1,26 @@
-"""Figures of a task's table: published beside measured, and the metric against what it took."""
+"""Figures of a task's table: published and measured values, and the metric against costs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
-from bench.report.content import TaskContent, plural, short, split_label
+from bench.report.content import TaskContent, format_number, split_label
 from bench.report.figures import (
     Figure,
     Spec,
     Values,
     axis,
-    colors,
+    color_scale,
     is_network,
+    layer,
+    layered_spec,
     rounded,
-    spec_of,
     tooltip,
 )
-from bench.report.tables import verdict_of
+from bench.report.tables import base_verdict
 from bench.table import Row
+from bench.table.legend import plural
 
 _COLORS = {
     "reproduced": "var(--same)",
@@ -33,32 +36,28 @@ _SHAPES = {
 }
 
 
-def beside_figure(content: TaskContent) -> Figure | None:
-    """Published and measured values, a line a row; None where nothing has both."""
+def published_figure(content: TaskContent) -> Figure | None:
+    """Published and measured values, one line per row; None if no row has both."""
     block = next(iter(content.table.blocks), [])
     rows = [row for row in block if row.published is not None and row.measured is not None]
     if not rows:
         return None
+    parts = [
+        f"{split_label(row.label)[0]}: published {format_number(row.published)}, measured "
+        f"{format_number(row.measured.mean)}"
+        for row in rows
+        if row.measured
+    ]
     return Figure(
         name=f"{content.task}/beside",
         title=f"{content.table.split.capitalize()} {rows[0].metric}, published and measured",
-        alt=_beside_in_words(rows),
-        spec=_beside_spec([_beside_value(row) for row in rows], rows[0].metric),
+        alt=f"{'; '.join(parts)}.",
+        spec=_published_spec([_published_value(row) for row in rows], rows[0].metric),
         wide=True,
     )
 
 
-def _beside_in_words(rows: list[Row]) -> str:
-    parts = [
-        f"{split_label(row.label)[0]}: published {short(row.published)}, measured "
-        f"{short(row.measured.mean)}"
-        for row in rows
-        if row.measured
-    ]
-    return "; ".join(parts) + "."
-
-
-def _beside_value(row: Row) -> dict[str, object]:
+def _published_value(row: Row) -> dict[str, object]:
     assert row.measured is not None
     spread = row.measured.std or 0.0
     return {
@@ -68,63 +67,47 @@ def _beside_value(row: Row) -> dict[str, object]:
         "low": rounded(row.measured.mean - spread),
         "high": rounded(row.measured.mean + spread),
         "verdict": row.verdict,
-        "color": _COLORS.get(verdict_of(row), "var(--quiet)"),
+        "color": _COLORS.get(base_verdict(row), "var(--quiet)"),
     }
 
 
-def _beside_spec(values: Values, metric: str) -> Spec:
-    names = [value["name"] for value in values]
+def _published_spec(values: Values, metric: str) -> Spec:
+    names = list(dict.fromkeys(value["name"] for value in values))
     y = {
         "field": "name",
         "type": "nominal",
-        "sort": list(dict.fromkeys(names)),
+        "sort": names,
         "title": None,
         "axis": {"labelLimit": 230, "labelColor": "var(--ink)", "grid": False},
     }
-    hint = tooltip(
-        ("name", "row"),
-        ("published", "published"),
-        ("measured", "measured"),
-        ("verdict", "verdict"),
-    )
+    hint = tooltip(name="row", published="published", measured="measured", verdict="verdict")
     color = {"field": "color", "type": "nominal", "scale": None}
     x = axis("published", metric)
-    link = {
-        "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.45},
-        "encoding": {"x": x, "x2": {"field": "measured"}, "y": y, "color": color},
-    }
-    printed = {
-        "mark": {"type": "point", "size": 64, "strokeWidth": 1.6, "fill": "var(--paper)"},
-        "encoding": {"x": x, "y": y, "stroke": {"value": "var(--quiet)"}, "tooltip": hint},
-    }
-    spread = {
-        "mark": {"type": "rule", "strokeWidth": 5, "opacity": 0.35, "strokeCap": "round"},
-        "encoding": {
-            "x": {**x, "field": "low"},
-            "x2": {"field": "high"},
-            "y": y,
-            "color": color,
-        },
-    }
-    found = {
-        "mark": {"type": "point", "filled": True, "size": 64, "opacity": 1},
-        "encoding": {"x": {**x, "field": "measured"}, "y": y, "color": color, "tooltip": hint},
-    }
-    height = _ROW_HEIGHT * len(set(names))
-    return spec_of(values, [link, printed, spread, found], height=height)
+    low, measured = {**x, "field": "low"}, {**x, "field": "measured"}
+    link = {"x": x, "x2": {"field": "measured"}, "y": y, "color": color}
+    printed = {"x": x, "y": y, "stroke": {"value": "var(--quiet)"}, "tooltip": hint}
+    spread = {"x": low, "x2": {"field": "high"}, "y": y, "color": color}
+    mean = {"x": measured, "y": y, "color": color, "tooltip": hint}
+    layers = [
+        layer("rule", link, strokeWidth=2, opacity=0.45),
+        layer("point", printed, size=64, strokeWidth=1.6, fill="var(--paper)"),
+        layer("rule", spread, strokeWidth=5, opacity=0.35, strokeCap="round"),
+        layer("point", mean, filled=True, size=64, opacity=1),
+    ]
+    return layered_spec(values, layers, height=_ROW_HEIGHT * len(names))
 
 
 def cost_figures(content: TaskContent) -> list[Figure]:
-    """The metric against parameters, FLOPs and seconds, with the front that nothing beats."""
+    """Metric against parameters, FLOPs and seconds, with the Pareto front."""
     block = next((b for b in content.table.blocks if any(row.measured for row in b)), [])
     rows = [row for row in block if row.measured is not None]
     unit = rows[0].unit if rows else "token"
-    kinds: dict[str, tuple[str, Callable[[Row], float | None]]] = {
+    costs: dict[str, tuple[str, Callable[[Row], float | None]]] = {
         "parameters": ("parameters", lambda row: row.num_parameters),
         "flops": (f"FLOPs per {unit}", lambda row: row.flops_per_token),
         "seconds": ("seconds of training and validation", lambda row: row.seconds),
     }
-    figures = (_cost_figure(content, rows, key, *kind) for key, kind in kinds.items())
+    figures = (_cost_figure(content, rows, key, *cost) for key, cost in costs.items())
     return [figure for figure in figures if figure is not None]
 
 
@@ -132,24 +115,23 @@ def _cost_figure(
     content: TaskContent,
     rows: list[Row],
     key: str,
-    words: str,
+    title: str,
     read: Callable[[Row], float | None],
 ) -> Figure | None:
     values = [value for row in rows if (value := _cost_value(row, read(row)))]
     if len({value["x"] for value in values}) < 2:
         return None
-    is_lower = content.card.metric.direction == "min"
-    front = _front(values, is_lower=is_lower)
-    names = ", ".join(f"{value['name']} ({short(value['y'])})" for value in front)
+    front = _pareto_front(values, sign=1 if content.card.metric.direction == "min" else -1)
+    names = ", ".join(f"{value['name']} ({format_number(value['y'])})" for value in front)
     metric = rows[0].metric
     return Figure(
         name=f"{content.task}/cost/{key}",
-        title=words[:1].upper() + words[1:],
+        title=title[:1].upper() + title[1:],
         alt=(
-            f"{metric.capitalize()} of {plural(len(values), 'configuration')} against {words}. "
+            f"{metric.capitalize()} of {plural(len(values), 'configuration')} against {title}. "
             f"Best for what it takes: {names}."
         ),
-        spec=_cost_spec(values, front, metric, words),
+        spec=_cost_spec(values, front, metric, title),
     )
 
 
@@ -168,33 +150,28 @@ def _cost_value(row: Row, x: float | None) -> dict[str, object] | None:
     }
 
 
-def _front(values: Values, *, is_lower: bool) -> Values:
-    """The values that are better than all that cost less."""
-    sign = 1 if is_lower else -1
-    found: Values = []
+def _pareto_front(values: Values, *, sign: Literal[1, -1]) -> Values:
+    """Values better than all that cost less; `sign` is -1 if higher is better."""
+    front: Values = []
     for value in sorted(values, key=lambda value: (value["x"], sign * value["y"])):
-        if not found or sign * value["y"] < sign * found[-1]["y"]:
-            found.append(value)
-    return found
+        if not front or sign * value["y"] < sign * front[-1]["y"]:
+            front.append(value)
+    return front
 
 
-def _cost_spec(values: Values, front: Values, metric: str, words: str) -> Spec:
-    x, y = axis("x", words, log=True), axis("y", metric)
-    line = {
-        "data": {"values": front},
-        "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 1.2, "opacity": 0.7},
-        "encoding": {"x": x, "y": y, "color": {"value": "var(--quiet)"}},
-    }
+def _cost_spec(values: Values, front: Values, metric: str, title: str) -> Spec:
+    x, y = axis("x", title, log=True), axis("y", metric)
+    step = {"x": x, "y": y, "color": {"value": "var(--quiet)"}}
+    line = layer("line", step, interpolate="step-after", strokeWidth=1.2, opacity=0.7)
     point = {
-        "mark": {"type": "point", "filled": True, "size": 60, "opacity": 0.9},
-        "encoding": {
-            "x": x,
-            "y": y,
-            "color": colors([str(value["model"]) for value in values]),
-            "shape": _SHAPES,
-            "tooltip": tooltip(
-                ("name", "model"), ("settings", "settings"), ("x", words), ("y", metric)
-            ),
-        },
+        "x": x,
+        "y": y,
+        "color": color_scale([str(value["model"]) for value in values]),
+        "shape": _SHAPES,
+        "tooltip": tooltip(name="model", settings="settings", x=title, y=metric),
     }
-    return spec_of(values, [line, point], width=330, height=240)
+    layers = [
+        {"data": {"values": front}, **line},
+        layer("point", point, filled=True, size=60, opacity=0.9),
+    ]
+    return layered_spec(values, layers, width=330, height=240)

@@ -1,4 +1,4 @@
-"""Learning curves: validation over epochs or steps, a line a run."""
+"""Learning curves: validation over epochs or steps, one line per run."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.core.record import Record
-from bench.report.content import TaskContent, plural, split_label
+from bench.report.content import TaskContent, split_label
 from bench.report.figures import (
     Control,
     Figure,
     Spec,
     Values,
     axis,
-    color_of,
-    colors,
-    range_in_words,
+    color_scale,
+    describe_range,
+    layer,
+    layered_spec,
+    model_color,
     rounded,
-    spec_of,
     tooltip,
 )
+from bench.table.legend import plural
 
-MOST_SHOWN = 6
-"""Configurations that are drawn before anybody has chosen."""
+MAX_SHOWN = 6
+"""Most configurations drawn before the reader chooses."""
 _CONTROLS = (
     Control(name="x", label="Over", kind="choice", options={"epoch": "epochs", "step": "steps"}),
     Control(
@@ -38,29 +40,28 @@ _CONTROLS = (
 
 
 def curve_figures(content: TaskContent) -> list[Figure]:
-    """A figure for each metric that runs of the task have curves of."""
-    drawn = [record for record in content.records if record.curve]
-    metrics = dict.fromkeys(record.metric for record in drawn)
-    return [
-        _figure(content, metric, [r for r in drawn if r.metric == metric]) for metric in metrics
-    ]
+    """One figure per metric that runs of the task have curves of."""
+    by_metric: dict[str, list[Record]] = {}
+    for record in content.records:
+        if record.curve:
+            by_metric.setdefault(record.metric, []).append(record)
+    return [_figure(content, metric, records) for metric, records in by_metric.items()]
 
 
 def _figure(content: TaskContent, metric: str, records: list[Record]) -> Figure:
     groups = _groups(content, records)
     shown = [group for group in groups if group["on"]]
-    values = [value for group in shown for value in _values(group)]
-    bounds = sorted({record.bound for record in records if record.bound is not None})
     ends = [run["valid"][-1] for group in shown for run in group["runs"]]
     names = ", ".join(group["name"] for group in shown)
+    bounds = sorted({record.bound for record in records if record.bound is not None})
     return Figure(
         name=f"{content.task}/curves/{metric}",
         title=f"Validation {metric} while learning",
         alt=(
-            f"Learning curves of {plural(len(values and ends), 'run')} on validation: {names}. "
-            f"They end {range_in_words(ends)}."
+            f"Learning curves of {plural(len(ends), 'run')} on validation: {names}. "
+            f"They end {describe_range(ends)}."
         ),
-        spec=_spec(values, metric, bounds),
+        spec=_spec([value for group in shown for value in _values(group)], metric, bounds),
         controls=_CONTROLS,
         data={"groups": groups, "metric": metric},
         wide=True,
@@ -68,7 +69,7 @@ def _figure(content: TaskContent, metric: str, records: list[Record]) -> Figure:
 
 
 def _groups(content: TaskContent, records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Runs of one configuration, those that are drawn at first marked."""
+    """Runs by configuration, in table order; those drawn at first are `on`."""
     found: dict[str, dict[str, Any]] = {}
     for record in records:
         label = content.label_of(record)
@@ -79,22 +80,21 @@ def _groups(content: TaskContent, records: Sequence[Record]) -> list[dict[str, A
                 "name": name,
                 "settings": settings,
                 "model": record.model,
-                "color": color_of(record.model),
+                "color": model_color(record.model),
                 "runs": [],
                 "on": False,
             },
         )
         group["runs"].append(_run(record))
-    order = {row.label: place for place, row in enumerate(content.table.rows)}
+    order = {row.label: i for i, row in enumerate(content.table.rows)}
     groups = [found[label] for label in sorted(found, key=lambda label: order.get(label, 0))]
-    for group in _first_shown(groups, content.card.metric.direction == "min"):
+    for group in _best_of_models(groups, sign=1 if content.card.metric.direction == "min" else -1):
         group["on"] = True
     return groups
 
 
-def _first_shown(groups: list[dict[str, Any]], lower_is_better: bool) -> list[dict[str, Any]]:
-    """The best configuration of each model on validation."""
-    sign = 1 if lower_is_better else -1
+def _best_of_models(groups: list[dict[str, Any]], sign: int) -> list[dict[str, Any]]:
+    """Best configuration of each model on validation; `sign` is -1 if higher is better."""
 
     def end(group: dict[str, Any]) -> float:
         return min(sign * float(run["valid"][-1]) for run in group["runs"])
@@ -102,7 +102,7 @@ def _first_shown(groups: list[dict[str, Any]], lower_is_better: bool) -> list[di
     best: dict[str, dict[str, Any]] = {}
     for group in sorted(groups, key=end):
         best.setdefault(group["model"], group)
-    return list(best.values())[:MOST_SHOWN]
+    return list(best.values())[:MAX_SHOWN]
 
 
 def _run(record: Record) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _run(record: Record) -> dict[str, Any]:
 
 
 def _values(group: dict[str, Any]) -> Values:
-    """One point a validation, as the script makes them of what is chosen."""
+    """One point per validation, with the fields that the script gives its own points."""
     return [
         {
             "run": run["id"],
@@ -135,50 +135,42 @@ def _values(group: dict[str, Any]) -> Values:
 
 
 def _spec(values: Values, metric: str, bounds: Sequence[float]) -> Spec:
-    over = {"param": "near", "empty": True}
     encoding = {
         "x": axis("x", "epochs"),
         "y": axis("y", metric, log=True),
         "detail": [{"field": "run"}, {"field": "part"}],
-        "color": colors([value["model"] for value in values]),
+        "color": color_scale([value["model"] for value in values]),
     }
     line = {
-        "mark": {"type": "line", "strokeWidth": 1.7, "interpolate": "linear"},
-        "encoding": {
-            **encoding,
-            "strokeDash": {
-                "field": "part",
-                "scale": {"domain": ["validation", "training"], "range": [[1, 0], [3, 3]]},
-                "legend": None,
-            },
-            "opacity": {"condition": {**over, "value": 1}, "value": 0.25},
+        **encoding,
+        "strokeDash": {
+            "field": "part",
+            "scale": {"domain": ["validation", "training"], "range": [[1, 0], [3, 3]]},
+            "legend": None,
         },
+        "opacity": {"condition": {"param": "near", "empty": True, "value": 1}, "value": 0.25},
+    }
+    nearest = {
+        "type": "point",
+        "fields": ["run"],
+        "on": "pointerover",
+        "clear": "pointerout",
+        "nearest": True,
     }
     point = {
-        "mark": {"type": "point", "filled": True, "size": 36},
-        "params": [
-            {
-                "name": "near",
-                "select": {
-                    "type": "point",
-                    "fields": ["run"],
-                    "on": "pointerover",
-                    "clear": "pointerout",
-                    "nearest": True,
-                },
-            }
-        ],
-        "encoding": {
-            **encoding,
-            "opacity": {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0},
-            "tooltip": tooltip(
-                ("name", "model"), ("seed", "seed"), ("part", "on"), ("x", "at"), ("y", metric)
-            ),
+        **encoding,
+        "opacity": {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0},
+        "tooltip": tooltip(name="model", seed="seed", part="on", x="at", y=metric),
+    }
+    layers = [
+        layer("line", line, strokeWidth=1.7, interpolate="linear"),
+        {
+            "params": [{"name": "near", "select": nearest}],
+            **layer("point", point, filled=True, size=36),
         },
-    }
-    bound = {
-        "data": {"values": [{"bound": value} for value in bounds]},
-        "mark": {"type": "rule", "strokeDash": [2, 4]},
-        "encoding": {"y": {"field": "bound", "type": "quantitative"}},
-    }
-    return spec_of(values, [line, point, *([bound] if bounds else [])], height=340)
+    ]
+    if bounds:
+        y = {"y": {"field": "bound", "type": "quantitative"}}
+        data = {"data": {"values": [{"bound": value} for value in bounds]}}
+        layers.append({**data, **layer("rule", y, strokeDash=[2, 4])})
+    return layered_spec(values, layers, height=340)

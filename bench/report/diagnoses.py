@@ -1,28 +1,35 @@
-"""Why models differ: gradients over distance, and what they make of a longer history."""
+"""Figures of diagnoses: gradients over distance, and the value of a longer history."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from bench.report.content import TaskContent, short
-from bench.report.figures import Figure, Values, axis, color_of, rounded, spec_of, tooltip
+from bench.report.content import TaskContent, format_number
+from bench.report.figures import (
+    Figure,
+    Values,
+    axis,
+    layer,
+    layered_spec,
+    model_color,
+    rounded,
+    tooltip,
+)
 from bench.text.diagnoses import Diagnosis
 
 
 def diagnosis_figures(content: TaskContent) -> list[Figure]:
-    """Two figures over all diagnoses of a task; none where there are none."""
+    """Two figures over all diagnoses of a task, or none."""
+    return [_gradient_figure(content), _context_figure(content)] if content.diagnoses else []
+
+
+def _gradient_figure(content: TaskContent) -> Figure:
     found = content.diagnoses
-    return [_gradients(content, found), _contexts(content, found)] if found else []
-
-
-def _gradients(content: TaskContent, found: Sequence[Diagnosis]) -> Figure:
     values = [
-        {**_of(content, d), "x": distance, "y": rounded(norm)}
+        {**_identity(content, d), "x": distance, "y": rounded(norm)}
         for d in found
         for distance, norm in enumerate(d.hidden_gradient)
         if norm > 0
     ]
-    last = "; ".join(f"{d.run}: {short(d.hidden_gradient[-1], 2)}" for d in found)
+    last = "; ".join(f"{d.run}: {format_number(d.hidden_gradient[-1], 2)}" for d in found)
     distance = max(len(d.hidden_gradient) for d in found) - 1
     return _figure(
         content,
@@ -30,13 +37,14 @@ def _gradients(content: TaskContent, found: Sequence[Diagnosis]) -> Figure:
         name="gradients",
         title="Gradient of the loss over distance back in time",
         alt=f"Norm of the gradient of the state {distance} steps back. {last}.",
-        words=("steps back", "gradient norm of the state"),
+        axes=("steps back", "gradient norm of the state"),
     )
 
 
-def _contexts(content: TaskContent, found: Sequence[Diagnosis]) -> Figure:
+def _context_figure(content: TaskContent) -> Figure:
+    found = content.diagnoses
     values = [
-        {**_of(content, d), "x": length, "y": rounded(value)}
+        {**_identity(content, d), "x": length, "y": rounded(value)}
         for d in found
         for length, value in d.context.items()
     ]
@@ -47,36 +55,33 @@ def _contexts(content: TaskContent, found: Sequence[Diagnosis]) -> Figure:
         name="contexts",
         title="What a longer history is worth",
         alt=f"Words of history that come within 1 % of all history. {used}.",
-        words=("words of history", f"validation {found[0].metric}"),
+        axes=("words of history", f"validation {found[0].metric}"),
     )
 
 
-def _of(content: TaskContent, found: Diagnosis) -> dict[str, object]:
-    record = content.by_id[found.run]
-    return {"run": found.run, "model": record.model, "color": color_of(record.model)}
+def _identity(content: TaskContent, found: Diagnosis) -> dict[str, object]:
+    model = content.by_id[found.run].model
+    return {"run": found.run, "model": model, "color": model_color(model)}
 
 
 def _figure(
-    content: TaskContent, values: Values, *, name: str, title: str, alt: str, words: tuple[str, str]
+    content: TaskContent, values: Values, *, name: str, title: str, alt: str, axes: tuple[str, str]
 ) -> Figure:
-    is_history = name == "contexts"
+    is_context = name == "contexts"
     encoding = {
-        "x": axis("x", words[0], log=is_history),
-        "y": axis("y", words[1], log=not is_history),
+        "x": axis("x", axes[0], log=is_context),
+        "y": axis("y", axes[1], log=not is_context),
         "detail": {"field": "run"},
         "color": {"field": "color", "type": "nominal", "scale": None},
     }
-    hint = tooltip(("run", "run"), ("x", words[0]), ("y", words[1]))
+    hint = {"tooltip": tooltip(run="run", x=axes[0], y=axes[1])}
     layers = [
-        {"mark": {"type": "line", "strokeWidth": 1.7}, "encoding": encoding},
-        {
-            "mark": {"type": "point", "filled": True, "size": 22, "opacity": 1},
-            "encoding": {**encoding, "tooltip": hint},
-        },
+        layer("line", encoding, strokeWidth=1.7),
+        layer("point", {**encoding, **hint}, filled=True, size=22, opacity=1),
     ]
     return Figure(
         name=f"{content.task}/diagnostics/{name}",
         title=title,
         alt=alt,
-        spec=spec_of(values, layers, width=420, height=260),
+        spec=layered_spec(values, layers, width=420, height=260),
     )

@@ -1,7 +1,7 @@
-"""A figure: a Vega-Lite specification, its picture without a script, and words that say the same.
+"""Figures: a Vega-Lite specification, a static SVG and a description in words.
 
-The picture is drawn by vl-convert (the extra `report`), which also brings the library that makes
-figures answer in the browser. Colours are CSS variables, so one figure serves light and dark.
+The SVG is drawn by vl-convert (the extra `report`), which also brings the library that makes
+figures interactive. Colours are CSS variables, so that one figure serves light and dark.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from bench.core.errors import BenchError
 from bench.domains import all_baselines
 from bench.models import MODELS
-from bench.report.content import short
+from bench.report.content import format_number
 
 Spec = dict[str, Any]
 Values = list[dict[str, Any]]
 NUM_COLORS = 10
-FONT = "Inter, ui-sans-serif, system-ui, sans-serif"
 _TICK = "abs(datum.value) < 1000 ? format(datum.value, '~g') : format(datum.value, '~s')"
 _QUIET, _LINE, _INK = "var(--quiet)", "var(--line)", "var(--ink)"
 CONFIG: Spec = {
     "background": "transparent",
-    "font": FONT,
+    "font": "Inter, ui-sans-serif, system-ui, sans-serif",
     "aria": False,
     "view": {"stroke": None},
     "axis": {
@@ -50,15 +49,14 @@ CONFIG: Spec = {
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """Something beside a figure that changes it."""
+    """Form control that changes a figure."""
 
     name: str
-    """What the script calls it."""
+    """Name in the script."""
     label: str
-    kind: str
-    """check, choice or range."""
+    kind: Literal["check", "choice", "range"]
     options: Mapping[str, str] = field(default_factory=dict)
-    """Of a choice: value -> words."""
+    """Values of a choice and their labels."""
     checked: bool = False
 
 
@@ -70,29 +68,29 @@ class Figure:
     """Unique in the report."""
     title: str
     alt: str
-    """What it shows, in words."""
+    """Description in words."""
     spec: Spec
     controls: Sequence[Control] = ()
     data: Spec = field(default_factory=dict)
-    """What the script draws from, where that is more than the picture shows."""
+    """Data for the script beyond those in the picture."""
     wide: bool = False
 
     @property
-    def picture(self) -> str:
-        """The figure as SVG, without what only answers a pointer."""
-        layers = [_still(layer) for layer in self.spec["layer"] if "params" not in layer]
+    def svg(self) -> str:
+        """Static SVG, without the parts that answer a pointer."""
+        layers = [_static(layer) for layer in self.spec["layer"] if "params" not in layer]
         return draw(json.dumps({**self.spec, "layer": layers}, sort_keys=True))
 
     @property
-    def live(self) -> Spec:
-        """What the script needs: it has the looks, and the points of curves, from elsewhere."""
+    def script_data(self) -> Spec:
+        """Data for the script, which has the configuration and the points of curves elsewhere."""
         spec = {key: value for key, value in self.spec.items() if key not in ("config", "$schema")}
         if "groups" in self.data:
             spec["data"] = {"name": "values"}
         return {"spec": spec, **self.data}
 
 
-def _still(layer: Spec) -> Spec:
+def _static(layer: Spec) -> Spec:
     encoding = {
         name: channel
         for name, channel in layer["encoding"].items()
@@ -101,72 +99,15 @@ def _still(layer: Spec) -> Spec:
     return {**layer, "encoding": encoding}
 
 
-def spec_of(
-    values: Values, layers: list[Spec], *, width: int = 680, height: int = 320, **parts: Any
-) -> Spec:
-    """A specification over shared values in this report's looks."""
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": width,
-        "height": height,
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        "data": {"name": "values", "values": values},
-        "layer": layers,
-        "config": CONFIG,
-        **parts,
-    }
-
-
-def axis(field_name: str, title: str, *, log: bool = False, **scale: Any) -> Spec:
-    """A quantitative axis that need not begin at 0."""
-    kind = {"type": "log", "nice": False} if log else {"zero": False}
-    return {
-        "field": field_name,
-        "type": "quantitative",
-        "title": title,
-        "scale": {**kind, **scale},
-        "axis": {"labelExpr": _TICK, "tickCount": 6},
-    }
-
-
-def color_of(model: str | None) -> str:
-    """A model's colour, the same in every figure."""
-    known = [*MODELS, *all_baselines()]
-    place = known.index(model) if model in known else len(known)
-    return f"var(--c{place % NUM_COLORS})"
-
-
-def is_network(model: str | None) -> bool:
-    """Whether a model learns by gradient: figures show these as discs, the others as diamonds."""
-    return model in MODELS
-
-
-def colors(models: Sequence[str]) -> Spec:
-    """The encoding by model, without a legend: names stand beside the figure."""
-    domain = sorted(set(models))
-    scale = {"domain": domain, "range": [color_of(model) for model in domain]}
-    return {"field": "model", "type": "nominal", "scale": scale, "legend": None}
-
-
-def tooltip(*fields: tuple[str, str]) -> list[Spec]:
-    """What a pointer is shown: field, words."""
-    return [{"field": name, "title": words} for name, words in fields]
-
-
-def rounded(value: float | None, digits: int = 5) -> float | None:
-    """Enough for a picture."""
-    return None if value is None else float(f"{value:.{digits}g}")
-
-
 @functools.lru_cache(maxsize=512)
 def draw(spec: str) -> str:
-    """A specification, written as JSON, as SVG that scales with its place."""
-    svg: str = converter().vegalite_to_svg(json.loads(spec))
+    """Draw a specification in JSON as SVG that scales with its container."""
+    svg: str = load_converter().vegalite_to_svg(json.loads(spec))
     return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 
 
-def converter() -> Any:
-    """vl-convert, or BenchError that says how to get it."""
+def load_converter() -> Any:
+    """Import vl-convert; raises BenchError if it is not installed."""
     try:
         import vl_convert
     except ImportError:
@@ -176,6 +117,66 @@ def converter() -> Any:
     return vl_convert
 
 
-def range_in_words(values: Sequence[float]) -> str:
+def layered_spec(
+    values: Values, layers: list[Spec], *, width: int = 680, height: int = 320
+) -> Spec:
+    """Specification of layers over shared values."""
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "width": width,
+        "height": height,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "data": {"name": "values", "values": values},
+        "layer": layers,
+        "config": CONFIG,
+    }
+
+
+def layer(mark: str, encoding: Spec, **options: Any) -> Spec:
+    """Layer of one mark with its options."""
+    return {"mark": {"type": mark, **options}, "encoding": encoding}
+
+
+def axis(field_name: str, title: str, *, log: bool = False) -> Spec:
+    """Quantitative axis that need not start at 0."""
+    return {
+        "field": field_name,
+        "type": "quantitative",
+        "title": title,
+        "scale": {"type": "log", "nice": False} if log else {"zero": False},
+        "axis": {"labelExpr": _TICK, "tickCount": 6},
+    }
+
+
+def tooltip(**titles: str) -> list[Spec]:
+    """Tooltip of fields with their titles."""
+    return [{"field": name, "title": title} for name, title in titles.items()]
+
+
+def color_scale(models: Sequence[str]) -> Spec:
+    """Colour encoding by model without a legend: names stand beside the figure."""
+    domain = sorted(set(models))
+    scale = {"domain": domain, "range": [model_color(model) for model in domain]}
+    return {"field": "model", "type": "nominal", "scale": scale, "legend": None}
+
+
+def model_color(model: str | None) -> str:
+    """Colour of a model, the same in every figure."""
+    known = [*MODELS, *all_baselines()]
+    index = known.index(model) if model in known else len(known)
+    return f"var(--c{index % NUM_COLORS})"
+
+
+def is_network(model: str | None) -> bool:
+    """True if a model learns by gradient; figures show these as discs, others as diamonds."""
+    return model in MODELS
+
+
+def rounded(value: float | None) -> float | None:
+    """Value with five significant digits, enough for a figure."""
+    return None if value is None else float(f"{value:.5g}")
+
+
+def describe_range(values: Sequence[float]) -> str:
     """`from 95.2 to 201`."""
-    return f"from {short(min(values))} to {short(max(values))}"
+    return f"from {format_number(min(values))} to {format_number(max(values))}"

@@ -1,4 +1,4 @@
-"""A report as one HTML file: everything inside, nothing fetched."""
+"""A report as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import functools
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
 
@@ -18,70 +17,29 @@ from bench import __version__
 from bench.core.record import write_atomically
 from bench.core.suite import Suite
 from bench.data.sources import cache_folder
-from bench.report import content as numbers
-from bench.report.comparisons import beside_figure, cost_figures
-from bench.report.content import TaskContent, gather
+from bench.report.comparisons import cost_figures, published_figure
+from bench.report.content import TaskContent, format_number, gather
 from bench.report.curves import curve_figures
 from bench.report.diagnoses import diagnosis_figures
-from bench.report.figures import CONFIG, Figure, color_of, converter, is_network
-from bench.report.overview import overview
-from bench.report.pictures import Pictures, pictures_of
-from bench.report.runs import RunPage, run_pages
-from bench.report.samples import Samples, samples_of
-from bench.report.sweeps import SweepPart, sweep_part
-from bench.report.tables import Tables, tables_of
-
-# The library that makes figures answer: Vega, Vega-Lite and Vega-Embed as one script.
-#
-# vl-convert carries it and takes seconds to put it together, so it is kept in the cache.
-
-
-@functools.lru_cache(maxsize=1)
-def library() -> str:
-    """The script, safe inside a page; the same for each version of vl-convert."""
-    tool = converter()
-    name = f"vega-{tool.get_vega_version()}-embed-{tool.get_vega_embed_version()}.js"
-    path = cache_folder() / "report" / name
-    if path.is_file():
-        return path.read_text(encoding="utf-8")
-    script: str = tool.javascript_bundle().replace("</script", r"<\/script")
-    with contextlib.suppress(OSError):  # a full disk costs the seconds again, nothing else
-        write_atomically(path, script.encode())
-    return script
-
+from bench.report.figures import CONFIG, is_network, load_converter, model_color
+from bench.report.overview import build_overview
+from bench.report.pictures import pictures_of
+from bench.report.runs import run_pages
+from bench.report.samples import samples_of
+from bench.report.sweeps import sweep_section
+from bench.report.tables import build_tables
+from bench.table.legend import plural
 
 Live = Literal["still", "served"]
 _STYLES = ("base.css", "table.css", "parts.css")
 _SCRIPTS = ("pages.js", "tables.js", "figures.js")
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskPage:
-    """What the page of a task shows."""
-
-    content: TaskContent
-    tables: Tables
-    beside: Figure | None
-    curves: list[Figure]
-    costs: list[Figure]
-    sweeps: list[SweepPart]
-    diagnoses: list[Figure]
-    samples: Samples | None
-    pictures: Pictures | None
-    runs: list[RunPage]
-
-    @property
-    def models(self) -> list[str]:
-        """Of the measured rows, in the order of their names."""
-        rows = self.content.table.rows
-        return sorted({row.model for row in rows if row.measured and row.model})
-
-
 def build_report(suite: Suite, tasks: Sequence[str] = (), *, live: Live = "still") -> str:
-    """The report of `tasks`, of all that have rows where none is named, as HTML.
+    """Build the report of `tasks`, or of all that have rows, as HTML.
 
-    `served` pages ask their own server whether there is news. Raises BenchError for an unknown
-    task and where vl-convert is missing.
+    A `served` page polls its server for changes. Raises BenchError for an unknown task and without
+    vl-convert.
     """
     contents = gather(suite, tasks)
     pages = [_page(suite, content) for content in contents]
@@ -91,7 +49,7 @@ def build_report(suite: Suite, tasks: Sequence[str] = (), *, live: Live = "still
         .render(
             version=__version__,
             pages=pages,
-            overview=overview(contents),
+            overview=build_overview(contents),
             live=live,
             config=CONFIG,
             styles=[Markup(_asset(name)) for name in _STYLES],
@@ -101,19 +59,20 @@ def build_report(suite: Suite, tasks: Sequence[str] = (), *, live: Live = "still
     )
 
 
-def _page(suite: Suite, content: TaskContent) -> TaskPage:
-    return TaskPage(
-        content=content,
-        tables=tables_of(content),
-        beside=beside_figure(content),
-        curves=curve_figures(content),
-        costs=cost_figures(content),
-        sweeps=[sweep_part(result) for result in content.sweeps],
-        diagnoses=diagnosis_figures(content),
-        samples=samples_of(suite, content),
-        pictures=pictures_of(suite, content),
-        runs=run_pages(content),
-    )
+def _page(suite: Suite, content: TaskContent) -> dict[str, Any]:
+    return {
+        "content": content,
+        "models": sorted({r.model for r in content.table.rows if r.measured and r.model}),
+        "tables": build_tables(content),
+        "published": published_figure(content),
+        "curves": curve_figures(content),
+        "costs": cost_figures(content),
+        "sweeps": [sweep_section(result) for result in content.sweeps],
+        "diagnoses": diagnosis_figures(content),
+        "samples": samples_of(suite, content),
+        "pictures": pictures_of(suite, content),
+        "runs": run_pages(content),
+    }
 
 
 @functools.lru_cache(maxsize=1)
@@ -128,25 +87,40 @@ def _environment() -> Environment:
     environment.filters.update(
         as_json=_as_json,
         code=_code,
-        color=color_of,
-        day=numbers.day,
+        color=model_color,
         is_network=is_network,
-        duration=numbers.duration,
-        plural=numbers.plural,
-        short=numbers.short,
+        number=format_number,
+        plural=plural,
         svg=Markup,
     )
     return environment
 
 
+@functools.lru_cache(maxsize=1)
+def library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script that is safe inside a page.
+
+    vl-convert takes seconds to bundle them, so the script is cached for each version.
+    """
+    converter = load_converter()
+    name = f"vega-{converter.get_vega_version()}-embed-{converter.get_vega_embed_version()}.js"
+    path = cache_folder() / "report" / name
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    script: str = converter.javascript_bundle().replace("</script", r"<\/script")
+    with contextlib.suppress(OSError):  # without a cache the next report bundles it again
+        write_atomically(path, script.encode())
+    return script
+
+
 def _as_json(value: Any) -> Markup:
-    """JSON that cannot end the script element that it stands in."""
+    """JSON that is safe inside a script element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", r"\u003c"))
 
 
 def _code(text: str) -> Markup:
-    """Text in which what stands in backquotes is code."""
+    """HTML of a text with code in backquotes."""
     parts = re.split(r"`([^`]*)`", text)
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from bench.captioning.data.specification import CaptionsSpec
-from bench.core.cards import Card
 from bench.core.errors import BenchError
-from bench.core.record import Record
 from bench.core.suite import Suite
+from bench.domains import load_attribute, load_domain
 from bench.report.content import TaskContent
-from bench.report.samples import SPLIT, Kept, kept_of, spread
+from bench.report.samples import RunSamples, missing_outputs, run_samples, spread
+from bench.runs.outputs import Sample
 
 if TYPE_CHECKING:
-    from bench.captioning.data.images import Images
-    from bench.captioning.outputs import CaptionedImage, Captions
+    from PIL.Image import Image
+
+    Images = Callable[[str], Image]
 
 NUM_IMAGES = 12
 SIDE_PIXELS = 160
@@ -26,18 +26,16 @@ QUALITY = 72
 
 
 @dataclass(frozen=True, kw_only=True)
-class Written:
+class Caption:
     """A model's caption of an image."""
 
     name: str
     settings: str
     run_id: str
-    caption: str
-    cider: float
-    is_copy: bool
-    longest: int
-    """Words of the longest n-gram that a training caption has."""
-    num_words: int
+    text: str
+    score: float
+    note: str
+    """Remark on how much of it is in a training caption."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +46,7 @@ class Picture:
     source: str
     """As a data address."""
     people: Sequence[str]
-    written: list[Written]
+    captions: list[Caption]
     nearest: str
     """A training caption."""
     nearest_image: str
@@ -68,75 +66,66 @@ class Pictures:
 
 
 def pictures_of(suite: Suite, content: TaskContent) -> Pictures | None:
-    """Twelve images of a captioning task; None for other tasks."""
-    if content.card.kind != "captions" or not content.records:
+    """Twelve images of a task whose samples name images; None for other tasks."""
+    find_images = load_domain(content.card.kind).images
+    if find_images is None or not content.records:
         return None
-    from bench.captioning.data.scenes import images_at_hand
-    from bench.captioning.outputs import captions_path, kept_captions
-
-    def read(record: Record) -> Captions:
-        return kept_captions(suite, record, SPLIT, missing="leave")
-
-    found, problems = kept_of(suite, content, captions_path, read)
-    models = [kept for kept in found if kept.record.model != "human"]
+    found, problems = run_samples(suite, content)
+    models = [run for run in found if run.record.model != "human"]
     if not models:
-        return Pictures(why=_no_captions(), problems=problems)
-    images = images_at_hand(content.card.corpus)
-    if images is None:
-        return Pictures(why=_no_images(content.card), problems=problems)
-    return _page(models, images, problems)
-
-
-def _page(models: list[Kept[Captions]], images: Images, problems: list[str]) -> Pictures:
-    best = models[0]
-    scores = [kept.outputs.turns[0] for kept in models]
-    cider = [kept.outputs.scores().per_image["cider"] for kept in models]
-    order = sorted(range(len(scores[0])), key=lambda i: (-cider[0][i], i))
-    shown = [order[place] for place in spread(len(order), NUM_IMAGES)]
-    copier = next((i for i, kept in enumerate(models) if kept.record.model == "nearest"), 0)
-    pictures = []
+        return Pictures(why=missing_outputs(content.card), problems=problems)
     try:
-        for place in shown:
-            written = [
-                _written(kept, lines[place], float(values[place]))
-                for kept, lines, values in zip(models, scores, cider, strict=True)
-            ]
-            pictures.append(_picture(scores[copier][place], written, images))
+        images = load_attribute(find_images)(content.card.corpus)
+        return _page(models, images, problems)
     except BenchError as error:
         return Pictures(why=str(error), problems=problems)
+
+
+def _page(models: list[RunSamples], images: Images, problems: list[str]) -> Pictures:
+    best = models[0]
+    order = sorted(range(len(best.table.rows)), key=lambda i: (-_score(best.table.rows[i]), i))
+    shown = [order[place] for place in spread(len(order), NUM_IMAGES)]
+    copier = next((run for run in models if run.record.model == "nearest"), best)
+    pictures = []
+    for place in shown:
+        captions = [_caption(run, run.table.rows[place]) for run in models]
+        pictures.append(_picture(copier.table.rows[place], captions, images))
     return Pictures(
         pictures=pictures,
         how=(
             f"{len(pictures)} images of the test split, evenly spaced from the best to the worst "
             f"by the CIDEr of {best.name}; none was chosen by hand."
         ),
-        nearest_of=models[copier].name,
+        nearest_of=copier.name,
         problems=problems,
     )
 
 
-def _written(kept: Kept[Captions], line: CaptionedImage, cider: float) -> Written:
-    return Written(
-        name=kept.name,
-        settings=kept.settings,
-        run_id=kept.record.id,
-        caption=line.hypothesis,
-        cider=cider,
-        is_copy=line.is_copy,
-        longest=line.longest,
-        num_words=len(line.hypothesis.split()),
+def _score(sample: Sample) -> float:
+    assert sample.score is not None
+    return sample.score
+
+
+def _caption(run: RunSamples, sample: Sample) -> Caption:
+    return Caption(
+        name=run.name,
+        settings=run.settings,
+        run_id=run.record.id,
+        text=" ".join(word.text for word in sample.words),
+        score=_score(sample),
+        note=sample.note,
     )
 
 
-def _picture(line: CaptionedImage, written: list[Written], images: Images) -> Picture:
+def _picture(sample: Sample, captions: list[Caption], images: Images) -> Picture:
     return Picture(
-        image=line.image,
-        source=thumbnail(images, line.image),
-        people=line.references,
-        written=written,
-        nearest=line.nearest,
-        nearest_image=line.nearest_image,
-        nearest_source=thumbnail(images, line.nearest_image),
+        image=sample.image,
+        source=thumbnail(images, sample.image),
+        people=sample.references,
+        captions=captions,
+        nearest=sample.nearest,
+        nearest_image=sample.nearest_image,
+        nearest_source=thumbnail(images, sample.nearest_image),
     )
 
 
@@ -147,19 +136,3 @@ def thumbnail(images: Images, name: str) -> str:
     file = BytesIO()
     image.save(file, "JPEG", quality=QUALITY, optimize=True)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _no_captions() -> str:
-    return (
-        "No captions of these runs are kept here: they lie in artifacts/ of the machine that made "
-        "them. `bench errors RUN` makes them again from the weights."
-    )
-
-
-def _no_images(card: Card) -> str:
-    assert isinstance(card.corpus, CaptionsSpec)
-    wanted = " or ".join(card.corpus.images) or "the images"
-    return (
-        f"The captions are here, the images are not: put {wanted} into $BENCH_DATA/"
-        f"{card.corpus.folder}/ and write the report again."
-    )

@@ -1,4 +1,4 @@
-"""The report on 127.0.0.1: written anew whenever a record, a sweep or an artifact has changed."""
+"""Server of the report on 127.0.0.1, rebuilt whenever a record, a sweep or an artifact changes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from bench.report.page import build_report
 
 HOST = "127.0.0.1"
 _FOLDERS = ("tasks", "results", "artifacts")
-_WITHOUT_EFFECT = (".pt", ".ckpt", ".tmp", ".lock", ".png")
-"""Endings of files that no report shows."""
+_IGNORED = (".pt", ".ckpt", ".tmp", ".lock", ".png")
+"""Suffixes of files that no report shows."""
 
 
 def serve(
     suite: Suite, tasks: Sequence[str], *, port: int, ready: Callable[[str], None] | None = None
 ) -> None:
-    """Serve until Ctrl-C; `ready` is told the address once the first report is there.
+    """Serve until Ctrl-C; calls `ready` with the address once the first report is built.
 
-    Raises BenchError where the port is taken or no report can be written.
+    Raises BenchError if the port is taken or the report cannot be built.
     """
     with make_server(suite, tasks, port=port) as server:
         if ready is not None:
@@ -37,7 +37,7 @@ def serve(
 
 
 def make_server(suite: Suite, tasks: Sequence[str], *, port: int) -> ThreadingHTTPServer:
-    """A server that has a report and is not yet serving it; port 0 is any that is free."""
+    """Create a server with a report that is not serving yet; port 0 is any free one."""
     reports = _Reports(suite, tasks)
     reports.page()
 
@@ -51,7 +51,7 @@ def make_server(suite: Suite, tasks: Sequence[str], *, port: int) -> ThreadingHT
 
 
 class _Reports:
-    """The latest report, written when it is asked for and something has changed."""
+    """Latest report, rebuilt on request if its files have changed."""
 
     def __init__(self, suite: Suite, tasks: Sequence[str]) -> None:
         self._suite, self._tasks = suite, tasks
@@ -73,7 +73,7 @@ class _Reports:
             return self._page
 
     def state(self) -> str:
-        """Changes whenever a file that a report reads does."""
+        """Digest of the files that a report reads."""
         lines = sorted(_states(self._suite.folders))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -82,9 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
     source: _Reports
 
     def do_GET(self) -> None:
-        """The page, or whether there is news."""
+        """Answer with the page, or with the state of its files."""
         host = self.headers.get("Host", "").partition(":")[0]
-        if host not in (HOST, "localhost"):  # another site's name that leads here
+        if host not in (HOST, "localhost"):  # DNS rebinding by another site
             self.send_error(403)
         elif self.path == "/":
             self._answer(self.source.page(), "text/html; charset=utf-8")
@@ -102,19 +102,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing: a page that follows the runs asks every few seconds."""
+        """Log nothing: an open page polls every few seconds."""
 
 
 def _states(folders: Sequence[Path]) -> Iterator[str]:
     for folder in folders:
         for part in _FOLDERS:
-            for place, _, names in os.walk(folder / part):
+            for directory, _, names in os.walk(folder / part):
                 for name in names:
-                    if name.endswith(_WITHOUT_EFFECT) or name.startswith("."):
+                    if name.endswith(_IGNORED) or name.startswith("."):
                         continue
-                    path = os.path.join(place, name)
+                    path = os.path.join(directory, name)
                     try:
                         state = os.stat(path)
-                    except OSError:  # gone since it was listed
+                    except OSError:  # removed since it was listed
                         continue
                     yield f"{path} {state.st_size} {state.st_mtime_ns}"

@@ -1,57 +1,47 @@
-"""A sweep on a page: the best so far, what mattered, each setting by itself, and the tables."""
+"""Figures and tables of a sweep: best so far, importance, and one setting at a time."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
-from bench.report.content import plural
 from bench.report.figures import (
     Control,
     Figure,
     Spec,
     Values,
     axis,
-    colors,
-    range_in_words,
+    color_scale,
+    describe_range,
+    layer,
+    layered_spec,
     rounded,
-    spec_of,
     tooltip,
 )
 from bench.sweep.dimension import Choice, Dimension
-from bench.sweep.importance import METHODS, written
+from bench.sweep.importance import METHODS, format_value
 from bench.sweep.outcome import SweepResult
 from bench.sweep.report import legend, sections
-from bench.sweep.space import space_of
-from bench.table.markup import Section
+from bench.sweep.space import model_space
+from bench.table.legend import plural
 
-_SPENT = {"trials": "trials", "minutes": "training minutes", "flops": "training FLOPs"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepPart:
-    """What a page shows of a sweep."""
-
-    result: SweepResult
-    figures: list[Figure]
-    slices: list[Figure]
-    tables: list[Section]
-    notes: list[str]
+_BUDGETS = {"trials": "trials", "minutes": "training minutes", "flops": "training FLOPs"}
 
 
-def sweep_part(result: SweepResult) -> SweepPart:
-    """Figures and tables of a sweep."""
-    figures = (best_so_far_figure(result), importance_figure(result))
-    return SweepPart(
-        result=result,
-        figures=[figure for figure in figures if figure is not None],
-        slices=slice_figures(result),
-        tables=sections(result),
-        notes=legend(result),
-    )
+def sweep_section(result: SweepResult) -> dict[str, Any]:
+    """Build the figures and tables of a sweep."""
+    figures = (_best_so_far(result), _importance(result))
+    slices = (_slice(result, key, dimension) for key, dimension in result.sweep.space.items())
+    return {
+        "result": result,
+        "figures": [figure for figure in figures if figure is not None],
+        "slices": [figure for figure in slices if figure is not None],
+        "tables": sections(result),
+        "notes": legend(result),
+    }
 
 
-def best_so_far_figure(result: SweepResult) -> Figure | None:
-    """The best validation metric against what was spent."""
+def _best_so_far(result: SweepResult) -> Figure | None:
+    """Best validation metric against the budget spent."""
     values = [
         {
             "model": model,
@@ -67,29 +57,26 @@ def best_so_far_figure(result: SweepResult) -> Figure | None:
         return None
     best = ", ".join(f"{model} {found.value:.4g}" for model, found in result.best.items())
     encoding = {
-        "x": axis("trials", _SPENT["trials"]),
+        "x": axis("trials", _BUDGETS["trials"]),
         "y": axis("y", f"best validation {result.metric}"),
-        "color": colors(list(result.curves)),
+        "color": color_scale(list(result.curves)),
     }
-    hint = {"tooltip": tooltip(("model", "model"), *_SPENT.items(), ("y", result.metric))}
+    hint = {"tooltip": tooltip(model="model", **_BUDGETS, y=result.metric)}
     layers = [
-        {"mark": {"type": "line", "interpolate": "step-after"}, "encoding": encoding},
-        {
-            "mark": {"type": "point", "filled": True, "size": 30, "opacity": 1},
-            "encoding": {**encoding, **hint},
-        },
+        layer("line", encoding, interpolate="step-after"),
+        layer("point", {**encoding, **hint}, filled=True, size=30, opacity=1),
     ]
     return Figure(
         name=f"{result.task}/sweeps/{result.name}/best",
         title="Best so far",
         alt=f"Best validation {result.metric} over the sweep, in the end: {best}.",
-        spec=spec_of(values, layers, width=520, height=260),
-        controls=(Control(name="field", label="Over", kind="choice", options=_SPENT),),
+        spec=layered_spec(values, layers, width=520, height=260),
+        controls=(Control(name="field", label="Over", kind="choice", options=_BUDGETS),),
     )
 
 
-def importance_figure(result: SweepResult) -> Figure | None:
-    """The share of the variance that each setting explains."""
+def _importance(result: SweepResult) -> Figure | None:
+    """Share of the variance explained by each setting."""
     values: Values = [
         {"model": model, "key": key, "share": share}
         for model, found in result.importance.items()
@@ -98,44 +85,39 @@ def importance_figure(result: SweepResult) -> Figure | None:
     if not values:
         return None
     method = METHODS[next(iter(result.importance.values())).method]
-    most = max(values, key=lambda value: float(value["share"]))
+    largest = max(values, key=lambda value: float(value["share"]))
     keys = list(dict.fromkeys(value["key"] for value in values))
-    bar = {
-        "mark": {"type": "bar", "cornerRadiusEnd": 2},
-        "encoding": {
-            "x": {"field": "share", "type": "quantitative", "title": f"share, {method}"},
-            "y": {"field": "key", "type": "nominal", "sort": keys, "title": None},
-            "yOffset": {"field": "model"},
-            "color": colors(list(result.importance)),
-            "tooltip": tooltip(("model", "model"), ("key", "setting"), ("share", "share")),
-        },
+    encoding = {
+        "x": {"field": "share", "type": "quantitative", "title": f"share, {method}"},
+        "y": {"field": "key", "type": "nominal", "sort": keys, "title": None},
+        "yOffset": {"field": "model"},
+        "color": color_scale(list(result.importance)),
+        "tooltip": tooltip(model="model", key="setting", share="share"),
     }
     height = 30 + len(keys) * (12 + 10 * len(result.importance))
     return Figure(
         name=f"{result.task}/sweeps/{result.name}/importance",
         title="Importance of the settings",
-        alt=f"Shares of the variance; the largest is {most['key']} of {most['model']}, "
-        f"{most['share']:.2f}.",
-        spec=spec_of(values, [bar], width=520, height=height),
+        alt=f"Shares of the variance; the largest is {largest['key']} of {largest['model']}, "
+        f"{largest['share']:.2f}.",
+        spec=layered_spec(
+            values, [layer("bar", encoding, cornerRadiusEnd=2)], width=520, height=height
+        ),
     )
 
 
-def slice_figures(result: SweepResult) -> list[Figure]:
-    """Each setting by itself: the value of every finished trial over it."""
-    return [
-        figure
-        for key, dimension in result.sweep.space.items()
-        if (figure := _slice_figure(result, key, dimension)) is not None
+def _slice(result: SweepResult, key: str, dimension: Dimension) -> Figure | None:
+    """Value of every finished trial over one setting."""
+    models = [
+        model for model in result.sweep.models if key in model_space(result.sweep.space, model)
     ]
-
-
-def _slice_figure(result: SweepResult, key: str, dimension: Dimension) -> Figure | None:
-    models = [model for model in result.sweep.models if key in space_of(result.sweep.space, model)]
     values: Values = [
         {
             "model": trial.model,
             "trial": trial.number,
-            "x": written(trial.chosen[key]) if isinstance(dimension, Choice) else trial.chosen[key],
+            "x": format_value(trial.chosen[key])
+            if isinstance(dimension, Choice)
+            else trial.chosen[key],
             "y": rounded(trial.value),
         }
         for trial in result.trials
@@ -143,29 +125,24 @@ def _slice_figure(result: SweepResult, key: str, dimension: Dimension) -> Figure
     ]
     if not values:
         return None
-    ys = [float(value["y"]) for value in values]
-    point = {
-        "mark": {"type": "point", "filled": True, "size": 55, "opacity": 0.85},
-        "encoding": {
-            "x": _place(key, dimension),
-            "y": axis("y", f"validation {result.metric}"),
-            "color": colors(models),
-            "tooltip": tooltip(
-                ("model", "model"), ("trial", "trial"), ("x", key), ("y", result.metric)
-            ),
-        },
+    encoding = {
+        "x": _setting_axis(key, dimension),
+        "y": axis("y", f"validation {result.metric}"),
+        "color": color_scale(models),
+        "tooltip": tooltip(model="model", trial="trial", x=key, y=result.metric),
     }
+    point = layer("point", encoding, filled=True, size=55, opacity=0.85)
     return Figure(
         name=f"{result.task}/sweeps/{result.name}/slice/{key}",
         title=key,
         alt=f"Validation {result.metric} of {plural(len(values), 'trial')} over {key}, "
-        f"{range_in_words(ys)}.",
-        spec=spec_of(values, [point], width=330, height=220),
+        f"{describe_range([float(value['y']) for value in values])}.",
+        spec=layered_spec(values, [point], width=330, height=220),
     )
 
 
-def _place(key: str, dimension: Dimension) -> Spec:
+def _setting_axis(key: str, dimension: Dimension) -> Spec:
     if isinstance(dimension, Choice):
-        order = [written(choice) for choice in dimension.choices]
+        order = [format_value(choice) for choice in dimension.choices]
         return {"field": "x", "type": "nominal", "sort": order, "title": key}
     return axis("x", key, log=dimension.log)

@@ -1,1 +1,1 @@
-"""Published rows measured anew: one run for each row and seed, then the table."""
+"""Reproduction of published rows: one run for each row and seed, then the table."""

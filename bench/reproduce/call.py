@@ -1,4 +1,4 @@
-"""One call of `bench reproduce`: what is wanted, how workers join it, what it shows."""
+"""One call of `bench reproduce`: its options, its workers and its output."""
 
 from __future__ import annotations
 
@@ -17,74 +17,32 @@ from bench.core.config import dotted
 from bench.core.errors import BenchError
 from bench.core.published import PublishedRow, load_published
 from bench.core.suite import Suite
-from bench.launch.launcher import LauncherName, bench_command, make_launcher, shared_threads
-from bench.reproduce.carry_out import Task, carry_out_here, carry_out_with, check_data, work
-from bench.reproduce.estimate import begun_line, estimate_all, plan_text
+from bench.launch.launcher import LauncherName, bench_command, make_launcher, thread_variables
+from bench.reproduce.carry_out import Job, run_in_process, run_with_workers, work
+from bench.reproduce.estimate import estimate_all, plan_text, start_line
 from bench.reproduce.plan import Plan, make_plan
-from bench.reproduce.session import Outcome, Session, Standing, open_session
-from bench.reproduce.steps import Step
-from bench.runs.run import RunOptions
+from bench.reproduce.session import Outcome, Session, open_session
+from bench.runs.run import RunOptions, corpus_of
 from bench.table import Table, task_table
 from bench.tracking.options import DEFAULTS, Kind, TrackOptions
 from bench.training.progress import Style
 
-# Which published rows are meant: patterns over labels, models and recipes.
-
-
-def select_rows(
-    card: Card, rows: Sequence[PublishedRow], patterns: Sequence[str]
-) -> list[PublishedRow]:
-    """The rows that fit any pattern, in their order; all of them without a pattern.
-
-    A pattern such as `scrn*` is compared with a row's label, its model and its recipe, upper and
-    lower case alike. Raises BenchError for one that fits nothing, with the nearest names.
-    """
-    names = [names_of(card, row) for row in rows]
-    for pattern in patterns:
-        if not any(_fits(pattern, name) for found in names for name in found):
-            raise BenchError(
-                f"--rows {pattern!r} fits no published row of {card.task}{_nearest(pattern, names)}"
-            )
-    return [
-        row
-        for row, found in zip(rows, names, strict=True)
-        if not patterns or any(_fits(pattern, name) for pattern in patterns for name in found)
-    ]
-
-
-def names_of(card: Card, row: PublishedRow) -> list[str]:
-    """What a row may be called: its label, its model and the recipe that trains it."""
-    model = str(row.match["model.name"]) if row.match else None
-    recipe = row.recipe or (model if model in card.recipes else None)
-    return list(dict.fromkeys(name for name in (row.label, model, recipe) if name))
-
-
-def _fits(pattern: str, name: str) -> bool:
-    return fnmatch.fnmatchcase(name.lower(), pattern.lower())
-
-
-def _nearest(pattern: str, names: Sequence[Sequence[str]]) -> str:
-    known = {name.lower(): name for found in names for name in found}
-    close = difflib.get_close_matches(pattern.lower().strip("*?"), known, n=3, cutoff=0.4)
-    hint = " or ".join(repr(known[name]) for name in close)
-    return f", did you mean {hint}?" if hint else ": its labels are those of `bench table`"
-
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What a call asks for; its workers are told the same."""
+class ReproduceOptions:
+    """Options of a call, shared by its workers."""
 
     suite: Suite
     task: str
     patterns: tuple[str, ...] = ()
     num_seeds: int = 3
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Of data and trainer, as text."""
+    """Data and trainer settings, as text."""
     track: Kind = "none"
     tracking: TrackOptions = DEFAULTS
 
     def plan(self) -> Plan:
-        """The runs; BenchError where there are no rows, or none that fit."""
+        """Plan the runs; BenchError if no published row matches."""
         card = self.suite.card(self.task)
         published = load_published(self.suite, self.task)
         if not published:
@@ -95,7 +53,7 @@ class Wanted:
         )
 
     def worker_command(self, session: Session, number: int) -> list[str]:
-        """The command of one worker."""
+        """Command line of one worker."""
         words: list[object] = ["reproduce", self.task, "--seeds", self.num_seeds]
         for pattern in self.patterns:
             words += ["--rows", pattern]
@@ -106,80 +64,111 @@ class Wanted:
         words += ["--as-worker", number, "--session", session.folder.resolve()]
         return bench_command(*words)
 
-    def shared(self, plan: Plan, session: Session, style: Style) -> Task:
-        """What the workers share, with the run_options of their runs."""
-        run_options = RunOptions(
-            style=style,
-            track=self.track,
-            tracking=self.tracking,
-            group=f"reproduce-{self.task}",
-        )
-        return Task(suite=self.suite, plan=plan, session=session, run_options=run_options)
+    def job(self, plan: Plan, session: Session, style: Style) -> Job:
+        """Job of the workers."""
+        group = f"reproduce-{self.task}"
+        run_options = RunOptions(style=style, track=self.track, tracking=self.tracking, group=group)
+        return Job(plan=plan, session=session, run_options=run_options)
 
 
-def plan_and_time(wanted: Wanted, plan: Plan, *, num_workers: int) -> str:
-    """The plan as text, with an estimate of the time that it takes."""
-    states = Standing(suite=wanted.suite, plan=plan).states()
-    left = [step for step in plan.steps if states[step.run_id] != "done"]
-    estimates = estimate_all(left, wanted.suite.records(wanted.task))
+def plan_and_time(options: ReproduceOptions, plan: Plan, *, num_workers: int) -> str:
+    """Text of the plan with an estimate of its duration."""
+    states = plan.states()
+    unfinished = [step for step in plan.steps if states[step.run_id] != "done"]
+    estimates = estimate_all(unfinished, options.suite.records(options.task))
     return plan_text(plan, states, estimates, num_workers=num_workers)
 
 
 def reproduce(
-    wanted: Wanted,
+    options: ReproduceOptions,
     plan: Plan,
     *,
     num_workers: int,
     launcher: LauncherName = "local",
-    options: Mapping[str, str] | None = None,
+    launcher_options: Mapping[str, str] | None = None,
 ) -> list[Outcome]:
-    """Carry out what is left of a plan; what became of each run.
+    """Carry out the unfinished runs of a plan; return their outcomes.
 
-    One local worker is this very process. Raises BenchError before anything begins where the data
-    are missing, and KeyboardInterrupt after Ctrl-C, when every worker has ended.
+    One local worker is this very process. Raises BenchError before the first run if data are
+    missing, and KeyboardInterrupt after Ctrl-C, when every worker has ended.
     """
-    standing = Standing(suite=wanted.suite, plan=plan)
-    left = [step for step in plan.steps if standing.state(step) != "done"]
-    if not left:
+    unfinished = [step for step in plan.steps if plan.state(step) != "done"]
+    if not unfinished:
         return []
-    check_data(left)
-    num_workers = min(num_workers, len(left))
-    session = open_session(wanted.suite.folder / "artifacts", wanted.task)
-    is_here = num_workers == 1 and launcher == "local" and not options
-    style: Style = "live" if is_here and sys.stderr.isatty() else "plain"
-    task = wanted.shared(plan, session, style)
-    if is_here:
-        return list(carry_out_here(task).values())
-    outcomes = carry_out_with(
-        make_launcher(launcher, options),
-        task,
-        lambda number: wanted.worker_command(session, number),
+    corpus_of(unfinished[0].resolved, style="plain")  # checks the data, which all runs share
+    num_workers = min(num_workers, len(unfinished))
+    session = open_session(options.suite.folder / "artifacts", options.task)
+    is_in_process = num_workers == 1 and launcher == "local" and not launcher_options
+    style: Style = "live" if is_in_process and sys.stderr.isatty() else "plain"
+    job = options.job(plan, session, style)
+    if is_in_process:
+        return list(run_in_process(job).values())
+    outcomes = run_with_workers(
+        make_launcher(launcher, launcher_options),
+        job,
+        lambda number: options.worker_command(session, number),
         num_workers=num_workers,
-        environment=shared_threads(num_workers) if launcher == "local" else {},
+        environment=thread_variables(num_workers) if launcher == "local" else {},
     )
     return list(outcomes.values())
 
 
-def join(wanted: Wanted, session: Path, number: int) -> None:
-    """Be one of the workers of a call."""
-    task = wanted.shared(wanted.plan(), Session(session), "plain")
+def run_worker(options: ReproduceOptions, session: Path, number: int) -> None:
+    """Run one of the workers of a call."""
+    work(
+        options.job(options.plan(), Session(session), "plain"),
+        worker=f"worker-{number}",
+        on_start=lambda step: print(start_line(step), file=sys.stderr, flush=True),
+    )
 
-    def say(step: Step) -> None:
-        print(begun_line(step), file=sys.stderr, flush=True)
 
-    work(task, worker=f"worker-{number}", begun=say)
-
-
-def selected_table(wanted: Wanted, plan: Plan) -> Table:
-    """The table of the task, of the planned rows alone where some were selected."""
-    table = task_table(wanted.suite, wanted.task)
-    if not wanted.patterns:
+def selected_table(options: ReproduceOptions, plan: Plan) -> Table:
+    """Table of the task, restricted to the planned rows if rows were selected."""
+    table = task_table(options.suite, options.task)
+    if not options.patterns:
         return table
     labels = {row.row.label for row in plan.rows}
     blocks = [[row for row in block if row.label in labels] for block in table.blocks]
     return replace(table, blocks=[block for block in blocks if block])
 
 
-def failures(outcomes: Sequence[Outcome]) -> list[str]:
-    """A line for each run that failed."""
+def failure_lines(outcomes: Sequence[Outcome]) -> list[str]:
+    """Line for each run that failed."""
     return [f"{o.run_id} failed: {o.reason}" for o in outcomes if o.status == "failed"]
+
+
+def select_rows(
+    card: Card, rows: Sequence[PublishedRow], patterns: Sequence[str]
+) -> list[PublishedRow]:
+    """Rows that match any pattern, in their order; all rows without a pattern.
+
+    A pattern such as `scrn*` is compared, ignoring case, with a row's label, model and recipe.
+    Raises BenchError for one that matches nothing, with the nearest names.
+    """
+    names = [_row_names(card, row) for row in rows]
+    for pattern in patterns:
+        if not any(_matches(pattern, found) for found in names):
+            hint = _nearest(pattern, names)
+            raise BenchError(f"--rows {pattern!r} matches no published row of {card.task}{hint}")
+    return [
+        row
+        for row, found in zip(rows, names, strict=True)
+        if not patterns or any(_matches(pattern, found) for pattern in patterns)
+    ]
+
+
+def _row_names(card: Card, row: PublishedRow) -> list[str]:
+    model = str(row.match["model.name"]) if row.match else None
+    recipe = row.recipe or (model if model in card.recipes else None)
+    return [name for name in (row.label, model, recipe) if name]
+
+
+def _matches(pattern: str, names: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in names)
+
+
+def _nearest(pattern: str, names: Sequence[Sequence[str]]) -> str:
+    known = {name.lower(): name for found in names for name in found}
+    close = difflib.get_close_matches(pattern.lower().strip("*?"), known, n=3, cutoff=0.4)
+    hint = " or ".join(repr(known[name]) for name in close)
+    return f", did you mean {hint}?" if hint else ": its labels are those of `bench table`"

@@ -1,15 +1,13 @@
-"""Carrying out a plan: in this process, or by workers that a launcher starts."""
+"""Execution of a plan: in this process, or by workers that a launcher starts."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.live import Live
@@ -17,159 +15,139 @@ from rich.text import Text
 
 from bench.core.errors import BenchError
 from bench.core.record import Record
-from bench.core.suite import Suite
 from bench.launch.launcher import Launcher
-from bench.launch.watch import watch
-from bench.reproduce.estimate import begun_line, duration, outcome_line
+from bench.launch.watch import last_line, watch
+from bench.reproduce.estimate import format_duration, outcome_line, start_line
 from bench.reproduce.plan import Plan
-from bench.reproduce.session import MAX_STARTS, Outcome, Session, Standing
+from bench.reproduce.session import MAX_STARTS, Outcome, Session
 from bench.reproduce.steps import Step
-from bench.runs.run import RunOptions, corpus_of
+from bench.runs.run import RunOptions
 
-# What one worker does: it takes the next run that nobody is at until all are over.
-
-
-WAIT_SEC = 1.0
+POLL_SEC = 1.0
 
 
-class TakenError(Exception):
-    """A process outside of this session is at the run."""
+class RunBusyError(Exception):
+    """Raised if a process outside of this session carries out the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """What all workers of one call share."""
+class Job:
+    """Plan, session and options that all workers of one call share."""
 
-    suite: Suite
     plan: Plan
     session: Session
     run_options: RunOptions
 
-    @property
-    def standing(self) -> Standing:
-        return Standing(suite=self.suite, plan=self.plan)
-
     def is_over(self, step: Step) -> bool:
-        """Whether nothing is left to do for a step."""
-        return step.run_id in self.session.outcomes() or self.standing.state(step) == "done"
+        """True if a step has its record, or an outcome in this session."""
+        return step.run_id in self.session.outcomes() or self.plan.state(step) == "done"
+
+    def unfinished(self, steps: Iterable[Step]) -> list[Step]:
+        """Select the steps that are not over."""
+        return [step for step in steps if not self.is_over(step)]
 
 
 def work(
-    task: Task,
+    job: Job,
     *,
     worker: str,
-    begun: Callable[[Step], None] | None = None,
-    ended: Callable[[Outcome], None] | None = None,
+    on_start: Callable[[Step], None] = lambda _: None,
+    on_end: Callable[[Outcome], None] = lambda _: None,
 ) -> None:
-    """Carry out what is left of the plan together with the other workers.
+    """Worker loop: claim and carry out unclaimed steps until all are over.
 
-    A run that fails is noted with its reason, and the others go on. Ends when all are over.
+    A failed run is recorded with its reason, and the loop goes on.
     """
-    left = list(task.plan.steps)
-    while left := [step for step in left if not task.is_over(step)]:
-        waiting = {step.run_id for step in left}
-        ready = [step for step in left if waiting.isdisjoint(step.needs)]
-        for step in ready:
-            with task.session.claim(step.run_id) as is_ours:
-                if not is_ours or task.is_over(step):
+    steps: Sequence[Step] = job.plan.steps
+    while steps := job.unfinished(steps):
+        waiting = {step.run_id for step in steps}
+        for step in steps:
+            if not waiting.isdisjoint(step.needs):
+                continue
+            with job.session.claim(step.run_id) as is_claimed:
+                if not is_claimed or job.is_over(step):
                     continue
-                if begun:
-                    begun(step)
-                outcome = _attempt(task, step, worker)
+                on_start(step)
+                outcome = _run_step(job, step, worker)
                 if outcome is not None:
-                    task.session.settle(outcome)
-                    if ended:
-                        ended(outcome)
+                    job.session.add_outcome(outcome)
+                    on_end(outcome)
                     break
         else:
-            time.sleep(WAIT_SEC)
+            time.sleep(POLL_SEC)
 
 
-def _attempt(task: Task, step: Step, worker: str) -> Outcome | None:
-    """What becomes of a step; None where somebody else is at it."""
-    session, run_id = task.session, step.run_id
-    obstacle = task.standing.obstacle(step, session.outcomes())
-    if obstacle is not None:
-        return Outcome(run_id=run_id, status="failed", reason=obstacle)
-    if session.begin(run_id, task.standing.progress(step)) > MAX_STARTS:
-        reason = f"{MAX_STARTS} workers died at it without getting ahead"
+def _run_step(job: Job, step: Step, worker: str) -> Outcome | None:
+    """Carry out a step; None if a process outside of this session does."""
+    session, run_id = job.session, step.run_id
+    reason = job.plan.obstacle(step, session.outcomes())
+    if reason is None and session.add_start(run_id, job.plan.progress(step)) > MAX_STARTS:
+        reason = f"{MAX_STARTS} workers died in this run without a new checkpoint"
+    if reason is not None:
         return Outcome(run_id=run_id, status="failed", reason=reason)
-    session.at(worker, run_id)
-    since = time.monotonic()
+    session.set_activity(worker, run_id)
+    started = time.monotonic()
     try:
-        record = _carry_out(task, step)
-    except TakenError:
-        session.take_back(run_id)
+        record = _make_record(job, step)
+    except RunBusyError:
+        session.undo_start(run_id)
         return None
     except Exception as error:
+        reason = " ".join(str(error).split())
         if not isinstance(error, BenchError):
             traceback.print_exc()
-        return Outcome(
-            run_id=run_id, status="failed", reason=_reason(error), seconds=time.monotonic() - since
-        )
+            reason = f"{type(error).__name__}: {reason}"
+        seconds = time.monotonic() - started
+        return Outcome(run_id=run_id, status="failed", reason=reason, seconds=seconds)
     finally:
-        session.at(worker, None)
+        session.set_activity(worker, None)
     return Outcome(
         run_id=run_id,
         status="finished" if record.status == "finished" else "diverged",
         value=record.metrics.get("test"),
-        seconds=time.monotonic() - since,
+        seconds=time.monotonic() - started,
     )
 
 
-def _carry_out(task: Task, step: Step) -> Record:
-    def taken(line: str) -> None:
-        raise TakenError(line)
+def _make_record(job: Job, step: Step) -> Record:
+    def raise_busy(line: str) -> None:
+        raise RunBusyError(line)
 
-    again = task.standing.state(step) == "anew"
-    run_options = dataclasses.replace(task.run_options, again=again, busy=taken)
-    record = step.carry_out(task.suite, run_options)
+    again = job.plan.state(step) == "anew"
+    run_options = dataclasses.replace(job.run_options, again=again, busy=raise_busy)
+    record = step.carry_out(job.plan.suite, run_options)
     assert record.id == step.run_id, f"planned {step.run_id}, made {record.id}"
     return record
 
 
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, BenchError) else f"{type(error).__name__}: {text}"
-
-
-RESTARTS_PER_RUN = MAX_STARTS
-"""Deaths that every run may cost; one that costs more is given up, see `work`."""
-
-
-def check_data(steps: Sequence[Step]) -> None:
-    """Refuse, before anything begins, what every run would be: missing or altered files."""
-    corpus_of(steps[0].resolved, style="plain")  # one task, and the data of one call
-
-
-def carry_out_here(task: Task) -> dict[str, Outcome]:
-    """One run after the other, in this process; what became of each."""
-    report = _Report(task=task, display=None)
+def run_in_process(job: Job) -> dict[str, Outcome]:
+    """Carry out the plan in this process, one run after another; outcomes by run."""
+    report = _Report(job, None)
     work(
-        task,
+        job,
         worker="worker-1",
-        begun=lambda step: report.say(begun_line(step)),
-        ended=lambda _: report.tell(),
+        on_start=lambda step: report.print_line(start_line(step)),
+        on_end=lambda _: report.update(),
     )
-    return task.session.outcomes()
+    return job.session.outcomes()
 
 
-def carry_out_with(
+def run_with_workers(
     launcher: Launcher,
-    task: Task,
+    job: Job,
     command_for: Callable[[int], Sequence[str]],
     *,
     num_workers: int,
     environment: dict[str, str],
 ) -> dict[str, Outcome]:
-    """By workers that run `command_for` their number; what became of each run.
+    """Carry out the plan with workers that run `command_for` their number; outcomes by run.
 
-    On a terminal a line for each worker says what it is at. KeyboardInterrupt is raised when the
-    workers have ended after Ctrl-C.
+    On a terminal a line per worker shows its current run. After Ctrl-C, KeyboardInterrupt is raised
+    when the workers have ended.
     """
     console = Console(stderr=True)
     display = Live(console=console, refresh_per_second=2) if console.is_terminal else None
-    report = _Report(task=task, display=display)
+    report = _Report(job, display)
     if display:
         display.start()
     try:
@@ -178,76 +156,52 @@ def carry_out_with(
             command_for,
             num_workers,
             environment=environment,
-            logs=task.session.folder,
-            on_tick=report.tell,
-            is_done=report.is_over,
-            max_restarts=RESTARTS_PER_RUN * max(1, len(report.left)),
-            on_event=report.say,
+            logs=job.session.folder,
+            on_tick=report.update,
+            is_done=lambda: not job.unfinished(report.steps.values()),
+            max_restarts=MAX_STARTS * max(1, len(report.steps)),
+            on_event=report.print_line,
         )
-        report.tell()
+        report.update()
     finally:
         if display:
             display.update(Text(""))
             display.stop()
-    given_up = [step for step in report.left if not task.is_over(step)]
-    reason = f"no worker was left to run it, see {task.session.folder}"
-    lost = {s.run_id: Outcome(run_id=s.run_id, status="failed", reason=reason) for s in given_up}
-    return {**task.session.outcomes(), **lost}
+    reason = f"no worker is left to run it, see {job.session.folder}"
+    lost = {
+        step.run_id: Outcome(run_id=step.run_id, status="failed", reason=reason)
+        for step in job.unfinished(report.steps.values())
+    }
+    return {**job.session.outcomes(), **lost}
 
 
-@dataclass(kw_only=True)
 class _Report:
-    """Tells of every run that is over, once."""
+    """Prints a line for each run that ends, and displays the workers' current runs."""
 
-    task: Task
-    display: Live | None
-    left: list[Step] = field(init=False)
-    _told: set[str] = field(default_factory=set)
+    def __init__(self, job: Job, display: Live | None) -> None:
+        self.job, self.display = job, display
+        self.steps = {step.run_id: step for step in job.unfinished(job.plan.steps)}
+        self._printed: set[str] = set()
 
-    def __post_init__(self) -> None:
-        self.left = [step for step in self.task.plan.steps if not self.task.is_over(step)]
-
-    def is_over(self) -> bool:
-        return all(self.task.is_over(step) for step in self.left)
-
-    def tell(self) -> None:
-        steps = {step.run_id: step for step in self.left}
-        for run_id, outcome in self.task.session.outcomes().items():
-            if run_id not in self._told and run_id in steps:
-                self._told.add(run_id)
-                self.say(
-                    outcome_line(
-                        outcome,
-                        steps[run_id],
-                        place=len(self._told),
-                        total=len(self.left),
-                        metric=self.task.plan.card.metric.name,
-                    )
+    def update(self) -> None:
+        session = self.job.session
+        for run_id, outcome in session.outcomes().items():
+            if run_id not in self._printed and run_id in self.steps:
+                self._printed.add(run_id)
+                line = outcome_line(
+                    outcome, self.steps[run_id], metric=self.job.plan.card.metric.name
                 )
+                self.print_line(f"[{len(self._printed)}/{len(self.steps)}] {line}")
         if self.display:
-            self.display.update(Text("\n".join(self._workers()), overflow="ellipsis", no_wrap=True))
+            lines = [
+                f"{name}  {activity.run_id}  {format_duration(time.time() - activity.since_sec)}  "
+                f"{last_line(session.folder / f'{name}.log')}"
+                for name, activity in session.activities().items()
+            ]
+            self.display.update(Text("\n".join(lines), overflow="ellipsis", no_wrap=True))
 
-    def say(self, line: str) -> None:
+    def print_line(self, line: str) -> None:
         if self.display:
             self.display.console.print(line, highlight=False, markup=False)
         else:
             print(line, file=sys.stderr, flush=True)
-
-    def _workers(self) -> list[str]:
-        session = self.task.session
-        return [
-            f"{name}  {doing.run_id}  {duration(time.time() - doing.since_sec)}  "
-            f"{_last_line(session.log(name))}"
-            for name, doing in session.doing().items()
-        ]
-
-
-def _last_line(log: Path) -> str:
-    """The end of a log that may be long."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 1000), os.SEEK_SET)
-            lines = file.read().decode(errors="replace").split("\n")
-    except OSError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")

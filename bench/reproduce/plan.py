@@ -1,7 +1,7 @@
-"""From published rows and a number of seeds to the runs that measure them.
+"""Plan of the runs that measure published rows, with a number of seeds.
 
-A row's configuration is its `match` above the recipe of its model, or above the recipe that it
-names. A row of an evaluation or a mixture is planned with its components, of the same seed.
+A row's configuration is its `match` over the recipe that it names, or over its model's. The row of
+an evaluation or a mixture is planned together with its components, of the same seed.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bench.core.cards import Card
 from bench.core.config import merge
 from bench.core.errors import BenchError
 from bench.core.published import PublishedRow
-from bench.core.record import Record
+from bench.core.record import Record, read_record
 from bench.core.suite import Suite
 from bench.domains import all_baselines
+from bench.reproduce.session import Outcome
 from bench.reproduce.steps import (
     Evaluate,
     Learn,
@@ -31,38 +32,81 @@ from bench.reproduce.steps import (
 from bench.runs.finished import FinishedRun
 from bench.runs.lineage import stages_before
 from bench.runs.resolve import resolve
+from bench.sweep.space import tree_of
 from bench.table.groups import group_records, matches
 from bench.text.mixture import CACHE, Decay
+from bench.training.checkpoint import LAST
 
-RANKS = (Learn, Evaluate, Mix)
-"""Networks and counts first, then what is made of them."""
+KINDS = (Learn, Evaluate, Mix)
+"""Order of the steps: runs come before evaluations and mixtures of them."""
 EVALUATION = "objective.evaluation"
 AUTO: Decay = "auto"
-ONE_SEED = "one seed: a run's seed changes nothing in it"
+ONE_SEED = "one seed: the seed has no effect on this run"
 
-
-class CannotPlanError(Exception):
-    """Why a row is not planned."""
+State = Literal["done", "to do", "resumes", "anew"]
+"""anew: recorded, but weights that another run of the plan must read are gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowPlan:
-    """What is planned for one published row."""
+    """Planned runs of one published row."""
 
     row: PublishedRow
     run_ids: tuple[str, ...]
-    """The runs that measure the row, one a seed."""
+    """Runs that measure the row, one per seed."""
     note: str | None = None
-    """Why it is not planned, or why with one seed only."""
+    """Reason for no run, or for one seed only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All runs, each once, components before what needs them."""
+    """Runs of all rows, each once and after its components, and their state on disk."""
 
+    suite: Suite
     card: Card
     rows: tuple[RowPlan, ...]
     steps: tuple[Step, ...]
+
+    def record(self, step: Step) -> Record | None:
+        """Record of a step in the working folder or among the shipped ones."""
+        for folder in self.suite.folders:
+            path = folder / "results" / self.card.task / "runs" / f"{step.run_id}.json"
+            if path.is_file():
+                return read_record(path)
+        return None
+
+    def state(self, step: Step) -> State:
+        """State by a step's record, checkpoints, and what unrecorded steps read of it."""
+        record = self.record(step)
+        if record is None:
+            return "resumes" if self.progress(step) else "to do"
+        if record.status != "finished":
+            return "done"
+        readers = [other for other in self.steps if step.run_id in other.needs]
+        is_missing = any(
+            self.record(r) is None and not r.can_read(self.suite, record) for r in readers
+        )
+        return "anew" if is_missing else "done"
+
+    def states(self) -> dict[str, State]:
+        """Run -> state."""
+        return {step.run_id: self.state(step) for step in self.steps}
+
+    def progress(self, step: Step) -> int:
+        """Number that changes with every checkpoint; 0 without one."""
+        last = self.suite.artifacts(self.card.task, step.run_id) / LAST
+        return last.stat().st_mtime_ns if last.is_file() else 0
+
+    def obstacle(self, step: Step, outcomes: Mapping[str, Outcome]) -> str | None:
+        """Reason why a step whose components are over cannot be carried out."""
+        steps = {step.run_id: step for step in self.steps}
+        for need in step.needs:
+            record, outcome = self.record(steps[need]), outcomes.get(need)
+            if outcome is not None and outcome.status == "failed":
+                return f"needs {need}, which failed"
+            if record is not None and record.status != "finished":
+                return f"needs {need}, which {record.status}"
+        return None
 
 
 def make_plan(
@@ -73,10 +117,10 @@ def make_plan(
     num_seeds: int,
     settings: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """The runs of `rows` with seeds 1 to `num_seeds`.
+    """Plan the runs of `rows` with seeds 1 to `num_seeds`.
 
-    `settings` (of data and trainer) stand below the rows' own. Rows that nothing can be planned
-    for say why.
+    Settings of the rows override `settings` (of data and trainer). A row that cannot be planned
+    gets a note with the reason.
     """
     planner = _Planner(
         suite=suite,
@@ -89,24 +133,24 @@ def make_plan(
     for row in rows:
         try:
             final = [planner.row(row, seed) for seed in range(1, num_seeds + 1)]
-        except (CannotPlanError, BenchError) as reason:
+        except BenchError as reason:
             planned.append(RowPlan(row=row, run_ids=(), note=f"not planned: {reason}"))
             continue
         run_ids = tuple(dict.fromkeys(steps[-1].run_id for steps in final))
         note = ONE_SEED if len(run_ids) < num_seeds else None
         planned.append(RowPlan(row=row, run_ids=run_ids, note=note))
         found += [step for steps in final for step in steps]
-    return Plan(card=planner.card, rows=tuple(planned), steps=_in_order(found))
+    return Plan(suite=suite, card=planner.card, rows=tuple(planned), steps=_in_order(found))
 
 
 def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Each run once with all its labels; by kind, then seed, then as the rows have it."""
+    """Each run once, with all its labels, by kind, seed and order of rows."""
     once: dict[str, Step] = {}
     for step in steps:
         known = once.get(step.run_id, step)
         labels = tuple(dict.fromkeys((*known.labels, *step.labels)))
         once[step.run_id] = dataclasses.replace(known, labels=labels)
-    return tuple(sorted(once.values(), key=lambda step: (RANKS.index(type(step)), step.seed)))
+    return tuple(sorted(once.values(), key=lambda step: (KINDS.index(type(step)), step.seed)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,16 +161,16 @@ class _Planner:
     records: dict[str, Record]
 
     def row(self, row: PublishedRow, seed: int) -> list[Step]:
-        """The steps of a row, the one that measures it last."""
+        """Steps of a row, the one that measures it last."""
         match = row.match
         if match is None:
-            raise CannotPlanError(row.why)
+            raise BenchError(row.why)
         if match["model.name"] == "mix":
             steps = self._mixture(match, row.recipe, seed)
         elif EVALUATION in match:
             steps = self._evaluation(match, row.recipe, seed)
         else:
-            steps = _in_stages(self._learn(match, row.recipe, seed))
+            steps = _with_earlier_stages(self._learn(match, row.recipe, seed))
         self._check(match, steps[-1])
         return [dataclasses.replace(step, labels=(row.label,)) for step in steps]
 
@@ -135,7 +179,7 @@ class _Planner:
         settings, is_counted = self.settings, name in all_baselines()
         if is_counted:
             settings = {key: value for key, value in settings.items() if key == "data"}
-        overrides = merge(settings, _tree(match), {"seed": 1 if is_counted else seed})
+        overrides = merge(settings, tree_of(match), {"seed": 1 if is_counted else seed})
         resolved = resolve(self.suite, self.card.task, recipe=recipe, overrides=overrides)
         return Learn(resolved=resolved)
 
@@ -153,7 +197,7 @@ class _Planner:
     def _mixture(self, match: Mapping[str, Any], recipe: str | None, seed: int) -> list[Step]:
         kinds = str(match.get("model.components", "")).split("+")
         if kinds == [""]:
-            raise CannotPlanError("the row names no components (model.components in its match)")
+            raise BenchError("the row names no components (model.components in its match)")
         learned = [kind for kind in kinds if kind != CACHE]
         steps: list[Step] = []
         for place, kind in enumerate(learned):
@@ -161,16 +205,14 @@ class _Planner:
             options = _options_of(match, kind if number == 1 else f"{kind}{number}")
             steps.append(self._learn(options, self._recipe_for(kind, recipe), seed))
         if len({step.run_id for step in steps}) < len(steps):
-            raise CannotPlanError(
-                f"{'+'.join(kinds)} names a component twice and nothing tells the two apart"
-            )
+            raise BenchError(f"{'+'.join(kinds)} names a component twice without different options")
         cache = (AUTO,) * (len(kinds) - len(learned))
         return [*steps, mixture_of([self._expected(step) for step in steps], cache)]
 
     def _recipe_for(self, kind: str, recipe: str | None) -> str | None:
-        """The row's recipe for the component of its model, the model's own for the others."""
+        """Recipe of a component: the row's if it is for this model, else the model's own."""
         if recipe is None or recipe not in self.card.recipes:
-            return recipe  # an unknown one is refused where it is used
+            return recipe  # `resolve` refuses an unknown one
         model = self.card.recipe(recipe).get("model", {}).get("name", recipe)
         return recipe if model == kind else None
 
@@ -178,28 +220,19 @@ class _Planner:
         (group,) = group_records([expected_record(step.resolved)])
         if not matches(group, match):
             wrong = [key for key in match if not matches(group, {key: match[key]})]
-            raise CannotPlanError(f"the run would not match the row in {', '.join(wrong)}")
+            raise BenchError(f"the run would not match the row in {', '.join(wrong)}")
 
 
-def _in_stages(last: Learn) -> list[Step]:
-    """A training with those that it begins with before it."""
+def _with_earlier_stages(last: Learn) -> list[Step]:
+    """Training preceded by the trainings that provide its initial weights."""
     stages = [Learn(resolved=stage) for stage in stages_before(last.resolved).values()]
-    before = [step for stage in stages for step in _in_stages(stage)]
+    before = [step for stage in stages for step in _with_earlier_stages(stage)]
     needs = tuple(dict.fromkeys(stage.run_id for stage in stages))
     return [*before, dataclasses.replace(last, needs=needs)]
 
 
 def _options_of(match: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """What a mixture's match says of one component: `model.ngram.order` -> `model.order`."""
+    """Options of one component in a mixture's match: `model.ngram.order` -> `model.order`."""
     start = f"model.{prefix}."
     found = {f"model.{key[len(start) :]}": match[key] for key in match if key.startswith(start)}
     return {"model.name": prefix.rstrip("0123456789"), **found}
-
-
-def _tree(match: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys as groups of settings."""
-    tree: dict[str, Any] = {}
-    for key, value in match.items():
-        part, _, option = key.partition(".")
-        tree.setdefault(part, {})[option] = value
-    return tree

@@ -1,4 +1,4 @@
-"""What a plan consists of: runs that are trained or counted, evaluations, mixtures."""
+"""Steps of a plan: runs that are trained or counted, evaluations, and mixtures."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from bench.training.checkpoint import WEIGHTS
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One record of the plan: how it is made and which others it is made of."""
+    """One record of the plan, with the runs that it needs."""
 
     resolved: Resolved
     labels: tuple[str, ...] = ()
-    """The published rows that it measures, or that need it."""
+    """Published rows that it measures, or that need it."""
     needs: tuple[str, ...] = ()
-    """Runs that come first."""
+    """Runs that must be finished before."""
 
     @property
     def run_id(self) -> str:
@@ -47,17 +47,17 @@ class Step:
         raise NotImplementedError
 
     def carry_out(self, suite: Suite, run_options: RunOptions) -> Record:
-        """Make the record; what it needs has been made."""
+        """Make the record; the needed runs are finished."""
         raise NotImplementedError
 
     def can_read(self, suite: Suite, component: Record) -> bool:
-        """Whether what this step reads of a component besides its record is there."""
-        raise NotImplementedError
+        """True if the files of a component that this step reads exist: by default its weights."""
+        return (suite.artifacts(component.task, component.id) / WEIGHTS).is_file()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learn(Step):
-    """A network that is trained or a model that counts."""
+    """Training of a network, or counting of a baseline."""
 
     @property
     def verb(self) -> str:
@@ -66,13 +66,10 @@ class Learn(Step):
     def carry_out(self, suite: Suite, run_options: RunOptions) -> Record:
         return run(self.resolved, suite, run_options)
 
-    def can_read(self, suite: Suite, component: Record) -> bool:
-        return (suite.artifacts(component.task, component.id) / WEIGHTS).is_file()
-
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Step):
-    """A trained network measured in another way; options that the row leaves open are tuned."""
+    """Evaluation of a trained network in another mode; options that the row lacks are tuned."""
 
     mode: Mode
     settings: dict[str, Any] = field(default_factory=dict)
@@ -87,13 +84,10 @@ class Evaluate(Step):
             suite, base, self.mode, self.settings, others="tuned", run_options=run_options
         )
 
-    def can_read(self, suite: Suite, component: Record) -> bool:
-        return (suite.artifacts(component.task, component.id) / WEIGHTS).is_file()
-
 
 @dataclass(frozen=True, kw_only=True)
 class Mix(Step):
-    """Several runs interpolated."""
+    """Interpolation of several runs."""
 
     cache: tuple[Decay, ...] = ()
 
@@ -113,13 +107,13 @@ class Mix(Step):
 
 
 def evaluation_of(base: FinishedRun, mode: Mode, settings: dict[str, Any]) -> Evaluate:
-    """The step that evaluates `base`, which may be `expected` only."""
+    """Step that evaluates `base`, which may be an `expected` run."""
     resolved = resolve_evaluation(base, mode, make_grid(mode, settings, "tuned"))
     return Evaluate(resolved=resolved, needs=(base.id,), mode=mode, settings=settings)
 
 
 def mixture_of(components: Sequence[FinishedRun], cache: tuple[Decay, ...]) -> Mix:
-    """The step that mixes `components`, which may be `expected` only."""
+    """Step that mixes `components`, which may be `expected` runs."""
     found = sorted(components, key=lambda component: component.id)
     resolved = resolve_mixture(found, cache)
     return Mix(resolved=resolved, needs=tuple(c.id for c in found), cache=cache)
@@ -128,7 +122,7 @@ def mixture_of(components: Sequence[FinishedRun], cache: tuple[Decay, ...]) -> M
 def expected(
     suite: Suite, resolved: Resolved, records: dict[str, Record] | None = None
 ) -> FinishedRun:
-    """The run of a configuration: the recorded one, else as it will be, without any number."""
+    """Recorded run of a configuration, else its future run without any number."""
     if records and resolved.run_id in records:
         record = records[resolved.run_id]
         if record.status == "finished" and record.card_version == resolved.card.version:
@@ -139,7 +133,7 @@ def expected(
 
 
 def expected_record(resolved: Resolved) -> Record:
-    """What the record of a configuration says before it is run: all but its numbers."""
+    """Future record of a configuration: all but its numbers."""
     evaluation = resolved.config.objective.get("evaluation", "static")
     return Record(
         id=resolved.run_id,

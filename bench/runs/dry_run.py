@@ -1,4 +1,4 @@
-"""What a run would need, told before anything is trained and without leaving a trace.
+"""Needs of a run, estimated before anything is trained and without leaving a trace.
 
 The corpus is read as the run would read it; no record, checkpoint or folder is written.
 """
@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from bench.core.aligned import aligned
 from bench.core.config import OptimConfig, RunConfig, num_processes
-from bench.core.provenance import resident_bytes
 from bench.core.suite import Suite
 from bench.runs.memory import (
     PART_BYTES,
@@ -28,15 +27,15 @@ from bench.runs.memory import (
     some_rows,
     training_bytes,
 )
+from bench.runs.provenance import resident_bytes
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of, set_machine
-from bench.seq2seq.objective import WritingObjective
 from bench.training.checkpoint import LAST
 from bench.training.fit import make_trainer, quiet_lightning
 from bench.training.objective import Objective
 from bench.training.optimiser import sparse_tables
 
-# What stands on a device during a run, part by part, and when it is most.
+# MicroBatches of a device's memory during a run, and when their sum peaks.
 #
 #     between steps    weights, gradients, the optimiser's copies, the best weights so far
 #     a training step  and activations: what backward reads and what it makes
@@ -60,13 +59,13 @@ class Needs:
     evaluation: int
     checkpoint: int
     base: int
-    """Of the process before any network, libraries and corpus; nothing on a GPU."""
+    """Bytes of the process before any network: libraries and corpus; none on a GPU."""
     trains_beside_best: bool
-    """Whether there are best weights while there is training; in a single epoch they come after."""
+    """True where best weights are held during training; in a single epoch they come after."""
 
     @property
     def moments(self) -> dict[str, int]:
-        """What is held at the times when it may be most."""
+        """Bytes held at the moments when memory may peak."""
         kept = self.base + self.weights + self.gradients + self.exchange + self.optimiser
         during = kept + (self.best_weights if self.trains_beside_best else 0)
         return {
@@ -90,7 +89,7 @@ def needs(
     base: int,
     device_type: str,
 ) -> Needs:
-    """What a run of the network needs, whose steps hold so much.
+    """Needs of a run of the network whose steps hold so much.
 
     Sparse gradients are as large as a batch has words, and count in its step.
     """
@@ -130,7 +129,7 @@ def optimiser_copies(config: OptimConfig) -> int:
 
 
 def num_bytes(tensors: Iterable[Tensor]) -> int:
-    """Of all of them together."""
+    """Total of all parts."""
     return sum(tensor.nbytes for tensor in tensors)
 
 
@@ -172,15 +171,15 @@ def in_one_unit(numbers: list[int]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a run needs of a device, and what it does there."""
+    """Estimated needs of a run and its device."""
 
     needs: Needs
     host_bytes: int
     """Libraries and corpus, which on a GPU lie in the machine's own memory."""
     num_steps: int
-    """Of an epoch."""
+    """Steps of an epoch."""
     num_rows: int
-    """Of the largest batch's part on one device."""
+    """Units in the largest batch's part on one device."""
     num_units: int
 
 
@@ -210,7 +209,7 @@ def estimate(objective: Objective, device: torch.device) -> Estimate:
 
 
 def _base_bytes(objective: Objective, batch: Any) -> int:
-    """What the process holds besides the weights, once a row has gone through.
+    """Bytes that the process holds besides the weights, after one row.
 
     Libraries are loaded as operations are first asked for.
     """
@@ -229,7 +228,7 @@ def _give_back() -> None:
 
 
 def training_step(objective: Objective, batch: Any) -> int:
-    """What a step of a batch, or of a part of one, holds."""
+    """Bytes that a training step of a batch, or of a part of one, holds."""
     if objective.whole_batches is not None:  # then no part of the rows tells of the whole
         return training_bytes(objective, batch)
     return of_all_rows(
@@ -241,8 +240,8 @@ def training_step(objective: Objective, batch: Any) -> int:
 
 
 def _evaluations(objective: Objective) -> tuple[Evaluation, ...]:
-    """A search of many words holds the more the wider its beam is, which validation's is not."""
-    return ("valid", "test") if isinstance(objective, WritingObjective) else ("valid",)
+    """The test split as well where its search is wider than validation's."""
+    return ("valid", "test") if objective.final_search == "wider" else ("valid",)
 
 
 def _evaluation(objective: Objective, split: Evaluation) -> int:

@@ -1,9 +1,9 @@
-"""Finished runs at work together: found by name, loaded, and recorded as one evaluation.
+"""Evaluations of finished runs, one or several as an ensemble.
 
-The record of an evaluation has the configuration of its first run but for the options of the
-search, and in `objective` how it was made: `evaluation`, the number of models as
-`evaluation_models` and which ones as `evaluation_of`. There seeds are counted from the first
-model's, so that the ensembles of seeds 1 and 2 and of seeds 3 and 4 are two of one configuration.
+The record of an evaluation has the configuration of its first run with the options of the search,
+and three more in `objective`: the mode as `evaluation`, the number of models as
+`evaluation_models`, their names as `evaluation_of`. Seeds in these count from the first model's, so
+that the ensembles of seeds 1 and 2 and of seeds 3 and 4 are two of one configuration.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ import torch
 
 from bench.core.config import Scalar
 from bench.core.errors import BenchError
-from bench.core.provenance import Stopwatch, cost_of
+from bench.core.outcome import Outcome
 from bench.core.record import Cost
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
 from bench.runs.finished import FinishedRun, find_run, load_objective, require_weights
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of
+from bench.tracking.tracker import Tracker
+from bench.training.metrics import Score, SplitMetric
 from bench.training.objective import Objective
 
 Device = Literal["cpu", "gpu", "auto"]
@@ -32,7 +35,7 @@ ObjectiveT = TypeVar("ObjectiveT", bound=Objective)
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOverrides:
-    """How to search; what is None is as the first run was measured."""
+    """Settings of the search; None keeps those of the first run."""
 
     beam_size: int | None = None
     length_penalty: Literal["none", "average", "gnmt"] | None = None
@@ -48,10 +51,10 @@ class SearchOverrides:
 def find_members(
     suite: Suite, names: Sequence[str], *, objectives: Sequence[str], task: str, act: str
 ) -> list[FinishedRun]:
-    """Finished runs of some objectives by name, or how it begins.
+    """Find finished runs of some objectives by name or prefix.
 
-    `task` and `act` say in words what is looked for: `translation`, `translate`. Raises BenchError
-    for no run, a run named twice, one of another objective and one without weights.
+    `task` and `act` word the errors: `translation`, `translate`. Raises BenchError for no run, a
+    run named twice, one of another objective and one without weights.
     """
     if not names:
         raise BenchError(f"name a finished run of a {task} task; see `bench list runs`")
@@ -67,21 +70,21 @@ def find_members(
 
 
 def in_order(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
-    """By seed, then by name: however they were named, their evaluation is the same."""
+    """Sort by seed, then by name, so that the order of naming makes no other evaluation."""
     return sorted(runs, key=lambda run: (run.record.seed, run.id))
 
 
-def wished(first: FinishedRun, wishes: SearchOverrides) -> dict[str, Any]:
-    """The options of a search: as wished, and where that is None as the first run was measured."""
+def search_options(first: FinishedRun, overrides: SearchOverrides) -> dict[str, Any]:
+    """Options of a search: the overrides, and where these are None the first run's own."""
     usual = first.resolved.config.objective
-    wanted = {field.name: getattr(wishes, field.name) for field in fields(wishes)}
-    return {name: usual[name] if value is None else value for name, value in wanted.items()}
+    given = {field.name: getattr(overrides, field.name) for field in fields(overrides)}
+    return {name: usual[name] if value is None else value for name, value in given.items()}
 
 
 def load_members(
     runs: Sequence[FinishedRun], kind: type[ObjectiveT], *, device: Device
 ) -> list[ObjectiveT]:
-    """The models of some runs; runs of the same data share one corpus."""
+    """Load the models of some runs; runs of the same data share one corpus."""
     corpora: dict[bytes, Corpus] = {}
     found = []
     for finished in runs:
@@ -104,7 +107,7 @@ def _device(name: Device) -> torch.device:
 def resolve_members(
     runs: Sequence[FinishedRun], mode: str, settings: Mapping[str, Scalar]
 ) -> Resolved:
-    """The configuration of an evaluation: the first model's, with those `settings` that differ."""
+    """Configuration of an evaluation: the first model's, with those `settings` that differ."""
     base = runs[0].resolved
     usual = base.config.objective
     added: dict[str, Scalar] = {
@@ -125,7 +128,7 @@ def resolve_members(
 
 
 def _members(runs: Sequence[FinishedRun]) -> str:
-    """`gru-9d0e1f2a` alone, `gru-9d0e1f2a[0,1]` for two of its seeds, several with blanks."""
+    """Names such as `gru-9d0e1f2a`, or `gru-9d0e1f2a[0,1]` for two of its seeds, between blanks."""
     distances: dict[str, list[str]] = {}
     for one in runs:
         distance = one.record.seed - runs[0].record.seed
@@ -136,6 +139,32 @@ def _members(runs: Sequence[FinishedRun]) -> str:
     )
 
 
+def ensemble_outcome(
+    metric: SplitMetric,
+    scores: Mapping[str, Score],
+    runs: Sequence[FinishedRun],
+    *,
+    bound: float | None,
+    stopwatch: Stopwatch,
+    tracker: Tracker,
+) -> Outcome:
+    """Log the score of each split, and make the outcome of the evaluation of `runs`."""
+    metrics, beside = dict[str, float](), dict[str, dict[str, float]]()
+    for split, score in scores.items():
+        metrics[split] = score.value
+        for signature, value in score.beside.items():
+            beside.setdefault(signature, {})[split] = value
+    tracker.log({f"final/{split}": value for split, value in metrics.items()}, step=0)
+    return Outcome(
+        metrics=metrics,
+        metric=metric.name,
+        signature=metric.signature,
+        bound=bound,
+        cost=cost_of_members(runs, stopwatch),
+        beside=beside,
+    )
+
+
 def cost_of_members(runs: Sequence[FinishedRun], stopwatch: Stopwatch) -> Cost:
-    """What their evaluation took since it was `stopwatch`, and all their weights."""
+    """Cost of an evaluation since `stopwatch` was started, with the weights of all members."""
     return cost_of(stopwatch, num_parameters=sum(one.record.cost.num_parameters for one in runs))

@@ -5,7 +5,7 @@ Shapes: U units, K statistics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,7 +30,7 @@ class Group:
     value: float
     low: float
     high: float
-    """Of the bootstrap interval: other units of this group's kind would lie here."""
+    """Bounds of the bootstrap interval."""
     total: Floats
     """The added statistics [K]."""
 
@@ -77,10 +77,15 @@ def curve(
     return found
 
 
-def interval(sums_UK: Floats, metric: Callable[[Floats], Floats]) -> tuple[float, float]:
+def interval(
+    sums_UK: Floats,
+    metric: Callable[[Floats], Floats],
+    *,
+    num_resamples: int = NUM_RESAMPLES,
+) -> tuple[float, float]:
     """Percentile interval of the bootstrap over units, from one seed."""
     size = len(sums_UK)
-    times = np.random.default_rng(1).multinomial(size, np.full(size, 1 / size), NUM_RESAMPLES)
+    times = np.random.default_rng(1).multinomial(size, np.full(size, 1 / size), num_resamples)
     drawn = metric(times @ sums_UK)
     rest = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [rest, 1 - rest])
@@ -92,18 +97,15 @@ def _label(values: Floats, digits: int) -> str:
     return low if low == high else f"{low}-{high}"
 
 
-def draw_curves(
-    runs: dict[str, dict[str, Curve]], path: Path, *, metric: str, different: str
-) -> None:
-    """Draw the metric by group, one line a run with its interval, side by side for each way of
-    grouping.
+def draw_curves(runs: Mapping[str, Mapping[str, Curve]], path: Path, *, metric: str) -> None:
+    """Draw the metric by group, one line a run with its interval, side by side for each grouping.
 
-    Raises BenchError, with `different` as its message, for runs over different units.
+    Raises BenchError for runs over different units.
     """
     names = list(next(iter(runs.values())))
     for name in names:
         if len({tuple(group.label for group in found[name]) for found in runs.values()}) > 1:
-            raise BenchError(different)
+            raise BenchError("the runs are over different units: draw them one by one")
     figure, [row] = new_figure(num_columns=len(names), width=4.2 * len(names), height=3.4)
     for axes, name in zip(row, names, strict=True):
         for number, (run, found) in enumerate(runs.items()):

@@ -12,8 +12,10 @@ from bench.core.structs import to_struct
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
 from bench.models import MODELS
+from bench.runs.fitting import fit_baseline
 from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of
+from bench.tracking.tracker import NoTracker
 from bench.training.checkpoint import WEIGHTS, load_weights
 from bench.training.fit import evaluate
 from bench.training.objective import Objective
@@ -76,7 +78,7 @@ def bring_back(suite: Suite, record: Record) -> FinishedRun:
 
 
 def is_evaluation(record: Record) -> bool:
-    """Whether the record is that of `bench evaluate`, not of a training."""
+    """Return True for the record of a `bench evaluate`."""
     return "evaluation" in record.config.get("objective", {})
 
 
@@ -89,8 +91,22 @@ def load_objective(finished: FinishedRun, corpus: Corpus) -> Objective:
     return objective.eval()
 
 
-def read_again(finished: FinishedRun, split: str) -> None:
-    """Evaluate a trained run once more and keep what that finds besides the metric."""
+def regenerate(finished: FinishedRun, split: str, *, missing: Path) -> None:
+    """Keep the outputs of `split` once more: a network evaluates it, a baseline is fitted again.
+
+    Raises BenchError where the weights are gone, and for mixtures and evaluations, which have none;
+    `missing` is the file that is named.
+    """
+    if finished.record.model == "mix" or is_evaluation(finished.record):
+        verb = "mix" if finished.record.model == "mix" else "evaluate"
+        raise BenchError(
+            f"{missing} is missing: make {finished.id} again with `bench {verb} ... --again`"
+        )
+    if finished.resolved.is_baseline:
+        finished.folder.mkdir(parents=True, exist_ok=True)
+        corpus = corpus_of(finished.resolved)
+        fit_baseline(finished.resolved, corpus, finished.folder, style="quiet", tracker=NoTracker())
+        return
     require_weights(finished)  # before the corpus, which may be gone, too
     objective = load_objective(finished, corpus_of(finished.resolved))
     evaluate(objective, split, keep=finished.folder)

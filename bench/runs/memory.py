@@ -1,4 +1,4 @@
-"""What a step of training or evaluation holds, found on parts of a batch.
+"""Memory of a training or evaluation step, measured on parts of a batch.
 
 A step of a few rows is carried out while its storages are followed. What it holds grows along a
 line with the rows, so two small parts say what the whole batch takes, at a fraction of it.
@@ -27,7 +27,7 @@ from bench.training.precision import autocast
 
 
 WRITTEN_SHARE = 1 / 3
-"""Of the workspace of the library's LSTM on a CPU, what its forward pass writes. The rest is no
+"""Part of the workspace of the library's LSTM on a CPU that its forward pass writes. The rest is no
 memory until its backward pass, which with buffers of its own then takes as much as the rest."""
 
 
@@ -109,7 +109,7 @@ no longer where gradients of the weights do."""
 
 
 def of_all_rows(held: Held, batch: Any, *, num_rows: int, part_bytes: int) -> int:
-    """What so many rows hold: counted where that is little, else from a line through two parts."""
+    """Bytes of so many rows: measured where that is little, else from a line through two parts."""
     size, bytes_held = 0, 0
     while size < num_rows:
         smaller, held_by_smaller = size, bytes_held
@@ -127,14 +127,14 @@ def num_rows_in(batch: Any) -> int:
 
 
 def some_rows(batch: Any, num_rows: int) -> Any:
-    """So many rows of a batch, spread over it from the first one on; padding stays."""
+    """Rows of a batch, spread over it from the first one on; padding stays."""
     place_B = torch.arange(num_rows) * num_rows_in(batch) // num_rows
     parts = (part[place_B] if part.dim() else part for part in batch)
     return type(batch)._make(parts) if hasattr(batch, "_make") else tuple(parts)
 
 
 def training_bytes(objective: Objective, batch: Any) -> int:
-    """What a training step holds at its peak besides the weights and one set of gradients."""
+    """Peak bytes of a training step besides the weights and one set of gradients."""
     objective.train()
     objective.begin_sequence()
     objective.zero_grad()
@@ -168,7 +168,7 @@ def _train(objective: Objective, batch: Any) -> None:
 
 @torch.no_grad()
 def evaluation_bytes(objective: Objective, batch: Any, split: Evaluation) -> int:
-    """What a step of an evaluation holds at its peak besides the weights."""
+    """Peak bytes of an evaluation step besides the weights."""
     objective.eval()
     if split == "valid":
         objective.on_validation_epoch_start()
@@ -181,7 +181,7 @@ def evaluation_bytes(objective: Objective, batch: Any, split: Evaluation) -> int
 
 
 def _second_of_two(objective: Objective, batch: Any, step: Callable[[Objective, Any], None]) -> int:
-    """Of two equal steps: the first has no gradients yet, and no state of a batch before it."""
+    """Bytes of the second of two equal steps: the first has no gradients and no state yet."""
     device = objective.device
     batch = objective.transfer_batch_to_device(batch, device, 0)
     tracker = StorageTracker(device)

@@ -44,7 +44,7 @@ class Resolved:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the model is a baseline, which is fitted and not trained."""
+        """True for a baseline, which is fitted and not trained."""
         return self.config.model["name"] in load_domain(self.card.kind).baselines
 
     def objective_class(self) -> type[Objective]:
@@ -96,7 +96,7 @@ def resolve_card(
     file: Path | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Resolved:
-    """The same for the task of `card`."""
+    """Resolve a configuration for the task of `card`; see `resolve`."""
     task = card.task
     from_file = _canonical(read_yaml(file)) if file else {}
     if file and from_file.pop("task", task) != task:

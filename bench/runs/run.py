@@ -16,24 +16,24 @@ import torch
 from bench.core.config import TrainerConfig, num_processes
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import forget_peak_memory, provenance
 from bench.core.ranks import ALONE, Rank, find_rank
 from bench.core.record import Provenance, Record, Shelf, read_record, write_record
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus, load_corpus
 from bench.runs.fitting import fit_baseline
+from bench.runs.provenance import forget_peak_memory, provenance
 from bench.runs.resolve import Resolved
 from bench.runs.run_folder import check_writable, empty, first_started, held
-from bench.tracking.making import make_tracker, tracked_run
+from bench.tracking.guard import start_tracker
 from bench.tracking.options import DEFAULTS, Kind, TrackOptions
-from bench.tracking.tracker import Tracker
+from bench.tracking.tracker import TrackedRun, Tracker
 from bench.training.callbacks import PrunedError, Report
 from bench.training.precision import set_float32
 from bench.training.process_group import ProcessGroup
 from bench.training.progress import Style
 from bench.training.train import Flops, train, train_worker
 
-# Which of a run's processes this one is, and what has only one.
+# Ranks of a run's processes.
 
 
 ONE_DEVICE = "leave out --trainer.devices and --trainer.num-nodes"
@@ -97,7 +97,7 @@ def record_of(
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How a run behaves towards its surroundings; nothing here can change a number."""
+    """Options of a run that cannot change a number: display, tracking, restarts."""
 
     style: Style = "quiet"
     track: Kind = "none"
@@ -112,7 +112,7 @@ class RunOptions:
 
 
 class Work(Protocol):
-    """What makes the numbers of a run; heavy output goes to `folder`."""
+    """Function that produces the results of a run; heavy output goes to `folder`."""
 
     def __call__(
         self,
@@ -206,7 +206,7 @@ def _once(
     work: Work,
     shelf: Shelf,
 ) -> Record:
-    """What is `known` of the configuration; where that is nothing, what `work` makes of it."""
+    """Return the record that is `known`, or else carry out `work` and record it."""
     task, run_id = resolved.card.task, resolved.run_id
     path, folder = suite.record_path(task, run_id, shelf), suite.artifacts(task, run_id)
     if not run_options.again and (record := known()):
@@ -239,7 +239,7 @@ def learning(
     flops: Flops = "formula",
     process_group: ProcessGroup | None = None,
 ) -> Work:
-    """How the model learns, by counting or by gradient; on validation alone with a `report`."""
+    """Work of a model: fitting or training; on validation alone with a `report`."""
     settings: dict[str, Any] = {} if report is None else {"splits": ("valid",)}
     if resolved.is_baseline:
         return functools.partial(fit_baseline, **settings)
@@ -277,16 +277,19 @@ def _carry_out(
     set_machine(resolved.config.trainer)
     corpus = corpus_of(resolved, style=run_options.style)
     made_by = provenance()  # before the work: the checkout may move on while a run goes on
-    tracked = tracked_run(
-        resolved,
-        folder,
-        shelf,
-        made_by,
+    tracked_run = TrackedRun(
+        card=resolved.card,
+        run_id=resolved.run_id,
+        config=msgspec.to_builtins(resolved.config),
+        recipe=resolved.recipe,
+        folder=folder,
+        job_type=run_options.tracking.job_type or _job_type(resolved, shelf),
         group=run_options.group,
         tags=run_options.tags,
+        provenance=made_by,
         options=run_options.tracking,
     )
-    tracker = make_tracker(run_options.track, tracked)
+    tracker = start_tracker(run_options.track, tracked_run)
     forget_peak_memory()  # of earlier runs of this process, as a sweep's worker has them
     try:
         outcome = work(resolved, corpus, folder, style=run_options.style, tracker=tracker)
@@ -295,6 +298,14 @@ def _carry_out(
         raise
     record = record_of(resolved, outcome, corpus, made_by=made_by, started=started, shelf=shelf)
     return record, tracker
+
+
+def _job_type(resolved: Resolved, shelf: Shelf) -> str:
+    if shelf == "trials":
+        return "trial"
+    if "evaluation" in resolved.config.objective:
+        return "evaluation"
+    return "counting" if resolved.is_baseline else "training"
 
 
 # The processes of a run that are not its first: they train along and record nothing.

@@ -44,7 +44,7 @@ def empty(folder: Path) -> None:
 
 
 def first_started(folder: Path) -> str:
-    """When the run was first started, over all its sittings."""
+    """Time of the first start of a run, over all its sessions."""
     stamp = folder / "started"
     if not stamp.exists():
         stamp.write_text(datetime.now(UTC).isoformat(timespec="seconds"))

@@ -14,7 +14,6 @@ Q query, K key.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -25,29 +24,28 @@ from bench.seq2seq.options import Score
 
 
 class Memory(NamedTuple):
-    """What attention asks of the sources, computed once."""
+    """Sources as attention reads them, computed once for all queries."""
 
     annotations: Tensor
     """h_BSA, zero at padding."""
     keys: Tensor
-    """What scores are made from [B, S, K]; empty where none are."""
+    """The part of the scores that annotations decide [B, S, K]; empty where there is none."""
     valid: Tensor
-    """True where a sentence still runs [B, S]."""
+    """False at padding [B, S]."""
 
     def rows(self, row_M: Tensor) -> Memory:
-        """Some of the sentences."""
+        """Memory of the sentences `row_M`."""
         return Memory(*(part[row_M] for part in self))
 
 
-class Attention(nn.Module, ABC):
-    """Weights of the annotations for each query."""
+class Attention(nn.Module):
+    """Base of all scores; by default the product of query and key."""
 
     def __init__(self, annotation_size: int) -> None:
         super().__init__()
         self.annotation_size = annotation_size
 
-    def remember(self, h_BSA: Tensor, valid_BS: Tensor) -> Memory:
-        """What does not depend on the queries."""
+    def build_memory(self, h_BSA: Tensor, valid_BS: Tensor) -> Memory:
         return Memory(h_BSA, self.keys(h_BSA), valid_BS)
 
     def forward(self, query_BTQ: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
@@ -57,19 +55,19 @@ class Attention(nn.Module, ABC):
         return torch.bmm(a_BTS, memory.annotations), a_BTS
 
     def keys(self, h_BSA: Tensor) -> Tensor:
-        """The part of the scores that the annotations alone decide, [B, S, K]."""
+        """Keys [B, S, K] of annotations."""
         return h_BSA
 
-    @abstractmethod
     def scores(self, query_BTQ: Tensor, memory: Memory) -> Tensor:
-        """e_BTS, whatever at padding."""
+        """Scores e_BTS; any values at padding."""
+        return torch.bmm(query_BTQ, memory.keys.transpose(1, 2))
 
     def flops_per_word(self) -> int:
         """Floating-point operations of a source word's key, matrix products only."""
         return 0
 
     def flops_per_query(self, num_words: float) -> float:
-        """Of a context of so many words."""
+        """Floating-point operations of a context of `num_words` words, matrix products only."""
         return 2 * num_words * self.annotation_size
 
 
@@ -85,7 +83,7 @@ class Mean(Attention):
 
 
 class Dot(Attention):
-    """The product of query and annotation, which have one size."""
+    """Product of query and annotation, which have one size."""
 
     def __init__(self, query_size: int, annotation_size: int) -> None:
         super().__init__(annotation_size)
@@ -96,15 +94,12 @@ class Dot(Attention):
                 "possible, or --objective.attention general"
             )
 
-    def scores(self, query_BTQ: Tensor, memory: Memory) -> Tensor:
-        return torch.bmm(query_BTQ, memory.keys.transpose(1, 2))
-
     def flops_per_query(self, num_words: float) -> float:
         return 4 * num_words * self.annotation_size
 
 
 class General(Attention):
-    """The product of query and W h."""
+    """Product of query and W h."""
 
     def __init__(self, query_size: int, annotation_size: int) -> None:
         super().__init__(annotation_size)
@@ -112,9 +107,6 @@ class General(Attention):
 
     def keys(self, h_BSA: Tensor) -> Tensor:
         return torch.as_tensor(self.of_annotation(h_BSA))
-
-    def scores(self, query_BTQ: Tensor, memory: Memory) -> Tensor:
-        return torch.bmm(query_BTQ, memory.keys.transpose(1, 2))
 
     def flops_per_word(self) -> int:
         return 2 * self.of_annotation.weight.numel()
@@ -124,7 +116,7 @@ class General(Attention):
 
 
 class Additive(Attention):
-    """A layer of tanh units of query and annotation."""
+    """Layer of tanh units over query and annotation."""
 
     def __init__(self, query_size: int, annotation_size: int, size: int) -> None:
         super().__init__(annotation_size)
@@ -150,13 +142,13 @@ class Additive(Attention):
 def build_attention(
     score: Score, query_size: int, annotation_size: int, *, hidden_size: int
 ) -> Attention | None:
-    """The attention of that name; `hidden_size` is read by `additive` only."""
+    """Attention by the name of its score; `hidden_size` is read by `additive` only."""
     if score == "none":
         return None
     if score == "mean":
         return Mean(annotation_size)
+    if score == "additive":
+        return Additive(query_size, annotation_size, hidden_size)
     if score == "dot":
         return Dot(query_size, annotation_size)
-    if score == "general":
-        return General(query_size, annotation_size)
-    return Additive(query_size, annotation_size, hidden_size)
+    return General(query_size, annotation_size)

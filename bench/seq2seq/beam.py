@@ -3,8 +3,8 @@
 A sentence has K places. At each step its best continuations, as many as it has free places, go on;
 one that takes the end keeps its place and is finished, so that one beam is greedy search and a beam
 that is wide enough is exhaustive (D. Bahdanau, K. Cho and Y. Bengio, 2015; I. Sutskever, O. Vinyals
-and Q. Le, 2014). A sentence leaves the batch when no place is free or when nothing that goes on can
-still come among the best; whatever stands beside it in the batch makes no difference.
+and Q. Le, 2014). A sentence leaves the batch when no place is free or when no unfinished sequence
+can still come among the best; the other sentences of the batch make no difference.
 
 Shapes: B sentences still searched, K beams, N = B K rows, C candidates, T tokens so far; a
 step's rows stand sentence by sentence.
@@ -13,41 +13,38 @@ step's rows stand sentence by sentence.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.seq2seq.next_words import Continuations
 
-# What a finished sequence scores beside others of other lengths.
-#
-#     none     log p(y | x)
-#     average  log p(y | x) / |y|
-#     gnmt     log p(y | x) / ((5 + |y|) / 6)^alpha
-#
-# The last is equation (14) of Y. Wu et al., "Google's neural machine translation system", 2016,
-# without coverage. |y| counts the end, as log p does.
-
-
 Kind = Literal["none", "average", "gnmt"]
 Numbers = TypeVar("Numbers", float, Tensor)
+StateT = TypeVar("StateT")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LengthPenalty:
-    """Divides a log-probability by a function of the length; `alpha` is read by `gnmt` only."""
+    """Score of a finished sequence: its log-probability, divided by a function of its length.
+
+        none     log p(y | x)
+        average  log p(y | x) / |y|
+        gnmt     log p(y | x) / ((5 + |y|) / 6)^alpha
+
+    The last is equation (14) of Y. Wu et al., "Google's neural machine translation system", 2016,
+    without coverage; it alone reads `alpha`. |y| counts the end, as log p does.
+    """
 
     kind: Kind = "none"
     alpha: float = 0.6
 
     def score(self, log_prob: Numbers, length: Numbers) -> Numbers:
-        """The score of a finished sequence."""
+        """Score of a finished sequence."""
         if self.kind == "none":
             return log_prob
         if self.kind == "average":
@@ -55,53 +52,46 @@ class LengthPenalty:
         divisor: Numbers = ((5 + length) / 6) ** self.alpha
         return log_prob / divisor
 
-    def best_possible(self, log_prob: Tensor, length: Tensor, max_length: Tensor) -> Tensor:
-        """What a sequence that goes on can score at the most: each further token may be certain.
+    def upper_bound(self, log_prob: Tensor, length: Tensor, max_length: Tensor) -> Tensor:
+        """Highest score of an unfinished sequence, if every further token were certain.
 
-        Its length will be between `length` and `max_length`; the score is monotone in it.
+        Its final length is between `length` and `max_length`; the score is monotone in it.
         """
-        ends = self.score(log_prob, length), self.score(log_prob, max_length)
-        return torch.maximum(*ends)
+        return torch.maximum(self.score(log_prob, length), self.score(log_prob, max_length))
 
     @property
     def signature(self) -> str:
-        """How the searches' signatures name it."""
+        """Name in the signatures of searches."""
         return f"gnmt({self.alpha:g})" if self.kind == "gnmt" else self.kind
 
 
-StateT = TypeVar("StateT")
-
-
 class StepNetwork(Protocol[StateT]):
-    """What a search asks of a network that has read its B sentences (or images)."""
+    """Interface of a network that has read its B sentences (or images) and is searched."""
 
     def begin(self) -> StateT:
-        """The state before the first token, a row a sentence."""
-        ...
+        """State before the first token, a row a sentence."""
 
     def step(self, token_N: Tensor, state: StateT) -> tuple[Continuations, StateT]:
-        """What may follow these tokens, of N rows."""
-        ...
+        """Continuations after these tokens, of N rows."""
 
     def reorder(self, state: StateT, row_BK: Tensor) -> StateT:
-        """The rows named, sentence by sentence.
+        """Select rows of the state, sentence by sentence.
 
         The rows of a sentence of the new state are rows of one sentence of the old one. The
         sentences keep their order; some may be gone.
         """
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """One finished sequence."""
+class Hypothesis:
+    """Finished sequence."""
 
     tokens: tuple[int, ...]
-    """Without the end."""
+    """Tokens without the end."""
     log_prob: float
-    """Natural, of the tokens and the end."""
+    """Natural log-probability of the tokens and the end."""
     score: float
-    """The same after the length penalty."""
+    """`log_prob` after the length penalty."""
 
 
 @torch.no_grad()
@@ -115,37 +105,31 @@ def beam_search(
     beam_size: int,
     num_best: int = 1,
     penalty: LengthPenalty | None = None,
-) -> list[list[Found]]:
-    """The `num_best` best sequences of each sentence, the best first.
+) -> list[list[Hypothesis]]:
+    """Find the `num_best` best sequences of each sentence, best first.
 
     `max_length_B` [B] >= 1 counts the end, which is the only token that may come last. Fewer than
     `num_best` come back where so few exist. `forbidden` tokens are never written. Raises BenchError
-    for numbers that make no search, and where the network's outputs are not numbers.
+    for sizes that make no search, and where the network's outputs are NaN.
     """
-    _check(beam_size, num_best, max_length_B)
-    search = _Search(
-        max_length_B, beam_size, num_best, end, tuple(forbidden), penalty or LengthPenalty()
-    )
-    token_N, state = torch.full_like(max_length_B, start), network.begin()
-    while search.is_going:
-        following, state = network.step(token_N, state)
-        row_BK = search.advance(following)
-        state = network.reorder(state, row_BK)
-        token_N = search.token_BKT[:, :, -1].flatten()
-    return [sorted(found, key=lambda one: -one.score)[:num_best] for found in search.found]
-
-
-def _check(beam_size: int, num_best: int, max_length_B: Tensor) -> None:
     if not 1 <= num_best <= beam_size:
         raise BenchError(
             f"{num_best} best of a beam of {beam_size}: choose 1 <= num_best <= beam_size"
         )
     if len(max_length_B) and int(max_length_B.min()) < 1:
         raise BenchError("a sequence has one token at the least, its end: max_length_B >= 1")
+    beam = _Beam(max_length_B, beam_size, num_best, end, tuple(forbidden), penalty)
+    token_N, state = torch.full_like(max_length_B, start), network.begin()
+    while len(beam.sentence_B):
+        continuations, state = network.step(token_N, state)
+        row_BK = beam.advance(continuations)
+        state = network.reorder(state, row_BK)
+        token_N = beam.token_BKT[:, :, -1].flatten()
+    return [sorted(of_one, key=lambda one: -one.score)[:num_best] for of_one in beam.finished]
 
 
-class _Search:
-    """The places of the sentences that are still searched, and what was found."""
+class _Beam:
+    """Unfinished sequences of the sentences that are still searched, and all finished ones."""
 
     def __init__(
         self,
@@ -154,12 +138,12 @@ class _Search:
         num_best: int,
         end: int,
         forbidden: tuple[int, ...],
-        penalty: LengthPenalty,
+        penalty: LengthPenalty | None,
     ) -> None:
         B, device = len(max_length_B), max_length_B.device
         self.beam_size, self.end, self.forbidden = beam_size, end, forbidden
-        self.penalty = penalty
-        self.found: list[list[Found]] = [[] for _ in range(B)]
+        self.penalty = penalty or LengthPenalty()
+        self.finished: list[list[Hypothesis]] = [[] for _ in range(B)]
         self.sentence_B = torch.arange(B, device=device)
         self.max_length_B = max_length_B
         self.token_BKT = max_length_B.new_empty(B, 1, 0)
@@ -168,29 +152,26 @@ class _Search:
         self.free_B = torch.full_like(max_length_B, beam_size)
         self.best_Bn = torch.full((B, num_best), -math.inf, dtype=torch.float64, device=device)
 
-    @property
-    def is_going(self) -> bool:
-        """Whether a sentence is left."""
-        return len(self.sentence_B) > 0
-
-    def advance(self, following: Continuations) -> Tensor:
-        """Take the next token everywhere; the rows [B, K] to go on from, of those before."""
+    def advance(self, continuations: Continuations) -> Tensor:
+        """Append a token to every sequence. Returns the rows [B, K] that the next step extends."""
         length, width = self.token_BKT.shape[2] + 1, self.log_prob_BK.shape[1]
-        log_prob_BK, beam_BK, token_BK = self._best(following, length)
+        log_prob_BK, beam_BK, token_BK = self._candidates(continuations, length)
         before_BKT = self.token_BKT.gather(1, beam_BK[:, :, None].expand(-1, -1, length - 1))
         rank_K = torch.arange(beam_BK.shape[1], device=beam_BK.device)
         taken_BK = (rank_K < self.free_B[:, None]) & log_prob_BK.isfinite()
         ended_BK = taken_BK & (token_BK == self.end)
-        self._keep(ended_BK, before_BKT, log_prob_BK, length)
+        self._finish(ended_BK, before_BKT, log_prob_BK, length)
         row_BK = beam_BK + width * torch.arange(len(beam_BK), device=beam_BK.device)[:, None]
         self.token_BKT = torch.cat([before_BKT, token_BK[:, :, None]], dim=2)
         self.log_prob_BK = log_prob_BK.where(taken_BK & ~ended_BK, -math.inf)
         self.free_B = self.free_B - ended_BK.sum(1)
-        return self._leave_out(row_BK, length)
+        return self._drop_decided(row_BK, length)
 
-    def _best(self, following: Continuations, length: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The best K of a sentence, best first: log-probability, the beam before, the token."""
-        best_NC, token_NC, end_N = following.best(self.beam_size, self.forbidden, end=self.end)
+    def _candidates(
+        self, continuations: Continuations, length: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """K best of each sentence, best first: log-probability, the beam extended, the token."""
+        best_NC, token_NC, end_N = continuations.best(self.beam_size, self.forbidden, end=self.end)
         if bool(best_NC.isnan().any()):
             raise BenchError(
                 "the network's outputs are not numbers (NaN): it has diverged, nothing can be "
@@ -207,8 +188,10 @@ class _Search:
         log_prob_BK, place_BK = sum_BC.topk(min(self.beam_size, sum_BC.shape[1]))
         return log_prob_BK, place_BK // C, token_NC.view(B, -1).gather(1, place_BK)
 
-    def _keep(self, ended_BK: Tensor, before_BKT: Tensor, log_prob_BK: Tensor, length: int) -> None:
-        """Put away what has ended."""
+    def _finish(
+        self, ended_BK: Tensor, before_BKT: Tensor, log_prob_BK: Tensor, length: int
+    ) -> None:
+        """Store the sequences that have ended."""
         if not bool(ended_BK.any()):
             return
         length_BK = torch.full_like(log_prob_BK, length)
@@ -216,79 +199,21 @@ class _Search:
         sentences = self.sentence_B[:, None].expand_as(ended_BK)[ended_BK].tolist()
         ended = (before_BKT[ended_BK], log_prob_BK[ended_BK], score_BK[ended_BK])
         for b, tokens, log_prob, score in zip(sentences, *(e.tolist() for e in ended), strict=True):
-            self.found[b].append(Found(tokens=tuple(tokens), log_prob=log_prob, score=score))
+            one = Hypothesis(tokens=tuple(tokens), log_prob=log_prob, score=score)
+            self.finished[b].append(one)
         scores = torch.cat([self.best_Bn, score_BK.where(ended_BK, -math.inf)], dim=1)
         self.best_Bn = scores.topk(self.best_Bn.shape[1]).values
 
-    def _leave_out(self, row_BK: Tensor, length: int) -> Tensor:
-        """Let go of the sentences that are decided; the rows of the others."""
+    def _drop_decided(self, row_BK: Tensor, length: int) -> Tensor:
+        """Remove the sentences that are decided. Returns the rows of the others."""
         best_B = self.log_prob_BK.amax(1)
         max_length_B = self.max_length_B.double()
         next_B = torch.full_like(max_length_B, length + 1)
-        possible_B = self.penalty.best_possible(best_B, next_B, max_length_B)
-        going_B = (possible_B > self.best_Bn[:, -1]) & (best_B > -math.inf)
-        if bool(going_B.all()):
+        bound_B = self.penalty.upper_bound(best_B, next_B, max_length_B)
+        open_B = (bound_B > self.best_Bn[:, -1]) & (best_B > -math.inf)
+        if bool(open_B.all()):
             return row_BK
-        self.sentence_B, self.max_length_B = self.sentence_B[going_B], self.max_length_B[going_B]
-        self.token_BKT, self.log_prob_BK = self.token_BKT[going_B], self.log_prob_BK[going_B]
-        self.free_B, self.best_Bn = self.free_B[going_B], self.best_Bn[going_B]
-        return row_BK[going_B]
-
-
-# What a search returns, and the order among candidates.
-
-
-Ints: TypeAlias = NDArray[np.int64]
-Floats: TypeAlias = NDArray[np.float64]
-Labels: TypeAlias = tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hypothesis:
-    """One label sequence for an utterance; labels count from 1, 0 is the blank.
-
-    `log_prob` is its natural log-probability under the network, all alignments summed exactly.
-    `score` is what the search maximised: the same, plus what a label model adds.
-    """
-
-    labels: Labels
-    log_prob: float
-    score: float
-
-
-def best_first(
-    labels: Sequence[Labels], log_probs: Iterable[float], bonuses: Iterable[float], num_best: int
-) -> list[Hypothesis]:
-    """The best `num_best` of some distinct label sequences, ties in the order given."""
-    hypotheses = [
-        Hypothesis(labels=sequence, log_prob=log_prob, score=log_prob + bonus)
-        for sequence, log_prob, bonus in zip(labels, log_probs, bonuses, strict=True)
-    ]
-    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[:num_best]
-
-
-def distinct(labels: Iterable[Labels]) -> list[Labels]:
-    """The same sequences without repetition, in the order given."""
-    return list(dict.fromkeys(labels))
-
-
-def check_search(
-    frame_BTX: Tensor, frames_B: Tensor, *, width: int = 1, num_best: int = 1
-) -> list[int]:
-    """The lengths as numbers; refuses what cannot be searched."""
-    if not 1 <= num_best <= width:
-        raise BenchError(f"{num_best} best of a beam of {width}: choose 1 <= num_best <= width")
-    lengths: list[int] = frames_B.tolist()
-    num_frames = frame_BTX.shape[1]
-    for b, length in enumerate(lengths):
-        if not 1 <= length <= num_frames:
-            raise BenchError(
-                f"utterance {b} of the batch has {length} frames, the batch has {num_frames}: a "
-                "search needs 1 frame at least; leave out empty utterances"
-            )
-        if bool(frame_BTX[b, :length].isnan().any()):
-            raise BenchError(
-                f"utterance {b} of the batch: the network's outputs are not numbers (NaN); it "
-                "has diverged, and nothing can be decoded from it"
-            )
-    return lengths
+        self.sentence_B, self.max_length_B = self.sentence_B[open_B], self.max_length_B[open_B]
+        self.token_BKT, self.log_prob_BK = self.token_BKT[open_B], self.log_prob_BK[open_B]
+        self.free_B, self.best_Bn = self.free_B[open_B], self.best_Bn[open_B]
+        return row_BK[open_B]

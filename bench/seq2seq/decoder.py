@@ -1,4 +1,4 @@
-"""The decoder: the words so far to what the softmax reads for the next one.
+"""Decoder: from the words so far to the input of the softmax for the next word.
 
 With E y_{t-1} the vector of the word before, f any causal recurrence, a attention, r the readout:
 
@@ -7,12 +7,12 @@ With E y_{t-1} the vector of the word before, f any causal recurrence, a attenti
 
 `before` is D. Bahdanau, K. Cho and Y. Bengio, 2015, whose maxout readout reads s_{t-1} (appendix
 A.2.2 as printed); `after` is M.-T. Luong, H. Pham and C. Manning, 2015, with r_{t-1} where readouts
-are fed back. s is what the recurrence puts out. Without attention there is no c_t and both are
+are fed back. s is the recurrence's output. Without attention there is no c_t and both are
 I. Sutskever, O. Vinyals and Q. Le, 2014. Where no step needs the context or the readout of the one
 before, all steps run through one scan.
 
-Shapes: B sentences, T steps, K rows of a sentence (beams), N = B K rows, E embedding, H output,
-A context, R readout.
+Shapes: B sentences, S source words, T steps, K rows of a sentence (beams), N = B K rows,
+E embedding, H output, A annotation or context, R readout, F entries of a mapped state.
 """
 
 from __future__ import annotations
@@ -29,30 +29,144 @@ from bench.models.recurrence import Recurrence, State
 from bench.seq2seq.attention import Attention, Mean, Memory
 from bench.seq2seq.options import Handover
 
-# What the softmax reads: of the decoder's output s, the context c and the word before, y.
-#
-#     linear  [s; c]
-#     tanh    tanh(W [s; c])                                   M.-T. Luong et al., 2015, equation 5
-#     maxout  max of pairs of U_o s + V_o E y + C_o c + b      D. Bahdanau et al., 2015, A.2.2
-#     multimodal  1.7159 tanh(2/3 (V_r s + V_I c + V_w E y))   J. Mao et al., 2015, equation 2
-#
-# Shapes: B sentences, T steps, H output, A context (0 where there is none), E embedding, R readout.
-
-
 Kind = Literal["linear", "tanh", "maxout", "multimodal"]
 
 
-class Readout(nn.Module):
-    """One of the four; `size` is what it puts out."""
+class DecoderState(NamedTuple):
+    """State between steps, N rows of each part."""
+
+    recurrent: State
+    output: Tensor
+    """s_{t-1} [N, H]; before the first step see `first_output`."""
+    readout: Tensor
+    """r_{t-1} [N, R], zero before the first step; empty where it is not fed."""
+
+    def rows(self, row_M: Tensor) -> DecoderState:
+        """State of the rows `row_M`."""
+        recurrent = tuple(part[row_M] for part in self.recurrent)
+        return DecoderState(recurrent, self.output[row_M], self.readout[row_M])
+
+
+class DecoderOutput(NamedTuple):
+    """Readouts r_BTR and attention's weights a_BTS (None without attention) of all steps."""
+
+    readouts: Tensor
+    weights: Tensor | None
+
+
+class Decoder(nn.Module):
+    """Causal recurrence with attention and readout, whose sizes the caller matches."""
 
     def __init__(
         self,
-        kind: Kind,
-        output_size: int,
-        context_size: int,
-        embedding_size: int,
+        recurrence: Recurrence,
+        attention: Attention | None,
+        readout: Readout,
         *,
-        size: int,
+        attend: Literal["before", "after"],
+        feeding: Literal["none", "readout"],
+    ) -> None:
+        super().__init__()
+        self.recurrence, self.attention, self.readout = recurrence, attention, readout
+        self.attends_before = attention is not None and attend == "before"
+        self.feeds = feeding == "readout"
+        self.reads_previous = self.attends_before and readout.kind == "maxout"
+        waits_for_context = self.attends_before and not isinstance(attention, Mean)
+        self.is_stepwise = waits_for_context or self.feeds
+        """True if a step needs results of the one before."""
+
+    def begin(self, recurrent: State, like: Tensor) -> DecoderState:
+        """State before the first step, from the recurrence's first state."""
+        size = self.readout.size if self.feeds else 0
+        output_NH = first_output(self.recurrence, recurrent, like)
+        return DecoderState(recurrent, output_NH, like.new_zeros(len(like), size))
+
+    def forward(self, word_BTE: Tensor, memory: Memory, state: DecoderState) -> DecoderOutput:
+        """Run all steps, given the word before each."""
+        if self.is_stepwise:
+            return self.forward_stepwise(word_BTE, memory, state)
+        x_BTE, c_BTA, a_BTS = word_BTE, None, None
+        if self.attends_before and self.attention is not None:
+            # Equal weights: one context for all steps.
+            c_B1A, a_B1S = self.attention(state.output[:, None], memory)
+            c_BTA, a_BTS = (part.expand(-1, word_BTE.shape[1], -1) for part in (c_B1A, a_B1S))
+            x_BTE = torch.cat([word_BTE, c_BTA], dim=2)
+        s_BTH, _ = self.recurrence(x_BTE, state.recurrent)
+        if not self.attends_before and self.attention is not None:
+            c_BTA, a_BTS = self.attention(s_BTH, memory)
+        if self.reads_previous:
+            s_BTH = torch.cat([state.output[:, None], s_BTH[:, :-1]], dim=1)
+        return DecoderOutput(self.readout(s_BTH, c_BTA, word_BTE), a_BTS)
+
+    def forward_stepwise(
+        self, word_BTE: Tensor, memory: Memory, state: DecoderState
+    ) -> DecoderOutput:
+        """Compute `forward` a step at a time."""
+        outputs, contexts, weights, readouts = (list[Tensor]() for _ in range(4))
+        for word_BE in word_BTE.unbind(1):
+            s_BH, c_BA, a_BS, state = self._advance(word_BE, memory, state)
+            outputs.append(s_BH)
+            if c_BA is not None and a_BS is not None:
+                contexts.append(c_BA)
+                weights.append(a_BS)
+            readouts.append(state.readout)
+        s_BTH = torch.stack(outputs, dim=1)
+        c_BTA = torch.stack(contexts, dim=1) if contexts else None
+        a_BTS = torch.stack(weights, dim=1) if weights else None
+        if self.feeds:
+            return DecoderOutput(torch.stack(readouts, dim=1), a_BTS)
+        return DecoderOutput(self.readout(s_BTH, c_BTA, word_BTE), a_BTS)
+
+    def step(
+        self, word_NE: Tensor, memory: Memory, state: DecoderState
+    ) -> tuple[Tensor, DecoderState]:
+        """Run one step of K rows a sentence. Returns r_NR and the next state."""
+        s_NH, c_NA, _, state = self._advance(word_NE, memory, state)
+        if self.feeds:
+            return state.readout, state
+        return self.readout(s_NH, c_NA, word_NE), state
+
+    def _advance(
+        self, word_NE: Tensor, memory: Memory, state: DecoderState
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, DecoderState]:
+        """One step: s for the readout, context, weights and the next state."""
+        x_NE, c_NA, a_NS = word_NE, None, None
+        if self.attends_before:
+            c_NA, a_NS = self._attend(state.output, memory)
+            x_NE = torch.cat([x_NE, c_NA], dim=1)
+        if self.feeds:
+            x_NE = torch.cat([x_NE, state.readout], dim=1)
+        output_NH, recurrent = self.recurrence.step(x_NE, state.recurrent)
+        if self.attention is not None and not self.attends_before:
+            c_NA, a_NS = self._attend(output_NH, memory)
+        s_NH = state.output if self.reads_previous else output_NH
+        readout_NR = self.readout(s_NH, c_NA, word_NE) if self.feeds else state.readout
+        return s_NH, c_NA, a_NS, DecoderState(recurrent, output_NH, readout_NR)
+
+    def _attend(self, query_NQ: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        assert self.attention is not None
+        query_BKQ = query_NQ.view(len(memory.valid), -1, query_NQ.shape[1])
+        c_BKA, a_BKS = self.attention(query_BKQ, memory)
+        return c_BKA.flatten(0, 1), a_BKS.flatten(0, 1)
+
+    def flops_per_step(self, num_words: float) -> float:
+        """Floating-point operations of a target word over a source of `num_words`, matrix
+        products only."""
+        attended = 0.0 if self.attention is None else self.attention.flops_per_query(num_words)
+        return self.recurrence.flops_per_step() + attended + self.readout.flops_per_step()
+
+
+class Readout(nn.Module):
+    """Input of the softmax, of `size` entries, from output s, context c and the word before, y.
+
+    linear  [s; c]
+    tanh    tanh(W [s; c])                                   M.-T. Luong et al., 2015, eq. 5
+    maxout  max of pairs of U_o s + V_o E y + C_o c + b      D. Bahdanau et al., 2015, A.2.2
+    multimodal  1.7159 tanh(2/3 (V_r s + V_I c + V_w E y))   J. Mao et al., 2015, eq. 2
+    """
+
+    def __init__(
+        self, kind: Kind, output_size: int, context_size: int, embedding_size: int, *, size: int
     ) -> None:
         super().__init__()
         self.kind = kind
@@ -72,154 +186,30 @@ class Readout(nn.Module):
             self.affine = nn.Linear(both + embedding_size, size, bias=False)
 
     def forward(self, s_BTH: Tensor, c_BTA: Tensor | None, word_BTE: Tensor) -> Tensor:
-        """r_BTR of any leading dimensions."""
+        """Readouts r_BTR of any leading dimensions."""
         parts = [s_BTH] if c_BTA is None else [s_BTH, c_BTA]
         if self.affine is None:
             return torch.cat(parts, dim=-1)
         if self.kind == "tanh":
             return torch.tanh(self.affine(torch.cat(parts, dim=-1)))
+        all_BTR = self.affine(torch.cat([*parts, word_BTE], dim=-1))
         if self.kind == "multimodal":
-            all_BTR = self.affine(torch.cat([*parts, word_BTE], dim=-1))
             return 1.7159 * torch.tanh(all_BTR * (2 / 3))
-        pairs = self.affine(torch.cat([*parts, word_BTE], dim=-1))
-        return torch.as_tensor(pairs.unflatten(-1, (self.size, 2)).amax(-1))
+        return torch.as_tensor(all_BTR.unflatten(-1, (self.size, 2)).amax(-1))
 
     def flops_per_step(self) -> int:
-        """Matrix products only."""
         return 0 if self.affine is None else 2 * self.affine.weight.numel()
 
 
-class Carried(NamedTuple):
-    """What a step takes from the one before, N rows of each."""
-
-    recurrent: State
-    output: Tensor
-    """s_{t-1} [N, H], as far as the first state tells it before the first step."""
-    readout: Tensor
-    """r_{t-1} [N, R], zero before the first step; empty where it is not fed."""
-
-    def rows(self, row_M: Tensor) -> Carried:
-        """Some of the rows."""
-        recurrent = tuple(part[row_M] for part in self.recurrent)
-        return Carried(recurrent, self.output[row_M], self.readout[row_M])
-
-
-class Reading(NamedTuple):
-    """What all steps found."""
-
-    readouts: Tensor
-    """r_BTR."""
-    weights: Tensor | None
-    """a_BTS, None without attention."""
-
-
-class Decoder(nn.Module):
-    """A causal recurrence with attention and readout; the sizes are for the caller to match."""
-
-    def __init__(
-        self,
-        recurrence: Recurrence,
-        attention: Attention | None,
-        readout: Readout,
-        *,
-        attend: Literal["before", "after"],
-        feeding: Literal["none", "readout"],
-    ) -> None:
-        super().__init__()
-        self.recurrence, self.attention, self.readout = recurrence, attention, readout
-        self.attends_before = attention is not None and attend == "before"
-        self.feeds = feeding == "readout"
-        self.reads_previous = self.attends_before and readout.kind == "maxout"
-        waits_for_context = self.attends_before and not isinstance(attention, Mean)
-        self.is_stepwise = waits_for_context or self.feeds
-        """Whether a step needs what the one before found."""
-
-    def begin(self, recurrent: State, like: Tensor) -> Carried:
-        """What the first step takes, for the recurrence's first state."""
-        size = self.readout.size if self.feeds else 0
-        output_NH = first_output(self.recurrence, recurrent, like)
-        return Carried(recurrent, output_NH, like.new_zeros(len(like), size))
-
-    def forward(self, word_BTE: Tensor, memory: Memory, carried: Carried) -> Reading:
-        """All steps, given the words before each."""
-        if self.is_stepwise:
-            return self.read_stepwise(word_BTE, memory, carried)
-        x_BTE, c_BTA, a_BTS = word_BTE, None, None
-        if self.attends_before and self.attention is not None:
-            # Equal weights: one context for all steps.
-            c_B1A, a_B1S = self.attention(carried.output[:, None], memory)
-            c_BTA, a_BTS = (part.expand(-1, word_BTE.shape[1], -1) for part in (c_B1A, a_B1S))
-            x_BTE = torch.cat([word_BTE, c_BTA], dim=2)
-        s_BTH, _ = self.recurrence(x_BTE, carried.recurrent)
-        if not self.attends_before and self.attention is not None:
-            c_BTA, a_BTS = self.attention(s_BTH, memory)
-        if self.reads_previous:
-            s_BTH = torch.cat([carried.output[:, None], s_BTH[:, :-1]], dim=1)
-        return Reading(self.readout(s_BTH, c_BTA, word_BTE), a_BTS)
-
-    def read_stepwise(self, word_BTE: Tensor, memory: Memory, carried: Carried) -> Reading:
-        """The same a step at a time, whether it has to be or not."""
-        outputs, contexts, weights, readouts = (list[Tensor]() for _ in range(4))
-        for word_BE in word_BTE.unbind(1):
-            s_BH, c_BA, a_BS, carried = self._advance(word_BE, memory, carried)
-            outputs.append(s_BH)
-            if c_BA is not None and a_BS is not None:
-                contexts.append(c_BA)
-                weights.append(a_BS)
-            readouts.append(carried.readout)
-        s_BTH = torch.stack(outputs, dim=1)
-        c_BTA = torch.stack(contexts, dim=1) if contexts else None
-        a_BTS = torch.stack(weights, dim=1) if weights else None
-        if self.feeds:
-            return Reading(torch.stack(readouts, dim=1), a_BTS)
-        return Reading(self.readout(s_BTH, c_BTA, word_BTE), a_BTS)
-
-    def step(self, word_NE: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Carried]:
-        """One step of K rows a sentence: r_NR, and what the next one takes."""
-        s_NH, c_NA, _, carried = self._advance(word_NE, memory, carried)
-        if self.feeds:
-            return carried.readout, carried
-        return self.readout(s_NH, c_NA, word_NE), carried
-
-    def _advance(
-        self, word_NE: Tensor, memory: Memory, carried: Carried
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, Carried]:
-        """s for the readout, context, weights, and what the next step takes."""
-        x_NE, c_NA, a_NS = word_NE, None, None
-        if self.attends_before:
-            c_NA, a_NS = self._attend(carried.output, memory)
-            x_NE = torch.cat([x_NE, c_NA], dim=1)
-        if self.feeds:
-            x_NE = torch.cat([x_NE, carried.readout], dim=1)
-        output_NH, recurrent = self.recurrence.step(x_NE, carried.recurrent)
-        if self.attention is not None and not self.attends_before:
-            c_NA, a_NS = self._attend(output_NH, memory)
-        s_NH = carried.output if self.reads_previous else output_NH
-        readout_NR = carried.readout
-        if self.feeds:
-            readout_NR = self.readout(s_NH, c_NA, word_NE)
-        return s_NH, c_NA, a_NS, Carried(recurrent, output_NH, readout_NR)
-
-    def _attend(self, query_NQ: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        assert self.attention is not None
-        query_BKQ = query_NQ.view(len(memory.valid), -1, query_NQ.shape[1])
-        c_BKA, a_BKS = self.attention(query_BKQ, memory)
-        return c_BKA.flatten(0, 1), a_BKS.flatten(0, 1)
-
-    def flops_per_step(self, num_words: float) -> float:
-        """Of a target word over a source of so many, matrix products only."""
-        attended = 0.0 if self.attention is None else self.attention.flops_per_query(num_words)
-        return self.recurrence.flops_per_step() + attended + self.readout.flops_per_step()
-
-
 def first_output(recurrence: Recurrence, state: State, like: Tensor) -> Tensor:
-    """What the recurrence would have put out at the step before the first, [N, H].
+    """Output [N, H] of the step before the first, as far as the first state determines it.
 
-    Where the output is written into the state (h; or h and s of the SCRN) it is read from there,
-    from the top layer's; where it is not, it is zero.
+    Where the output is part of the state (h; or h and s of the SCRN) it is read from the top
+    layer's; elsewhere it is zero.
     """
+    top = recurrence.split(state)[-1] if isinstance(recurrence, Deep) else state
     size, parts = recurrence.output_size, list[Tensor]()
-    for part in top_state(recurrence, state):
+    for part in top:
         if part.dim() == 2 and sum(p.shape[1] for p in parts) + part.shape[1] <= size:
             parts.append(part)
     if sum(part.shape[1] for part in parts) == size:
@@ -227,43 +217,32 @@ def first_output(recurrence: Recurrence, state: State, like: Tensor) -> Tensor:
     return like.new_zeros(len(like), size)
 
 
-def top_state(recurrence: Recurrence, state: State) -> State:
-    """The part of the state that belongs to the top layer."""
-    return recurrence.split(state)[-1] if isinstance(recurrence, Deep) else state
-
-
-# How the decoder begins, from what the encoder found.
-#
-#     state     the encoder's last state itself where the decoder's has the same shapes
-#               (I. Sutskever, O. Vinyals and Q. Le, 2014), else tanh(W [state] + b)
-#     backward  tanh(W h_1 + b), h_1 the backward reading's output at the first word
-#               (D. Bahdanau, K. Cho and Y. Bengio, 2015, appendix A.2.2)
-#     mean      tanh(W mean_k h_k + b)
-#     zero      zeros
-#
-# Shapes: B sentences, S source words, A annotation, F entries of what is mapped.
-
-
-class Reader(Protocol):
-    """What makes annotations."""
+class Encoder(Protocol):
+    """Facts of an encoder that a bridge depends on."""
 
     annotation_size: int
 
     @property
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of its last state; none where it has no state."""
-        ...
+        """Shapes of the encoder's final state; empty if stateless."""
 
     @property
     def backward_size(self) -> int:
         """Entries of an annotation, its last ones, that a backward reading wrote; 0: none."""
-        ...
 
 
 class Bridge(nn.Module):
-    """From the encoder's last state and annotations to the decoder's first state."""
+    """First state of the decoder from the encoder's last state and annotations.
 
-    def __init__(self, handover: Handover, encoder: Reader, decoder: Recurrence) -> None:
+    state     the encoder's last state itself where the decoder's has the same shapes
+              (I. Sutskever, O. Vinyals and Q. Le, 2014), else tanh(W [state] + b)
+    backward  tanh(W h_1 + b), h_1 the backward reading's output at the first word
+              (D. Bahdanau, K. Cho and Y. Bengio, 2015, appendix A.2.2)
+    mean      tanh(W mean_k h_k + b)
+    zero      zeros
+    """
+
+    def __init__(self, handover: Handover, encoder: Encoder, decoder: Recurrence) -> None:
         super().__init__()
         self.handover: Handover = handover
         self.shapes = decoder.state_shapes()
@@ -289,7 +268,7 @@ class Bridge(nn.Module):
             self.affine = nn.Linear(sizes[handover], sum(map(math.prod, self.shapes)))
 
     def forward(self, h_BSA: Tensor, state: State, lengths_B: Tensor) -> State:
-        """The decoder's first state; `h_BSA` is zero at padding."""
+        """First state of the decoder; `h_BSA` is zero at padding."""
         if self.handover == "zero":
             return tuple(h_BSA.new_zeros(len(h_BSA), *shape) for shape in self.shapes)
         if self.affine is None:
@@ -307,19 +286,15 @@ class Bridge(nn.Module):
         )
 
 
-# How the weights of a translation network begin.
-#
-# `uniform` is I. Sutskever, O. Vinyals and Q. Le, 2014, section 3.4; `bahdanau` is D. Bahdanau, K.
-# Cho and Y. Bengio, 2015, appendix B.1, where recurrences follow their own option: for the paper's
-# `--model.init orthogonal --model.init-scale 0.01`.
-
-
 def initialise_(
     network: nn.Module, *, init: Literal["parts", "uniform", "bahdanau"], init_range: float
 ) -> None:
-    """Draw the word vectors or, unless `init` is parts, every weight but the recurrences' anew.
+    """Draw the weights of a network around its recurrences anew.
 
-    `uniform` draws these, too. The softmax's bias stays what it is but in `uniform`.
+    `parts` draws the word vectors alone. `uniform` (I. Sutskever, O. Vinyals and Q. Le, 2014,
+    section 3.4) draws every weight, the recurrences' and the softmax's bias among them. `bahdanau`
+    (D. Bahdanau, K. Cho and Y. Bengio, 2015, appendix B.1) leaves the recurrences to their own
+    option: for the paper's `--model.init orthogonal --model.init-scale 0.01`.
     """
     if init == "uniform":
         for parameter in network.parameters():
@@ -330,12 +305,8 @@ def initialise_(
             if isinstance(module, nn.Embedding):
                 nn.init.uniform_(module.weight, -init_range, init_range)
         return
-    in_recurrences = {
-        id(parameter)
-        for module in network.modules()
-        if isinstance(module, Recurrence)
-        for parameter in module.parameters()
-    }
+    recurrences = [module for module in network.modules() if isinstance(module, Recurrence)]
+    in_recurrences = {id(parameter) for module in recurrences for parameter in module.parameters()}
     for name, parameter in network.named_parameters():
         if id(parameter) in in_recurrences or name == "output.bias":
             continue

@@ -1,9 +1,9 @@
-"""The next word by a softmax; see `bench.seq2seq.next_words.Continuations`.
+"""Next tokens of the rows of a search: the few best, without all probabilities written down.
 
-The best words are taken from the logits chunk by chunk, while a chunk is in the cache; log p of all
-words is written down only where it is asked for. Every sum is the one that the softmax's losses
-have: the library's log_softmax adds one number after the other, so that long rows lose digits, over
-a sentence the fifth behind the point, by which a search and a rescoring would differ.
+`NextWords` takes them from a softmax's logits chunk by chunk, while a chunk is in the cache. Every
+sum is the one that the softmax's losses have: the library's log_softmax adds one number after the
+other, so that long rows lose digits (over a sentence the fifth behind the point), by which a search
+and a rescoring would differ.
 
 Shapes: N rows, M of them a chunk, R readout, V vocabulary, k wanted, F forbidden.
 """
@@ -20,71 +20,35 @@ from torch import Tensor
 
 from bench.layers.full import FullSoftmax
 
-# The largest entries of long rows.
-#
-# Shapes: N rows, V entries, k wanted, M blocks of W entries, R entries that fill no block, C
-# candidates.
-
-
 BLOCK = 64
 
 
-def top_entries(values_NV: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest entries [N, k] of each row, largest first, and where they stand [N, k].
-
-    The k largest lie in the k blocks with the largest maxima, and on a CPU these maxima are found
-    much quicker than the library selects among all entries.
-    """
-    num_blocks = values_NV.shape[1] // BLOCK
-    if num_blocks <= 2 * k or values_NV.is_cuda:
-        return torch.topk(values_NV, k)
-    blocked_NV, rest_NR = values_NV.tensor_split([num_blocks * BLOCK], dim=1)
-    values_NMW = blocked_NV.view(-1, num_blocks, BLOCK)
-    block_Nk = values_NMW.amax(2).topk(k).indices
-    inside_NkW = values_NMW.gather(1, block_Nk[:, :, None].expand(-1, -1, BLOCK))
-    best_Nk, place_Nk = torch.cat([inside_NkW.flatten(1), rest_NR], dim=1).topk(k)
-    index_Nk = block_Nk.gather(1, (place_Nk // BLOCK).clamp(max=k - 1)) * BLOCK + place_Nk % BLOCK
-    in_rest_Nk = place_Nk >= k * BLOCK
-    return best_Nk, torch.where(in_rest_Nk, place_Nk + (num_blocks - k) * BLOCK, index_Nk)
-
-
-# What may follow the rows of a search, as far as the search asks for it.
-#
-# A search wants the few best of many tokens and the end: a network that finds them while it works
-# out its outputs never has to write all their probabilities down.
-#
-# Shapes: N rows, V vocabulary, k wanted.
-
-
 class Best(NamedTuple):
-    """Natural log-probabilities, of all V tokens, the forbidden ones as well."""
+    """Best tokens of each row, with natural log-probabilities normalised over all V tokens."""
 
     log_probs: Tensor
-    """[N, k], the largest first; min(k, V) of them."""
+    """[N, k], largest first; min(k, V) of them."""
     tokens: Tensor
-    """Whose they are [N, k]."""
+    """[N, k]."""
     log_prob_of_end: Tensor
-    """[N], be the end among them or not."""
+    """[N], whether or not the end is among the best."""
 
 
 class Continuations(Protocol):
-    """The next token of N rows."""
+    """Next token of N rows."""
 
     def best(self, k: int, forbidden: Sequence[int], *, end: int) -> Best:
-        """The k most probable tokens that are not forbidden; the caller may overwrite them."""
-        ...
+        """Most probable k tokens that are not forbidden; the caller may overwrite them."""
 
     def log_probs(self) -> Tensor:
-        """Natural log-probabilities of all [N, V]."""
-        ...
+        """Natural log-probabilities of all tokens [N, V]."""
 
 
 @dataclass(frozen=True)
 class LogProbs:
-    """All of them at hand."""
+    """Continuations whose log-probabilities [N, V] are all computed."""
 
     values: Tensor
-    """[N, V]."""
 
     def best(self, k: int, forbidden: Sequence[int], *, end: int) -> Best:
         log_p_NV = self.values
@@ -99,11 +63,10 @@ class LogProbs:
 
 @dataclass(frozen=True)
 class NextWords:
-    """What a softmax makes of readouts."""
+    """Continuations by a softmax over readouts r_NR."""
 
     output: FullSoftmax
     readouts: Tensor
-    """r_NR."""
 
     @torch.no_grad()
     def best(self, k: int, forbidden: Sequence[int], *, end: int) -> Best:
@@ -126,3 +89,22 @@ class NextWords:
         for rows, z_MV in self.output.logit_chunks(self.readouts):
             torch.sub(z_MV, z_MV.logsumexp(1, keepdim=True), out=log_p_NV[rows])
         return log_p_NV
+
+
+def top_entries(values_NV: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Largest k entries [N, k] of each row, largest first, and their places [N, k].
+
+    They lie in the k blocks (M of W entries, R left over) with the largest maxima; on a CPU these
+    maxima are found much quicker than the library selects among all entries.
+    """
+    num_blocks = values_NV.shape[1] // BLOCK
+    if num_blocks <= 2 * k or values_NV.is_cuda:
+        return torch.topk(values_NV, k)
+    blocked_NV, rest_NR = values_NV.tensor_split([num_blocks * BLOCK], dim=1)
+    values_NMW = blocked_NV.view(-1, num_blocks, BLOCK)
+    block_Nk = values_NMW.amax(2).topk(k).indices
+    inside_NkW = values_NMW.gather(1, block_Nk[:, :, None].expand(-1, -1, BLOCK))
+    best_Nk, place_Nk = torch.cat([inside_NkW.flatten(1), rest_NR], dim=1).topk(k)
+    index_Nk = block_Nk.gather(1, (place_Nk // BLOCK).clamp(max=k - 1)) * BLOCK + place_Nk % BLOCK
+    in_rest_Nk = place_Nk >= k * BLOCK
+    return best_Nk, torch.where(in_rest_Nk, place_Nk + (num_blocks - k) * BLOCK, index_Nk)

@@ -28,4 +28,5 @@ DOMAIN = Domain(
         "ctc": "bench.speech.outputs:Recognitions",
         "transducer": "bench.speech.outputs:Recognitions",
     },
+    contestants="bench.speech.contestants:speech_speed",
 )

@@ -1,21 +1,25 @@
-"""Training steps of recognisers beside the programs that one writes first."""
+"""Training steps of speech recognisers beside plain CTC programs, and the transducer's loss.
+
+Shapes: B utterances, T frames, D features, H hidden, U labels, S = U + 1 positions, V outputs, of
+which 0 is the blank.
+"""
 
 from __future__ import annotations
 
 import copy
 import importlib
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.core.aligned import aligned
-from bench.core.errors import BenchError
 from bench.data.corpora import Corpus
 from bench.models.recurrence import Recurrence
 from bench.runs.resolve import Resolved
@@ -23,21 +27,55 @@ from bench.speech.data.batches import SpeechBatch, SpeechBatches
 from bench.speech.data.prepared import FeatureSplit
 from bench.speech.objectives.speech import SpeechObjective, num_stacks, stack
 from bench.speech.transducer_loss import transducer_loss
-from bench.speed.contest import NUM_BATCHES, Contestant, PlainSteps, contest
-from bench.speed.machine import CPU, device_of, named, take_turns
-from bench.speed.steps import BareLoop, make_objective
+from bench.speed.contest import (
+    Contestant,
+    PlainSteps,
+    SpeedReport,
+    contest,
+    heading,
+    plain_contestants,
+    shipped_contestant,
+    timed_objective,
+    training_facts,
+)
+from bench.speed.machine import device_name, take_turns
 
-# The programs that recognisers of speech are held against: what one writes first.
-#
-# CTC as in many a tutorial: a packed `nn.LSTM`, or a recurrence by its plain loop, a linear layer,
-# a log-softmax, the library's loss, Adam as it comes; utterances in batches as they happen to
-# fall.
-#
-# Shapes: B utterances, T frames, D features, H hidden, V outputs, of which 0 is the blank.
+LATTICE = (8, 100, 20, 62)
+"""Utterances, frames, labels and outputs of the timed losses; the plain loops take their time."""
+
+
+def speech_speed(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> SpeedReport:
+    """Training steps of the shipped path and of plain CTC programs, then the transducer's loss."""
+    objective = timed_objective(SpeechObjective, resolved, corpus)  # type: ignore[type-abstract]
+    shipped = shipped_contestant(objective, f"shipped ({resolved.objective})")
+    name = f"packed nn.LSTM({objective.config.model['hidden_size']}), ctc"
+    models, split = {name: library_program(objective)}, objective.corpus.splits["train"]
+    make, num_utterances = partial(batch_of, split), len(split)
+    plain = plain_contestants(objective, models, shipped.batches, make, num_utterances)
+    loop = Contestant(
+        name="plain loop over the equations, ctc",
+        program=PlainSteps(loop_program(objective), objective),
+        batches=shipped.batches,
+    )
+    facts = training_facts(objective, shipped.batches, unit="frames")
+    return SpeedReport(
+        heading=heading(resolved, facts, device_name(objective.device)),
+        tables=[
+            contest(objective, [shipped, *plain, loop], unit="frames", num_rounds=num_rounds),
+            loss_report(max(1, num_rounds // 5), objective.device),
+        ],
+    )
+
+
+def batch_of(split: FeatureSplit, places: npt.NDArray[np.int64]) -> SpeechBatch:
+    """Batch of the utterances at these places of the split."""
+    loader = SpeechBatches(split, batch_frames=1)
+    loader.batches = [places]
+    return loader.batch(0)
 
 
 class PlainCTC(nn.Module):
-    """An LSTM over packed sequences, or a recurrence by its plain loop, under CTC."""
+    """`nn.LSTM` over packed sequences or a recurrence's plain loop, log-softmax and CTC loss."""
 
     def __init__(
         self, network: nn.LSTM | Recurrence, size: int, num_outputs: int, stack_frames: int
@@ -65,8 +103,8 @@ class PlainCTC(nn.Module):
 
 
 def library_program(objective: SpeechObjective) -> PlainCTC:
-    """The library's LSTM with as many hidden units, layers, directions and frames a step."""
-    model, stack_frames = objective.config.model, objective.speech_options.stack_frames
+    """`nn.LSTM` with as many hidden units, layers, directions and frames a step."""
+    model, stack_frames = objective.config.model, objective.options.stack_frames
     hidden_size = int(model["hidden_size"] or 0)
     both = model["direction"] == "bidirectional"
     lstm = nn.LSTM(
@@ -80,45 +118,32 @@ def library_program(objective: SpeechObjective) -> PlainCTC:
     return PlainCTC(lstm, hidden_size * (2 if both else 1), num_outputs, stack_frames)
 
 
-def batches_at_random(
-    split: FeatureSplit, *, num_batches: int, num_utterances: int, seed: int
-) -> list[SpeechBatch]:
-    """Utterances in any order, as many in each batch, padded to the longest of it."""
-    order = np.random.default_rng(seed).permutation(len(split))
-    loader = SpeechBatches(split, batch_frames=1)
-    starts = [number * num_utterances % len(split) for number in range(num_batches)]
-    loader.batches = [order[start : start + num_utterances] for start in starts]
-    return [loader.batch(number) for number in range(num_batches)]
+def loop_program(objective: SpeechObjective) -> PlainCTC:
+    """The configured recurrence by its plain loop."""
+    encoder = copy.deepcopy(objective.encoder)
+    num_outputs = objective.corpus.corpus.num_outputs
+    stack_frames = objective.options.stack_frames
+    return PlainCTC(encoder, encoder.output_size, num_outputs, stack_frames)
 
 
-# The transducer's loss and gradient beside what one writes first, and torchaudio's where it is.
-#
-# Shapes: B utterances, T frames, U labels, S = U + 1 positions, V outputs, of which 0 is the blank.
-
-
-LATTICE = (8, 100, 20, 62)
-"""Utterances, frames, labels and outputs of the timed losses; the plain loops take their time."""
-
-
-def loss_report(num_rounds: int, device: torch.device = CPU) -> str:
-    """The transducer's loss and gradient: shipped, and by a loop over frames and labels."""
+def loss_report(num_rounds: int, device: torch.device) -> str:
+    """Table of the transducer's loss and gradient: shipped, by plain loops, by torchaudio."""
     B, T, U, V = LATTICE
     z_BTSV = torch.randn(B, T, U + 1, V, device=device, requires_grad=True)
     target_BU = torch.randint(1, V, (B, U), device=device)
     frames_B, labels_B = (torch.full((B,), length, device=device) for length in (T, U))
+    ints = [numbers.int() for numbers in (target_BU, frames_B, labels_B)]
 
-    def call(loss: Callable[[], Tensor]) -> Callable[[], None]:
-        def forward_and_backward() -> None:
-            z_BTSV.grad = None
-            torch.autograd.backward(loss())
-
-        return forward_and_backward
+    def step(loss: Callable[[], Tensor]) -> None:
+        z_BTSV.grad = None
+        torch.autograd.backward(loss().sum())
 
     contestants = {
-        "shipped": call(lambda: transducer_loss(z_BTSV, target_BU, frames_B, labels_B).sum()),
-        "plain double loop": call(lambda: plain_transducer_loss(z_BTSV, target_BU).sum()),
-        **_of_torchaudio(z_BTSV, target_BU, call),
+        "shipped": partial(step, lambda: transducer_loss(z_BTSV, target_BU, frames_B, labels_B)),
+        "plain double loop": partial(step, lambda: plain_transducer_loss(z_BTSV, target_BU)),
     }
+    if (rnnt_loss := _torchaudio_loss()) is not None:
+        contestants["torchaudio"] = partial(step, lambda: rnnt_loss(z_BTSV, *ints, blank=0))
     timings = take_turns(contestants, num_rounds=num_rounds, warm_up=1, device=device)
     shipped_sec = timings["shipped"].median_sec
     rows = [
@@ -127,6 +152,14 @@ def loss_report(num_rounds: int, device: torch.device = CPU) -> str:
     ]
     title = f"transducer loss, {B} utterances, {T} frames, {U} labels, {V} outputs"
     return f"{title}\n{aligned(('forward and backward', 'ms', 'x shipped'), rows)}"
+
+
+def _torchaudio_loss() -> Callable[..., Tensor] | None:
+    try:
+        loss: Callable[..., Tensor] = importlib.import_module("torchaudio.functional").rnnt_loss
+    except (ImportError, OSError):  # absent, or built for another torch
+        return None
+    return loss
 
 
 def plain_transducer_loss(z_BTSV: Tensor, target_BU: Tensor) -> Tensor:
@@ -151,93 +184,3 @@ def plain_transducer_loss(z_BTSV: Tensor, target_BU: Tensor) -> Tensor:
             row.append(torch.zeros_like(none_B) if first else torch.logaddexp(down_B, right_B))
         before = row
     return -(before[-1] + blank_BTS[:, -1, -1])
-
-
-def _of_torchaudio(
-    z_BTSV: Tensor,
-    target_BU: Tensor,
-    call: Callable[[Callable[[], Tensor]], Callable[[], None]],
-) -> dict[str, Callable[[], None]]:
-    """Torchaudio's loss where a machine has it."""
-    try:
-        rnnt_loss = importlib.import_module("torchaudio.functional").rnnt_loss
-    except (ImportError, OSError):  # absent, or built for another torch
-        return {}
-    B, T, S, _ = z_BTSV.shape
-    lengths = (T, S - 1)
-    frames_B, labels_B = (
-        torch.full((B,), length, dtype=torch.int32, device=z_BTSV.device) for length in lengths
-    )
-
-    def loss() -> Tensor:
-        found: Tensor = rnnt_loss(z_BTSV, target_BU.int(), frames_B, labels_B, blank=0)
-        return found.sum()
-
-    return {"torchaudio": call(loss)}
-
-
-def speech_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
-    """Training steps of the shipped path and of plain CTC programs, then the transducer's loss."""
-    objective = make_objective(resolved, corpus)
-    if not isinstance(objective, SpeechObjective):
-        raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
-    contestants, device = _contestants(resolved, objective), device_of(resolved)
-    table = contest(
-        contestants,
-        unit="frames",
-        units_in=objective.units_in,
-        num_rounds=num_rounds,
-        device=device,
-    )
-    heading = _heading(resolved, objective, contestants[0].batches)
-    return f"{heading}\n\n{table}\n\n{loss_report(max(1, num_rounds // 5), device)}"
-
-
-def _heading(resolved: Resolved, objective: SpeechObjective, batches: Sequence[SpeechBatch]) -> str:
-    num_weights = sum(parameter.numel() for parameter in objective.parameters())
-    num_frames = sum(map(objective.units_in, batches)) / len(batches)
-    return (
-        f"{resolved.card.task} · {resolved.config.model['name']} · {num_weights:,} weights · "
-        f"batches of {num_frames:,.0f} frames · {named(device_of(resolved))}"
-    )
-
-
-def _contestants(resolved: Resolved, objective: SpeechObjective) -> list[Contestant]:
-    """The shipped path first, then the programs to beat.
-
-    The packed LSTM of the same sizes once gets the shipped path's batches, which hold utterances of
-    like length, then batches as they happen to fall.
-    """
-    every = objective.train_loader()
-    batches = list(itertools.islice(every, min(NUM_BATCHES, len(every))))
-    split = objective.corpus.splits["train"]
-    at_random = batches_at_random(
-        split,
-        num_batches=len(batches),
-        num_utterances=round(len(split) / len(every)),
-        seed=resolved.config.seed,
-    )
-    lstm = f"packed nn.LSTM({objective.config.model['hidden_size']}), ctc"
-    programs = {
-        f"{lstm}, the same batches": (library_program(objective), batches),
-        f"{lstm}, batches at random": (library_program(objective), at_random),
-        "plain loop over the equations, ctc": (loop_program(objective), batches),
-    }
-    clip_at, device = resolved.config.optim.clip_at, device_of(resolved)
-    plain = [
-        Contestant(
-            name=name, program=PlainSteps(model, clip_at=clip_at, device=device), batches=given
-        )
-        for name, (model, given) in programs.items()
-    ]
-    loop = BareLoop(objective, batches)
-    shipped = Contestant(name=f"shipped ({resolved.objective})", program=loop, batches=batches)
-    return [shipped, *plain]
-
-
-def loop_program(objective: SpeechObjective) -> PlainCTC:
-    """The configured recurrence by its plain loop."""
-    encoder = copy.deepcopy(objective.encoder)
-    num_outputs = objective.corpus.corpus.num_outputs
-    stack_frames = objective.speech_options.stack_frames
-    return PlainCTC(encoder, encoder.output_size, num_outputs, stack_frames)

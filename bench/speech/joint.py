@@ -1,4 +1,4 @@
-"""The output network of Graves, Mohamed and Hinton (ICASSP 2013, section 3.2), fused with the loss.
+"""Joint network of Graves, Mohamed and Hinton (ICASSP 2013, section 3.2), fused with the loss.
 
     (1)  l_t    = W_l e_t + b_l                      e_t the encoder, both directions side by side
     (2)  h_t,u  = tanh(W_lh l_t + W_ph p_u + b_h)    p_u the prediction network after u labels
@@ -6,8 +6,8 @@
     (4)  Pr(k | t, u) = softmax(z_t,u)_k             K labels and the blank, index 0
 
 Held whole, h and z are B T S J and B T S V numbers. `joint_loss` computes them in chunks of
-frames, one utterance after the other and so without padding, keeps what the recursion needs, two
-numbers a node, and computes the chunks again for the gradient.
+frames, one utterance after the other and so without padding, keeps the two numbers a node that the
+recursion needs, and computes the chunks again for the gradient.
 
 Shapes: B batch, T frames, U labels, S = U + 1 positions, J joint hidden units, V outputs,
 M frames of a chunk, E encoder, P prediction network.
@@ -23,7 +23,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from bench.speech.transducer_loss import CHUNK_BYTES, check_lattice, log_likelihood, occupancies
+from bench.speech.transducer_loss import (
+    CHUNK_BYTES,
+    check_lattice,
+    log_likelihood,
+    occupancies,
+    to_score_gradient_,
+)
 
 
 class Joint(nn.Module):
@@ -44,12 +50,12 @@ class Joint(nn.Module):
         self.output = nn.Linear(hidden_size, num_outputs)  # (3)
 
     def project_frames(self, e_BTE: Tensor) -> Tensor:
-        """The frames' part of (2), [B, T, J]."""
+        """Term of the frames in (2) [B, T, J]."""
         projected: Tensor = self.from_transcription(self.transcription(e_BTE))
         return projected
 
     def project_predictions(self, p_BSP: Tensor) -> Tensor:
-        """The prediction network's part of (2), [B, S, J]."""
+        """Term of the prediction network in (2) [B, S, J]."""
         projected: Tensor = self.from_prediction(p_BSP)
         return projected
 
@@ -59,13 +65,13 @@ class Joint(nn.Module):
         return z_V
 
     def log_probs(self, frame_J: Tensor, prediction_J: Tensor) -> Tensor:
-        """Natural logs of (4), [..., V], of projected frames and predictions [..., J]."""
+        """Logarithm of (4) [..., V] for projected frames and predictions [..., J]."""
         return F.log_softmax(self(frame_J, prediction_J), dim=-1)
 
     def loss(
         self, e_BTE: Tensor, p_BSP: Tensor, target_BU: Tensor, frames_B: Tensor, labels_B: Tensor
     ) -> Tensor:
-        """-log Pr(y | x) of each utterance, [B], in nats; targets as in `transducer_loss`."""
+        """-log Pr(y | x) of each utterance [B], in nats; targets as in `transducer_loss`."""
         weights = self.output.weight, self.output.bias
         frame_BTJ, prediction_BSJ = self.project_frames(e_BTE), self.project_predictions(p_BSP)
         dtype = self.output.weight.dtype
@@ -133,7 +139,8 @@ class _JointLoss(torch.autograd.Function):
         for b, t, S, h_MSJ, z_MSV in chunks:
             in_blank_MS = in_blank_BTS[b, t, :S] * grad_B[b]
             in_label_MU = in_label_BTU[b, t, : S - 1] * grad_B[b]
-            dz_MSV = _score_gradient(z_MSV, in_blank_MS, in_label_MU, target_BU, b)
+            next_label_MU1 = _next_label(target_BU, b, z_MSV)
+            dz_MSV = to_score_gradient_(z_MSV.softmax(2), in_blank_MS, in_label_MU, next_label_MU1)
             dz_RV, h_RJ = dz_MSV.flatten(0, 1), h_MSJ.flatten(0, 1)
             dweight_VJ.addmm_(dz_RV.t(), h_RJ)
             dbias_V += dz_RV.sum(0)
@@ -142,18 +149,6 @@ class _JointLoss(torch.autograd.Function):
             torch.sum(da_MSJ, 1, out=dframe_BTJ[b, t])
             dprediction_BSJ[b, :S] += da_MSJ.sum(0)
         return (*gradients, None, None, None, None)
-
-
-def _score_gradient(
-    z_MSV: Tensor, in_blank_MS: Tensor, in_label_MU: Tensor, target_BU: Tensor, b: int
-) -> Tensor:
-    """d loss / d z of a chunk, from the (scaled) probabilities of its moves; see `loss`."""
-    in_any_MS = in_blank_MS.clone()
-    in_any_MS[:, :-1] += in_label_MU
-    dz_MSV = z_MSV.softmax(2).mul_(in_any_MS[..., None])
-    dz_MSV[..., 0] -= in_blank_MS
-    dz_MSV[:, :-1].scatter_add_(2, _next_label(target_BU, b, z_MSV), -in_label_MU[..., None])
-    return dz_MSV
 
 
 def _next_label(target_BU: Tensor, b: int, z_MSV: Tensor) -> Tensor:
@@ -169,9 +164,9 @@ def _chunks(
     bias_V: Tensor,
     lengths: tuple[list[int], list[int]],
 ) -> Iterator[tuple[int, slice, int, Tensor, Tensor]]:
-    """Utterance, frames, positions, h and z of (2) and (3), each chunk in place of the one before.
+    """Utterance, frames, positions, h and z of (2) and (3); each chunk overwrites the one before.
 
-    A chunk's h has CHUNK_BYTES, or one frame if that is more.
+    The h of a chunk has CHUNK_BYTES, or one frame if that is more.
     """
     budget = CHUNK_BYTES.get(frame_BTJ.device.type, CHUNK_BYTES["cuda"])
     J = frame_BTJ.shape[2]

@@ -1,33 +1,48 @@
-"""What a recogniser made of each utterance, kept beside a run's weights.
+"""Recognised labels of each utterance, kept beside the weights of a run, and their errors.
 
-    recognitions-test.jsonl    the signature and the folding, then a line an utterance:
-                               references, hypothesis, log-probabilities, edits
-
-Needs neither weights nor torch, so that comparing runs and looking at their errors is quick.
+recognitions-test.jsonl    the signature and the folding, then a line an utterance:
+                           reference, hypothesis, log-probabilities, edits
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
 import msgspec
 import numpy as np
 
 from bench.core.aligned import aligned
-from bench.core.errors import BenchError
 from bench.core.figures import new_figure, save_figure
-from bench.core.json_lines import read_json_lines, write_json_lines
-from bench.core.record import Record
-from bench.core.suite import Suite
-from bench.runs.kept import read_or_make
-from bench.speech.metrics import NOTHING, Confusion, Edits, Folding, PhoneErrors, phone_errors
+from bench.core.json_lines import write_json_lines
+from bench.core.statistics import CONFIDENCE
+from bench.runs.error_curves import interval
+from bench.runs.outputs import (
+    ErrorOptions,
+    ErrorReport,
+    LineOutputs,
+    Sample,
+    SampleTable,
+    SampleWord,
+    refuse_blocks,
+)
+from bench.speech.metrics import (
+    Edits,
+    Folding,
+    Pair,
+    PhoneErrors,
+    align,
+    phone_errors,
+)
+
+NOTHING = "-"
+"""Name of the missing side of a deletion or an insertion."""
+NUM_RESAMPLES = 2000
+COLUMNS = ("labels", "substituted", "deleted", "inserted", "error %")
 
 
 class Recognition(msgspec.Struct, frozen=True, kw_only=True):
-    """One utterance; labels as the model has them, with blanks between."""
+    """Recognised labels of an utterance; labels as the model has them, with blanks between."""
 
     utterance: str
     speaker: str
@@ -36,11 +51,11 @@ class Recognition(msgspec.Struct, frozen=True, kw_only=True):
     reference_nats: float
     """-log p(reference | sound)."""
     hypothesis_nats: float | None
-    """The same of the hypothesis; None where the decoder does not compute it."""
+    """-log p(hypothesis | sound); None where the decoder does not compute it."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line of a file of recognitions."""
+    """First line of a file of recognitions."""
 
     signature: str
     folding: str
@@ -48,129 +63,101 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """Label -> the one that is scored in its place, None where it is left out."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recognitions:
-    """All utterances of a split, in the corpus's order."""
+class Recognitions(LineOutputs[Header, Recognition]):
+    """Recognitions of all utterances of a split."""
 
-    header: Header
-    lines: Sequence[Recognition]
+    noun: ClassVar[str] = "recognitions"
+    stem: ClassVar[str] = "recognitions"
+    header_type = Header
+    line_type = Recognition
 
-    def errors(self) -> PhoneErrors:
-        """The edits, utterance by utterance, after folding."""
+    def write(self, folder: Path, split: str) -> None:
+        """Keep the recognitions, each with its substitutions, deletions, insertions and labels."""
+        lines = [
+            {**msgspec.structs.asdict(line), "edits": [int(count) for count in counts]}
+            for line, counts in zip(self.lines, self.units().sums.tolist(), strict=True)
+        ]
+        write_json_lines(self.path(folder, split), self.header, lines)
+
+    def value(self) -> float:
+        return self.units().total.rate
+
+    def units(self, block_length: int | None = None) -> PhoneErrors:
+        refuse_blocks(block_length, what="speech", unit="utterances")
         return phone_errors(
             [line.reference.split() for line in self.lines],
             [line.hypothesis.split() for line in self.lines],
-            utterances=[line.utterance for line in self.lines],
             speakers=[line.speaker for line in self.lines],
             folding=Folding(name=self.header.folding, target=self.header.target),
         )
 
+    def samples(self) -> SampleTable:
+        rows = [
+            Sample(
+                name=f"utterance {line.utterance}",
+                words=[_word(p) for p in align(line.reference.split(), line.hypothesis.split())],
+                references=[line.reference],
+                cells=[line.utterance, line.reference, line.hypothesis],
+            )
+            for line in self.lines
+        ]
+        columns = ["utterance", "reference", "hypothesis"]
+        return SampleTable(columns=columns, rows=rows, noun="utterances")
 
-def recognitions_path(folder: Path, split: str) -> Path:
-    """Where the recognitions of a split are kept."""
-    return folder / f"recognitions-{split}.jsonl"
-
-
-def write_recognitions(folder: Path, split: str, found: Recognitions) -> None:
-    """Keep them; with each line go its substitutions, deletions, insertions and labels."""
-    counts = found.errors().sums.tolist()
-    lines = [
-        {**msgspec.structs.asdict(line), "edits": [int(count) for count in of_line]}
-        for line, of_line in zip(found.lines, counts, strict=True)
-    ]
-    write_json_lines(recognitions_path(folder, split), found.header, lines)
-
-
-def read_recognitions(folder: Path, split: str) -> Recognitions | None:
-    """What was kept; None where nothing was."""
-    found = read_json_lines(recognitions_path(folder, split), Header, Recognition)
-    return Recognitions(header=found[0], lines=found[1]) if found else None
-
-
-# What recognisers made of a split: read where it was kept, made again from the weights elsewhere.
-#
-# Whatever made it, its error rate must be the value in the record.
-
-
-TOLERANCE_PERCENT = 1e-6
-
-
-def kept_recognitions(
-    suite: Suite, record: Record, split: str, *, missing: Literal["make", "leave"] = "make"
-) -> Recognitions:
-    """The recognitions of a finished run.
-
-    Raises BenchError where they are gone and cannot, or with `leave` may not, be made again, and
-    where their error rate is not the record's.
-    """
-    found = read_or_make(
-        suite, record, split, what="recognitions", read=read_recognitions, missing=missing
-    )
-    rate, expected = found.errors().total.rate, record.metrics[split]
-    path = recognitions_path(suite.artifacts(record.task, record.id), split)
-    if not abs(rate - expected) <= TOLERANCE_PERCENT:
-        raise BenchError(
-            f"{path}: {rate:.4f} % errors where the record {record.id} "
-            f"says {expected:.4f}; delete it, or run again with --again"
+    def errors(self, options: ErrorOptions) -> ErrorReport:
+        """Edits in all and by speaker, the most frequent confusions, the matrix of confusions."""
+        errors, title = self.units(), f"{options.run}, {options.split}"
+        heading = f"{options.run} on {options.split}, {errors.noun}\n{self.header.signature}"
+        return ErrorReport(
+            text=f"{heading}\n{_tables(errors, num_confusions=options.num_confusions)}",
+            picture=f"confusions-{options.split}.png",
+            draw=lambda path: draw_confusions(errors, title, path),
         )
-    return found
 
 
-# What a recogniser gets wrong: kinds of edits, speakers, labels taken for others.
+def _word(pair: Pair) -> SampleWord:
+    right, heard = pair
+    if heard is None:
+        return SampleWord(text=right or "", kind="missing")
+    if right is None:
+        return SampleWord(text=heard, kind="extra")
+    return SampleWord(text=heard, kind="right" if right == heard else "wrong")
 
 
-CONFIDENCE, NUM_RESAMPLES = 0.95, 2000
-COLUMNS = ("labels", "substituted", "deleted", "inserted", "error %")
-
-
-def as_tables(
-    run: str, split: str, signature: str, errors: PhoneErrors, *, num_confusions: int
-) -> str:
-    """Edits of a run in all, by speaker, and the most frequent confusions."""
-    low, high = interval(errors)
-    parts = [
-        f"{run} on {split}, {errors.noun}\n{signature}\nerror rate {errors.total.rate:.2f} %, "
-        f"{CONFIDENCE:.0%} interval over utterances {low:.2f} to {high:.2f}"
+def _tables(errors: PhoneErrors, *, num_confusions: int) -> str:
+    low, high = interval(errors.sums, errors.metric, num_resamples=NUM_RESAMPLES)
+    lines = [("all", str(len(errors.sums)), *_cells(errors.total))]
+    lines += [
+        (name, str(num), *_cells(edits)) for name, (num, edits) in errors.by_speaker().items()
     ]
-    speakers = errors.by_speaker()
-    lines = [("all", str(len(errors.utterances)), *_figures(errors.total))]
-    lines += [(one.speaker, str(one.num_utterances), *_figures(one.edits)) for one in speakers]
-    parts.append(aligned(("speaker", "utterances", *COLUMNS), lines))
-    confused = errors.confusion.most_frequent(num_confusions)
-    if confused:
-        rows = [(str(count), shown, heard) for shown, heard, count in confused]
+    parts = [
+        f"error rate {errors.total.rate:.2f} %, {CONFIDENCE:.0%} interval over utterances "
+        f"{low:.2f} to {high:.2f}",
+        aligned(("speaker", "utterances", *COLUMNS), lines),
+    ]
+    if confusions := errors.confusions(num_confusions):
+        rows = [(str(n), spoken or NOTHING, heard or NOTHING) for (spoken, heard), n in confusions]
         title = f"most frequent confusions ({NOTHING}: nothing)"
         parts.append(f"{title}\n{aligned(('times', 'spoken', 'recognised'), rows)}")
     return "\n\n".join(parts)
 
 
-def interval(errors: PhoneErrors) -> tuple[float, float]:
-    """Percentile interval of the rate by the bootstrap over utterances, from one seed."""
-    size = len(errors.sums)
-    shares = np.full(size, 1 / size)
-    times = np.random.default_rng(1).multinomial(size, shares, NUM_RESAMPLES)
-    rest = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(errors.metric(times @ errors.sums), [rest, 1 - rest])
-    return float(low), float(high)
-
-
-def _figures(edits: Edits) -> tuple[str, ...]:
+def _cells(edits: Edits) -> tuple[str, ...]:
     counts = (edits.num_reference, edits.substitutions, edits.deletions, edits.insertions)
     return (*(f"{count:,}" for count in counts), f"{edits.rate:.2f}")
 
 
-def draw_confusion(confusion: Confusion, title: str, path: Path) -> None:
-    """Draw what stood for each label, in shares of its occurrences, on a logarithmic grey scale.
+def draw_confusions(errors: PhoneErrors, title: str, path: Path) -> None:
+    """Draw the matrix of confusions, each row in shares of its sum, on a logarithmic grey scale.
 
-    Labels that neither occurred nor were recognised are left out. The last row is insertions, in
-    shares of all of them, the last column deletions.
+    Labels that neither occurred nor were recognised are left out. Insertions are the last row,
+    deletions the last column.
     """
-    seen = (confusion.counts.sum(0) + confusion.counts.sum(1)) > 0
-    seen[-1] = True
-    counts = confusion.counts[np.ix_(seen, seen)].astype(np.float64)
+    seen = sorted({label for pair in errors.pairs for label in pair if label is not None})
+    every: list[str | None] = [*seen, None]
+    counts = np.array([[errors.pairs[spoken, heard] for heard in every] for spoken in every])
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    every: Sequence[str] = (*confusion.labels, NOTHING)
-    names = [name for name, kept in zip(every, seen, strict=True) if kept]
+    names = [*seen, NOTHING]
     size = 1.5 + 0.16 * len(names)
     figure, [[axes]] = new_figure(width=size, height=size)
     from matplotlib.colors import LogNorm

@@ -1,24 +1,37 @@
-"""The transducer loss, -log Pr(y | x), with its own gradient.
+"""Transducer loss, -log Pr(y | x), with its own gradient.
 
 A. Graves, "Sequence transduction with recurrent neural networks", 2012, sections 2.4 and 2.5. With
 g(t, u) and h(t, u) the probabilities, given the labels, that an alignment leaves the node (t, u)
-by a blank and by the next label (`lattice.occupancies`), and z the joint network's scores,
+by a blank and by the next label (`occupancies`), and z the joint network's scores,
 
     d loss / d log p(blank | t, u)   = -g(t, u)
     d loss / d log p(y_u+1 | t, u)   = -h(t, u)
     d loss / d z_k(t, u) = (g + h) p(k | t, u) - g [k = blank] - h [k = y_u+1]
 
-so beyond the scores only numbers per node are kept, and softmax and recursion are never stored by
-the library's own differentiation.
+so beyond the scores only numbers per node are kept, and autograd stores neither softmax nor
+recursion.
 
-Shapes: B batch, T frames, U labels, S = U + 1 positions, V outputs, of which 0 is the blank.
+The recursion computes one anti-diagonal of every lattice of the batch in a step. A node (t, u) says
+that u labels are out when frame t is reached; a blank moves to (t+1, u), a label to (t, u+1), so
+all nodes with t + u = n depend on those with t + u = n-1 only. Moves are stored skewed, [n, u] in
+place of [t, u], where a step reads and writes adjacent memory.
+
+Utterances shorter than the batch go on from their own end, (T_b, U_b), on one path of weight 1
+to the common end (T, U): first labels, then blanks. So every lattice is a full one, no step asks
+for lengths, and padding is never read. The backward recursion is the forward one on the lattice
+turned by 180 degrees, and both run as one batch. They are in float64 whatever the input: sums of
+hundreds of log-probabilities lose three digits in float32, and the number of steps costs, not their
+width.
+
+Shapes: B batch, T frames, U labels, S = U + 1 positions, V outputs, of which 0 is the blank,
+N = T + U moves of a path, M lattices.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,31 +39,14 @@ from torch.autograd.function import once_differentiable
 
 from bench.core.errors import BenchError
 
-# Forward and backward probabilities of a batch of transducer lattices, an anti-diagonal a step.
-#
-# A node (t, u) says that u labels are out when frame t is reached; a blank moves to (t+1, u), a
-# label to (t, u+1). All nodes with t + u = n depend on those with t + u = n-1 only, so a step of
-# the recursion computes one anti-diagonal of every lattice of the batch. For that the moves are
-# stored skewed, [n, u] in place of [t, u], where a step reads and writes adjacent memory.
-#
-# Utterances shorter than the batch go on from their own end, (T_b, U_b), on one path of weight 1
-# to the common end (T, U): first labels, then blanks. So every lattice is a full one, no step asks
-# for lengths, and what stands in padding is never read. The backward recursion is the forward one
-# on the lattice turned by 180 degrees, and both run as one batch.
-#
-# The recursion is in float64 whatever the input: sums of hundreds of log-probabilities lose three
-# digits in float32, and here the number of steps costs, not their width.
-#
-# Shapes: B batch, T frames, U labels, S = U + 1 positions, N = T + U moves of a path, M lattices.
-
 
 def log_likelihood(
     blank_BTS: Tensor, label_BTU: Tensor, frames_B: Tensor, labels_B: Tensor
 ) -> Tensor:
-    """Natural log of the sum over all alignments, float64 [B], without gradient.
+    """Log-probability of the labels, all alignments summed, float64 [B], without gradient.
 
     `blank_BTS` and `label_BTU` are log-probabilities of leaving (t, u) by a blank and by the next
-    label; `frames_B` in [1, T] and `labels_B` in [0, U] say how much of each lattice counts.
+    label; `frames_B` in [1, T] and `labels_B` in [0, U] are the size of each lattice.
     """
     moves = _skewed_moves(blank_BTS.detach(), label_BTU.detach(), frames_B, labels_B, 1)
     return _scan(*moves)[-1, -1].clone()
@@ -59,11 +55,11 @@ def log_likelihood(
 def occupancies(
     blank_BTS: Tensor, label_BTU: Tensor, frames_B: Tensor, labels_B: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same, and the probability, given the labels, that an alignment makes each move.
+    """Log-likelihood, and the probability, given the labels, that an alignment makes each move.
 
-    Returns log-likelihood [B], blank moves [B, T, S] and label moves [B, T, U], float64: the
-    gradient of the log-likelihood for the two lattices. It is zero in padding, and everywhere for
-    labels of probability zero.
+    Returns log-likelihood [B], blank moves [B, T, S] and label moves [B, T, U], float64; the moves
+    are the gradient of the log-likelihood. They are zero in padding, and everywhere for labels of
+    probability zero.
     """
     B, T, _ = blank_BTS.shape
     blank_NSM, label_NUM = _skewed_moves(
@@ -86,10 +82,7 @@ def occupancies(
 def _skewed_moves(
     blank_BTS: Tensor, label_BTU: Tensor, frames_B: Tensor, labels_B: Tensor, directions: int
 ) -> tuple[Tensor, Tensor]:
-    """Log weights of all moves of the closed lattices, [N, S, M] and [N, U, M].
-
-    M = B, or 2B with the turned lattices behind.
-    """
+    """Log weights of all moves [N, S, M] and [N, U, M]; M = B, or 2B with the turned lattices."""
     B, T, S = blank_BTS.shape
     t_T11 = torch.arange(T + 1, device=blank_BTS.device)[:, None, None]
     u_S1 = torch.arange(S, device=blank_BTS.device)[:, None]
@@ -115,7 +108,7 @@ def _free(where: Tensor) -> Tensor:
 
 
 def _skewed(x_TUB: Tensor, num_moves: int, directions: int) -> Tensor:
-    """[t, u] to [t + u, u], the gaps minus infinity; behind it the same turned by 180 degrees."""
+    """[t, u] to [t + u, u], the gaps minus infinity; turned lattices stand behind."""
     T, U, B = x_TUB.shape
     out_NUM = x_TUB.new_full((num_moves, U, directions * B), -math.inf)
     _unskewed(out_NUM, T)[..., :B] = x_TUB
@@ -125,7 +118,7 @@ def _skewed(x_TUB: Tensor, num_moves: int, directions: int) -> Tensor:
 
 
 def _unskewed(x_NUM: Tensor, num_frames: int) -> Tensor:
-    """The view [t, u] of what is stored as [t + u, u]."""
+    """View [t, u] of a tensor that is stored as [t + u, u]."""
     _, U, M = x_NUM.shape
     along_n, along_u, along_m = x_NUM.stride()
     strides = along_n, along_n + along_u, along_m
@@ -133,7 +126,7 @@ def _unskewed(x_NUM: Tensor, num_frames: int) -> Tensor:
 
 
 def _scan(blank_NSM: Tensor, label_NUM: Tensor) -> Tensor:
-    """Log of the forward probability of every node, [N + 1, S, M], node (0, 0) first."""
+    """Log of the forward probability of every node [N + 1, S, M], node (0, 0) first."""
     N, S, M = blank_NSM.shape
     nodes_NSM = blank_NSM.new_full((N + 1, S, M), -math.inf)
     nodes_NSM[0, 0] = 0.0
@@ -148,13 +141,12 @@ def _scan(blank_NSM: Tensor, label_NUM: Tensor) -> Tensor:
 
 
 def check_lattice(
-    num_frames: int,
-    num_outputs: int | None,
-    target_BU: Tensor,
-    frames_B: Tensor,
-    labels_B: Tensor,
+    num_frames: int, num_outputs: int, target_BU: Tensor, frames_B: Tensor, labels_B: Tensor
 ) -> tuple[list[int], list[int]]:
-    """Lengths as numbers, refused where a lattice has no alignment or a target is no label."""
+    """Lengths as numbers.
+
+    Raises BenchError where a lattice has no alignment or a target is no label.
+    """
     frames, labels = frames_B.tolist(), labels_B.tolist()
     if min(frames) < 1 or max(frames) > num_frames:
         raise BenchError(
@@ -167,85 +159,36 @@ def check_lattice(
             f"{min(labels)} to {max(labels)} labels, the targets have room for {num_labels}"
         )
     valid_BU = torch.arange(num_labels, device=target_BU.device) < labels_B[:, None]
-    wrong_BU = valid_BU & (target_BU < 1)
-    if num_outputs is not None:
-        wrong_BU |= valid_BU & (target_BU >= num_outputs)
+    wrong_BU = valid_BU & ((target_BU < 1) | (target_BU >= num_outputs))
     if bool(wrong_BU.any()):
-        wrong = int(target_BU[wrong_BU][0])
-        last = "" if num_outputs is None else f" to {num_outputs - 1}"
-        raise BenchError(f"target {wrong} is no label: labels run from 1{last}, 0 is the blank")
+        raise BenchError(
+            f"target {int(target_BU[wrong_BU][0])} is no label: labels run from 1 to "
+            f"{num_outputs - 1}, 0 is the blank"
+        )
     return frames, labels
 
 
 CHUNK_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}
-Gradient = Literal["own", "in-place"]
-
-
-def lattice_loss(
-    blank_BTS: Tensor, label_BTU: Tensor, frames_B: Tensor, labels_B: Tensor
-) -> Tensor:
-    """Loss [B], in nats, of log-probabilities of blanks and of the next labels.
-
-    `frames_B` in [1, T] and `labels_B` in [0, U] are the lengths. Labels of probability zero have
-    an infinite loss and gradient zero.
-    """
-    none_BU = labels_B.new_ones(label_BTU.shape[0], label_BTU.shape[2])
-    check_lattice(blank_BTS.shape[1], None, none_BU, frames_B, labels_B)
-    arguments = (blank_BTS, label_BTU, frames_B, labels_B)
-    loss_B: Tensor = _LatticeLoss.apply(*arguments)  # type: ignore[no-untyped-call]
-    return loss_B
 
 
 def transducer_loss(
-    z_BTSV: Tensor,
-    target_BU: Tensor,
-    frames_B: Tensor,
-    labels_B: Tensor,
-    *,
-    gradient: Gradient = "own",
+    z_BTSV: Tensor, target_BU: Tensor, frames_B: Tensor, labels_B: Tensor
 ) -> Tensor:
     """Loss [B], in nats, of scores; the softmax over the V outputs is part of it.
 
-    `target_BU` holds labels in [1, V) where u < labels_B, anything elsewhere. With `gradient`
-    "in-place" the backward pass writes its result over the scores: half the memory, and nothing
-    else may read them afterwards (the library refuses a second backward pass by itself).
+    `target_BU` holds labels in [1, V) where u < labels_B, anything elsewhere.
     """
     check_lattice(z_BTSV.shape[1], z_BTSV.shape[3], target_BU, frames_B, labels_B)
     valid_BU = torch.arange(target_BU.shape[1], device=target_BU.device) < labels_B[:, None]
-    arguments = (z_BTSV, target_BU.where(valid_BU, 0), frames_B, labels_B, gradient)
+    arguments = (z_BTSV, target_BU.where(valid_BU, 0), frames_B, labels_B)
     loss_B: Tensor = _TransducerLoss.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss_B
-
-
-class _LatticeLoss(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, blank_BTS: Tensor, label_BTU: Tensor, frames_B: Tensor, labels_B: Tensor
-    ) -> Tensor:
-        arguments = blank_BTS, label_BTU, frames_B, labels_B
-        if not any(ctx.needs_input_grad):
-            return -log_likelihood(*arguments).to(blank_BTS.dtype)
-        log_p_B, *moves = occupancies(*arguments)
-        ctx.save_for_backward(*(move.to(blank_BTS.dtype) for move in moves))
-        return -log_p_B.to(blank_BTS.dtype)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_B: Tensor) -> tuple[Tensor | None, ...]:
-        scale_B11 = -grad_B[:, None, None]
-        in_blank_BTS, in_label_BTU = ctx.saved_tensors
-        return in_blank_BTS * scale_B11, in_label_BTU * scale_B11, None, None
 
 
 class _TransducerLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        z_BTSV: Tensor,
-        target_BU: Tensor,
-        frames_B: Tensor,
-        labels_B: Tensor,
-        gradient: Gradient,
+        ctx: Any, z_BTSV: Tensor, target_BU: Tensor, frames_B: Tensor, labels_B: Tensor
     ) -> Tensor:
         blank_BTS, label_BTU, log_sum_BTS = log_moves(z_BTSV, target_BU)
         if not ctx.needs_input_grad[0]:
@@ -253,7 +196,6 @@ class _TransducerLoss(torch.autograd.Function):
         log_p_B, *moves = occupancies(blank_BTS, label_BTU, frames_B, labels_B)
         in_moves = (move.to(z_BTSV.dtype) for move in moves)
         ctx.save_for_backward(z_BTSV, target_BU, frames_B, labels_B, log_sum_BTS, *in_moves)
-        ctx.gradient = gradient
         return -log_p_B.to(z_BTSV.dtype)
 
     @staticmethod
@@ -264,17 +206,29 @@ class _TransducerLoss(torch.autograd.Function):
         )
         in_blank_BTS = in_blank_BTS * grad_B[:, None, None]
         in_label_BTU = in_label_BTU * grad_B[:, None, None]
-        dz_BTSV = z_BTSV if ctx.gradient == "in-place" else torch.empty_like(z_BTSV)
+        dz_BTSV = torch.empty_like(z_BTSV)
         for t in frame_chunks(z_BTSV):
-            dz = torch.sub(z_BTSV[:, t], log_sum_BTS[:, t, :, None], out=dz_BTSV[:, t]).exp_()
-            in_any = in_blank_BTS[:, t].clone()
-            in_any[:, :, :-1] += in_label_BTU[:, t]
-            dz.mul_(in_any[..., None])
-            dz[..., 0] -= in_blank_BTS[:, t]
-            index = target_BU[:, None, :, None].expand(-1, dz.shape[1], -1, 1)
-            dz[:, :, :-1].scatter_add_(3, index, -in_label_BTU[:, t, :, None])
+            p = torch.sub(z_BTSV[:, t], log_sum_BTS[:, t, :, None], out=dz_BTSV[:, t]).exp_()
+            index = target_BU[:, None, :, None].expand(-1, p.shape[1], -1, 1)
+            to_score_gradient_(p, in_blank_BTS[:, t], in_label_BTU[:, t], index)
         clear_padding_(dz_BTSV, frames_B, labels_B)
-        return dz_BTSV, None, None, None, None
+        return dz_BTSV, None, None, None
+
+
+def to_score_gradient_(
+    p_XSV: Tensor, in_blank_XS: Tensor, in_label_XU: Tensor, next_label_XU1: Tensor
+) -> Tensor:
+    """Turn probabilities of outputs into d loss / d z, in place; X any leading dimensions.
+
+    The probabilities of the moves may be scaled; `next_label` is the index of each position's next
+    label among the outputs.
+    """
+    in_any_XS = in_blank_XS.clone()
+    in_any_XS[..., :-1] += in_label_XU
+    dz_XSV = p_XSV.mul_(in_any_XS[..., None])
+    dz_XSV[..., 0] -= in_blank_XS
+    dz_XSV[..., :-1, :].scatter_add_(-1, next_label_XU1, -in_label_XU[..., None])
+    return dz_XSV
 
 
 def log_moves(z_BTSV: Tensor, target_BU: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -288,7 +242,7 @@ def log_moves(z_BTSV: Tensor, target_BU: Tensor) -> tuple[Tensor, Tensor, Tensor
 
 
 def frame_chunks(z_BTSV: Tensor) -> Iterator[slice]:
-    """Frames whose scores are one chunk, so that a copy of a chunk is small beside the scores."""
+    """Slices of frames, so small that a copy of their scores is small beside all scores."""
     budget = CHUNK_BYTES.get(z_BTSV.device.type, CHUNK_BYTES["cuda"])
     num_frames = z_BTSV.shape[1]
     step = max(1, budget * num_frames // max(1, z_BTSV.nbytes))
@@ -297,40 +251,9 @@ def frame_chunks(z_BTSV: Tensor) -> Iterator[slice]:
 
 
 def clear_padding_(dz_BTSV: Tensor, frames_B: Tensor, labels_B: Tensor) -> None:
-    """Zero what lies outside each lattice, be it not a number."""
+    """Set everything outside each lattice to zero, even where it is not a number."""
     _, num_frames, num_positions, _ = dz_BTSV.shape
     t_T = torch.arange(num_frames, device=dz_BTSV.device)
     s_S = torch.arange(num_positions, device=dz_BTSV.device)
     dz_BTSV.masked_fill_((t_T >= frames_B[:, None])[:, :, None, None], 0.0)
     dz_BTSV.masked_fill_((s_S > labels_B[:, None])[:, None, :, None], 0.0)
-
-
-# The transducer's probability of a label sequence, as the plain double loop over its lattice.
-#
-# A. Graves, "Sequence transduction with recurrent neural networks", 2012, section 2.4: with
-# alpha(t, u) the probability of having put out the first u labels when frame t is reached,
-#
-#     (1)  alpha(0, 0) = 1
-#     (2)  alpha(t, u) = alpha(t-1, u) p(blank | t-1, u) + alpha(t, u-1) p(y_u | t, u-1)
-#     (3)  Pr(y | x)   = alpha(T-1, U) p(blank | T-1, U)
-#
-# This is the oracle of the fast recursion, differentiable by the library, one utterance at a time.
-#
-# Shapes: T frames, U labels, S = U + 1 positions between labels, V outputs, of which 0 is the
-# blank.
-
-
-def plain_log_likelihood(log_p_TSV: Tensor, target_U: Tensor) -> Tensor:
-    """Natural log Pr(y | x), [], of one utterance; the lattice is taken whole, without padding."""
-    num_frames, num_positions, _ = log_p_TSV.shape
-    target = target_U.tolist()
-    alpha: dict[tuple[int, int], Tensor] = {}
-    for t in range(num_frames):
-        for u in range(num_positions):
-            arriving = [log_p_TSV.new_zeros(())] if t == u == 0 else []  # (1)
-            if t > 0:
-                arriving.append(alpha[t - 1, u] + log_p_TSV[t - 1, u, 0])  # (2)
-            if u > 0:
-                arriving.append(alpha[t, u - 1] + log_p_TSV[t, u - 1, target[u - 1]])
-            alpha[t, u] = torch.stack(arriving).logsumexp(0)
-    return alpha[num_frames - 1, num_positions - 1] + log_p_TSV[-1, -1, 0]  # (3)

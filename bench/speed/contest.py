@@ -1,15 +1,16 @@
-"""Training programs side by side on batches that differ in length.
+"""Training programs timed side by side, and decoding in batches beside one by one.
 
-Each batch is timed for itself: the rate is all units over the sum of the batches' medians.
+Each batch is timed for itself: a rate is all units over the sum of the batches' median seconds.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,124 +18,192 @@ import torch
 from torch import nn
 
 from bench.core.aligned import aligned
-from bench.speed.machine import CPU, moved, take_turns, wait_for
+from bench.core.errors import BenchError
+from bench.data.corpora import Corpus
+from bench.data.tokens import END
+from bench.runs.resolve import Resolved
+from bench.speed.machine import synchronize, take_turns, to_device
+from bench.speed.steps import BareLoop, make_objective
+from bench.training.objective import Objective
+from bench.training.precision import autocast
 
 NUM_BATCHES = 6
+NUM_ALONE = 40
+"""Sources that are decoded one by one; all of a split would take minutes."""
 Batch = Any
+ObjectiveT = TypeVar("ObjectiveT", bound=Objective)
+Ids = npt.NDArray[np.int64]
 
 
-class Stepping(Protocol):
-    """What makes training steps."""
+@dataclass(frozen=True, kw_only=True)
+class SpeedReport:
+    """Speeds that were measured, ready to be printed."""
+
+    heading: str
+    limits: str = ""
+    """The machine's limits, printed below the heading."""
+    tables: Sequence[str]
+
+    def __str__(self) -> str:
+        first = f"{self.heading}\n{self.limits}" if self.limits else self.heading
+        return "\n\n".join([first, *self.tables])
+
+
+def heading(resolved: Resolved, *facts: str) -> str:
+    """First line of a report: task, model and further facts."""
+    return " · ".join((resolved.card.task, str(resolved.config.model["name"]), *facts))
+
+
+class TrainingProgram(Protocol):
+    """A program that makes training steps."""
 
     def step(self, batch: Batch) -> float:
-        """A step on one batch; its loss."""
+        """Train on one batch; its loss."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contestant:
-    """A program and the batches it is given."""
+    """A training program and the batches that it is timed on."""
 
     name: str
-    program: Stepping
+    program: TrainingProgram
     batches: Sequence[Batch]
 
 
 class PlainSteps:
-    """Training steps of a plain program, a module from a batch to its loss, on a device."""
+    """Training steps of a plain module, which maps a batch to its loss, beside an objective."""
 
-    def __init__(self, model: nn.Module, *, clip_at: float, device: torch.device = CPU) -> None:
-        self.model, self.clip_at = model.to(device), clip_at
+    def __init__(self, model: nn.Module, objective: Objective) -> None:
+        self.model, self.device = model.to(objective.device), objective.device
+        self.config = objective.config
         self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step(self, batch: Batch) -> float:
-        """A step on one batch; its loss."""
-        loss = self.model(batch)
+        """Train on one batch; its loss."""
+        with autocast(self.config.trainer, self.device):
+            loss = self.model(batch)
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_at)
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip_at)
         self.optimizer.step()
         return float(loss.detach())
 
 
-def contest(
-    contestants: Sequence[Contestant],
-    *,
-    unit: str,
-    units_in: Callable[[Batch], int],
-    num_rounds: int,
-    device: torch.device = CPU,
-) -> str:
-    """The table of all contestants, as many batches each; the first is what they are set beside.
+def timed_objective(kind: type[ObjectiveT], resolved: Resolved, corpus: Corpus) -> ObjectiveT:
+    """The configured objective; BenchError if it is not of the kind that has plain programs."""
+    objective = make_objective(resolved, corpus)
+    if not isinstance(objective, kind):
+        raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
+    return objective
 
-    Programs are where they are timed, batches are brought there.
+
+def num_weights(module: nn.Module) -> int:
+    """Number of learned weights."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def training_facts(objective: Objective, batches: Sequence[Batch], *, unit: str) -> str:
+    """Facts of a heading: number of weights, and the mean size of the batches."""
+    mean_units = sum(map(objective.units_in, batches)) / len(batches)
+    return f"{num_weights(objective):,} weights · batches of {mean_units:,.0f} {unit}"
+
+
+def shipped_contestant(objective: Objective, name: str = "shipped") -> Contestant:
+    """The objective on its first training batches, which hold examples of like length."""
+    batches = list(itertools.islice(objective.train_loader(), NUM_BATCHES))
+    return Contestant(name=name, program=BareLoop(objective), batches=batches)
+
+
+def plain_contestants(
+    objective: Objective,
+    models: Mapping[str, nn.Module],
+    batches: Sequence[Batch],
+    make: Callable[[Ids], Batch],
+    num_examples: int,
+) -> list[Contestant]:
+    """Plain models, each on the shipped path's batches and on as many random ones."""
+    at_random = random_batches(
+        make,
+        num_examples,
+        num_batches=len(batches),
+        size=round(num_examples / len(objective.train_loader())),
+        seed=objective.config.seed,
+    )
+    orders = {"the same batches": batches, "batches at random": at_random}
+    programs = {name: PlainSteps(model, objective) for name, model in models.items()}
+    return [
+        Contestant(name=f"{name}, {order}", program=program, batches=given)
+        for name, program in programs.items()
+        for order, given in orders.items()
+    ]
+
+
+def random_batches(
+    make: Callable[[Ids], Batch], num_examples: int, *, num_batches: int, size: int, seed: int
+) -> list[Batch]:
+    """Batches of `size` examples in random order; `make` pads each to its longest example."""
+    order = np.random.default_rng(seed).permutation(num_examples)
+    starts = [number * size % num_examples for number in range(num_batches)]
+    return [make(order[start : start + size]) for start in starts]
+
+
+def contest(
+    objective: Objective, contestants: Sequence[Contestant], *, unit: str, num_rounds: int
+) -> str:
+    """Table of the contestants' training steps beside the first one's, the shipped path.
+
+    All of them have as many batches, which are moved to the objective's device.
     """
-    there = [moved(list(one.batches), device) for one in contestants]
+    on_device = [to_device(list(one.batches), objective.device) for one in contestants]
     calls = {
-        (place, number): partial(one.program.step, there[place][number])
+        (place, number): partial(one.program.step, on_device[place][number])
         for number in range(len(contestants[0].batches))
         for place, one in enumerate(contestants)
     }
-    timings = take_turns(calls, num_rounds=num_rounds, warm_up=1, device=device)
+    timings = take_turns(calls, num_rounds=num_rounds, warm_up=1, device=objective.device)
     rows, shipped_rate = [], 0.0
     for place, one in enumerate(contestants):
         numbers = range(len(one.batches))
         total_sec = sum(timings[place, number].median_sec for number in numbers)
-        rate = sum(map(units_in, one.batches)) / total_sec
+        rate = sum(map(objective.units_in, one.batches)) / total_sec
         shipped_rate = shipped_rate or rate
         step_ms = f"{1e3 * total_sec / len(one.batches):.1f}"
         rows.append((one.name, step_ms, f"{rate:,.0f}", f"{shipped_rate / rate:.2f}"))
     return aligned(("a training step", "ms", f"{unit}/s", "x shipped"), rows)
 
 
-def batches_at_random(
-    make: Callable[[npt.NDArray[np.int64]], Batch],
-    num_examples: int,
-    *,
-    num_batches: int,
-    size: int,
-    seed: int,
-) -> list[Batch]:
-    """Examples in any order, `size` in each batch, which `make` pads to the longest of it."""
-    order = np.random.default_rng(seed).permutation(num_examples)
-    starts = [number * size % num_examples for number in range(num_batches)]
-    return [make(order[start : start + size]) for start in starts]
-
-
-# Searches over many sources at once beside searches over one at a time.
-
-
-NUM_ALONE = 40
-"""Sources that are searched one by one; all of a split would take minutes."""
-
-
 def decoding_table(
-    beam_size: int,
-    many: Sequence[Any],
-    alone: Sequence[Any],
+    objective: Objective,
+    single: Any,
     *,
-    decode: Callable[[Any], object],
-    size_of: Callable[[Any], int],
+    decode: Callable[[Batch], object],
+    size_of: Callable[[Batch], int],
     source: str,
-    num_all: int,
-    device: torch.device = CPU,
+    beam_size: int,
 ) -> str:
-    """Time each way once; `size_of` a batch is its number of sources, `num_all` that of the split.
+    """Table of decoding the test split once in batches, and some of it one source at a time.
 
-    `source` is what a source is called.
+    `single` is a loader of the split in batches of one source. The end of a text is made
+    improbable, so that an untrained network has as many words to find as `decode` allows.
     """
-    rows, each_sec = [], list[float]()
+    objective.eval()
+    with torch.no_grad():
+        objective.get_parameter("network.output.bias")[END] -= 100.0
+    rows, source_sec = [], list[float]()
+    many = list(objective.evaluation_loader("test"))
+    num_all = sum(map(size_of, many))
+    alone = list(single.every(max(1, len(single) // NUM_ALONE)))
     for name, batches in (("in batches", many), ("one by one", alone)):
-        num_sources = sum(map(size_of, batches))
-        there = moved(list(batches), device)
-        wait_for(device)
-        begun = time.perf_counter()
-        for batch in there:
+        num_sources, on_device = sum(map(size_of, batches)), to_device(batches, objective.device)
+        synchronize(objective.device)
+        started = time.perf_counter()
+        for batch in on_device:
             decode(batch)
-        wait_for(device)
-        each_sec.append((time.perf_counter() - begun) / num_sources)
-        times = f"{each_sec[-1] / each_sec[0]:.1f}"
-        whole = f"{each_sec[-1] * num_all:.1f}"
-        rows.append((f"{name} ({num_sources:,})", f"{1e3 * each_sec[-1]:.1f}", whole, times))
+        synchronize(objective.device)
+        source_sec.append((time.perf_counter() - started) / num_sources)
+        times = f"{source_sec[-1] / source_sec[0]:.1f}"
+        whole = f"{source_sec[-1] * num_all:.1f}"
+        rows.append((f"{name} ({num_sources:,})", f"{1e3 * source_sec[-1]:.1f}", whole, times))
     columns = (f"beam {beam_size}", f"ms a {source}", f"s for {num_all:,}", "x batches")
     return aligned(columns, rows)

@@ -1,31 +1,30 @@
-"""How much of its budget a model has used, and which repeats of its best are still to be run."""
+"""Budget accounting: how much of a model's budget is used, and the seeds of its repeats."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from bench.sweep.definition import Sweep
 from bench.sweep.sampling import grid_size
-from bench.sweep.study import SPENT, TrialResult
+from bench.sweep.trial import COUNTED, UNFINISHED, TrialResult
 
-LIVE = frozenset(("waiting", "running", "lost"))
-"""Statuses of trials that are not over."""
 RESOLUTION_SEC = 0.1
-"""That of a record; what took less would never use up a budget of seconds."""
+"""Resolution of seconds in records; a shorter trial counts as this long, so that budgets end."""
 
 
-def share_spent(sweep: Sweep, model: str, trials: Sequence[TrialResult]) -> float:
-    """Share of a model's budget that is used, its live trials among it; at 1 none may begin.
+def used_share(sweep: Sweep, model: str, trials: Sequence[TrialResult]) -> float:
+    """Used share of a model's budget, including its unfinished trials; at 1 no trial may start.
 
-    Trials count once begun, seconds and FLOPs as far as they are known. A trial that was told from
-    an earlier record counts with what it took then; one that failed does not count.
+    Trials count from their start, seconds and FLOPs as far as they are known. A trial answered by
+    an earlier record counts with that record's cost. Failed trials do not count.
     """
-    counted = [trial for trial in trials if trial.status in SPENT or trial.status in LIVE]
+    counted = [trial for trial in trials if trial.status in COUNTED | UNFINISHED]
     budget, shares = sweep.budget, [0.0]
     if budget.trials is not None:
         shares.append(len(counted) / budget.trials)
     if budget.seconds is not None:
-        shares.append(sum(map(_seconds, counted)) / budget.seconds)
+        seconds = [max(t.seconds, RESOLUTION_SEC if t.status in COUNTED else 0.0) for t in counted]
+        shares.append(sum(seconds) / budget.seconds)
     if budget.flops is not None:
         shares.append(sum(trial.flops for trial in counted) / budget.flops)
     if (size := grid_size(sweep, model)) is not None:
@@ -33,21 +32,13 @@ def share_spent(sweep: Sweep, model: str, trials: Sequence[TrialResult]) -> floa
     return max(shares)
 
 
-def _seconds(trial: TrialResult) -> float:
-    return max(trial.seconds, RESOLUTION_SEC) if trial.status in SPENT else trial.seconds
+def is_exhausted(sweep: Sweep, model: str, trials: Sequence[TrialResult]) -> bool:
+    """True once a model's budget is used up and all of its trials have ended."""
+    has_ended = all(trial.status not in UNFINISHED for trial in trials)
+    return has_ended and used_share(sweep, model, trials) >= 1
 
 
-def is_over(sweep: Sweep, model: str, trials: Sequence[TrialResult]) -> bool:
-    """Whether a model's budget is used up and none of its trials is live."""
-    return share_spent(sweep, model, trials) >= 1 and not any(t.status in LIVE for t in trials)
-
-
-def fresh_seeds(sweep: Sweep) -> list[int]:
-    """Seeds of the repeats: none that chose the best configuration."""
+def repeat_seeds(sweep: Sweep) -> list[int]:
+    """Seeds of the repeats, none of which chose the best configuration."""
     first = max(sweep.seeds) + 1
     return list(range(first, first + sweep.repeat_best))
-
-
-def missing_seed(sweep: Sweep, begun: Collection[int]) -> int | None:
-    """The first seed with which the best configuration has not been repeated."""
-    return next((seed for seed in fresh_seeds(sweep) if seed not in begun), None)

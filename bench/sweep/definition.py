@@ -1,4 +1,4 @@
-"""What a sweep is: frozen, typed, complete. `bench.sweep.specification` reads it from a file."""
+"""Definition of a sweep: frozen and complete. `bench.sweep.specification` reads it from a file."""
 
 from __future__ import annotations
 
@@ -15,83 +15,81 @@ Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 
 class Budget(Frozen, frozen=True, kw_only=True):
-    """What each model of the sweep may spend; a sweep ends with the first that is used up."""
+    """Limits for each model of the sweep; the first one that is reached ends its trials."""
 
     trials: Count | None = None
-    """Trials that are finished, pruned or diverged."""
+    """Number of trials that finish, are pruned or diverge."""
     seconds: float | None = None
     """Training seconds of all trials together, validation included."""
     flops: float | None = None
     """Training FLOPs of all trials together."""
     parameters: Count | None = None
-    """Weights of the network: the hidden size is solved to come nearest to it."""
+    """Weights of the network; the hidden size that comes nearest is solved for."""
 
 
 class Sampler(Frozen, frozen=True, kw_only=True):
-    """Who proposes the next trial."""
+    """Optuna sampler that proposes trials."""
 
     name: Literal["tpe", "random", "grid", "qmc"] = "tpe"
     seed: Seed = 1
     startup: Annotated[int, msgspec.Meta(ge=0)] = 10
-    """tpe: trials at random before the model of good trials begins."""
+    """tpe: number of random trials before the first modelled one."""
 
 
 class Pruner(Frozen, frozen=True, kw_only=True):
-    """Who ends a trial that does badly."""
+    """Optuna pruner that ends bad trials early."""
 
     name: Literal["median", "percentile", "asha", "hyperband", "none"] = "none"
     startup: Annotated[int, msgspec.Meta(ge=0)] = 5
-    """median, percentile: trials that are never pruned."""
+    """median, percentile: number of first trials that are never pruned."""
     warmup: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """median, percentile: validations of a trial before it may be pruned."""
+    """median, percentile: number of validations before a trial may be pruned."""
     percentile: Annotated[float, msgspec.Meta(gt=0, lt=100)] = 25.0
-    """percentile: the share of trials that goes on."""
+    """percentile: percentage of trials that goes on."""
     min_epochs: Count = 1
-    """asha, hyperband: epochs before a trial may be pruned."""
+    """asha, hyperband: number of epochs before a trial may be pruned."""
     reduction: Annotated[int, msgspec.Meta(ge=2)] = 3
     """asha, hyperband: one of so many trials goes on."""
 
 
-READ_BY: dict[str, dict[str, tuple[str, ...]]] = {
-    "sampler": {"startup": ("tpe",)},
-    "pruner": {
-        "startup": ("median", "percentile"),
-        "warmup": ("median", "percentile"),
-        "percentile": ("percentile",),
-        "min_epochs": ("asha", "hyperband"),
-        "reduction": ("asha", "hyperband"),
-    },
+READ_BY: dict[str, tuple[str, ...]] = {
+    "sampler.startup": ("tpe",),
+    "pruner.startup": ("median", "percentile"),
+    "pruner.warmup": ("median", "percentile"),
+    "pruner.percentile": ("percentile",),
+    "pruner.min_epochs": ("asha", "hyperband"),
+    "pruner.reduction": ("asha", "hyperband"),
 }
-"""Keys that not every sampler or pruner reads, and which ones do."""
+"""Keys that only some samplers or pruners read, with the names of those."""
 
 
 class Sweep(Frozen, frozen=True, kw_only=True):
-    """Trials of one task, one study a model, all under the same space and budget."""
+    """Search over the settings of some models on one task, under one space and budget."""
 
     name: str
-    """Stem of the file."""
+    """Stem of the sweep file."""
     task: str
     models: list[str]
     fixed: dict[str, Scalar] = msgspec.field(default_factory=dict)
-    """Dotted key -> value, for every trial."""
+    """Dotted key -> value of every trial."""
     space: dict[str, Dimension]
-    """Dotted key -> possible values, in the order in which they are chosen."""
+    """Dotted key -> possible values, in the order of choice."""
     budget: Budget
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
     seeds: list[Seed] = msgspec.field(default_factory=lambda: [1])
-    """Run seeds; a trial's value is the mean over them."""
+    """Seeds of each trial's runs; its value is their mean."""
     repeat_best: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """Fresh seeds with which the best configuration is run in full after the budget."""
+    """Number of fresh seeds for full runs of the best configuration after the search."""
     start: list[dict[str, Scalar]] = msgspec.field(default_factory=list)
-    """Points of the space that are tried first, whole or in part."""
+    """Points of the space, whole or partial, that are tried first."""
 
 
 def definition_digest(sweep: Sweep, card_version: int) -> str:
-    """Sixteen hexadecimal digits of all that decides on a trial's number or on what is tried next.
+    """Digest, of 16 hexadecimal digits, of all that affects a trial's value or the next proposal.
 
-    A larger budget, another number of repetitions, a further model or another number of threads
-    leave it as it is, so a study can go on with them.
+    Budget (but for its parameters), repeats, models and threads are left out: a study can go on
+    under another value of these.
     """
     fixed = {key: value for key, value in sweep.fixed.items() if key not in WITHOUT_EFFECT}
     tree = {

@@ -1,9 +1,9 @@
-"""Which choices the result depended on: a share of the variance for each key, by Optuna.
+"""Importance of each setting for the validation metric, by Optuna, and slices along each setting.
 
 fANOVA (F. Hutter, H. Hoos and K. Leyton-Brown, "An efficient approach for assessing hyperparameter
-importance", ICML 2014) fits a forest to the trials; it needs scikit-learn and looks at keys that
+importance", ICML 2014) fits a forest to the trials; it needs scikit-learn and covers keys that
 every trial has. PED-ANOVA (S. Watanabe, A. Bansal and F. Hutter, IJCAI 2023) compares the best
-tenth of the trials with all of them and needs nothing.
+tenth of the trials with all of them and has no dependency.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import itertools
 import math
 import statistics
 import warnings
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -21,31 +22,27 @@ import msgspec
 from bench.core.config import Scalar
 from bench.sweep.definition import Sweep
 from bench.sweep.dimension import Choice, Dimension, same
-from bench.sweep.space import distributions, space_of
-from bench.sweep.study import TrialResult, of_model
+from bench.sweep.space import model_space, suggest
+from bench.sweep.trial import TrialResult, trials_of
 
 if TYPE_CHECKING:
-    import optuna
-
+    from optuna.trial import FrozenTrial
 
 Method = Literal["fanova", "ped-anova"]
 METHODS: dict[Method, str] = {"fanova": "fANOVA", "ped-anova": "PED-ANOVA"}
-"""The methods as their papers write them."""
-FEWEST_TRIALS = 4
-"""Finished trials under which no share is given: it would be that of chance."""
+"""Spelling in the papers."""
+MIN_TRIALS = 4
+"""Smallest number of finished trials for which importance is computed."""
+NUM_BINS = 4
+"""Number of bins of equal width, on the dimension's own scale, into which a range is cut."""
 
 
 class Importance(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares of the keys, largest first, which add up to 1."""
+    """Share of the variance for each key, largest first; the shares add up to 1."""
 
     method: Method
     num_trials: int
     shares: dict[str, float]
-
-
-def usual_method() -> Method:
-    """fANOVA where scikit-learn is installed."""
-    return "fanova" if importlib.util.find_spec("sklearn") else "ped-anova"
 
 
 def importance_of(
@@ -56,9 +53,12 @@ def importance_of(
     direction: Literal["min", "max"],
     method: Method | None = None,
 ) -> Importance | None:
-    """Shares from the finished trials of a model, or None where there is too little to tell."""
-    finished = [trial for trial in of_model(trials, model) if trial.status == "finished"]
-    if len(finished) < FEWEST_TRIALS or len({trial.value for trial in finished}) < 2:
+    """Importance by the finished trials of a model; None if they are too few or all equal.
+
+    Unless given, the method is fANOVA if scikit-learn is installed, else PED-ANOVA.
+    """
+    finished = [trial for trial in trials_of(trials, model) if trial.status == "finished"]
+    if len(finished) < MIN_TRIALS or len({trial.value for trial in finished}) < 2:
         return None
     from optuna.importance import (
         FanovaImportanceEvaluator,
@@ -66,12 +66,14 @@ def importance_of(
         get_param_importances,
     )
 
-    method = method or usual_method()
+    from bench.sweep.sampling import copy_study
+
+    method = method or ("fanova" if importlib.util.find_spec("sklearn") else "ped-anova")
     evaluator = FanovaImportanceEvaluator(seed=1) if method == "fanova" else None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on few trials; how many there were stands in the table
+        warnings.simplefilter("ignore")  # on few trials, whose number is in the table
         shares = get_param_importances(
-            as_study(sweep, finished, model, direction),
+            copy_study([_frozen(trial, sweep) for trial in finished], direction),
             evaluator=evaluator or PedAnovaImportanceEvaluator(),
         )
     ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
@@ -79,38 +81,17 @@ def importance_of(
     return Importance(method=method, num_trials=len(finished), shares=rounded) if rounded else None
 
 
-def as_study(
-    sweep: Sweep, trials: Sequence[TrialResult], model: str, direction: Literal["min", "max"]
-) -> optuna.Study:
-    """Finished trials as a study in memory, for Optuna's analyses."""
-    import optuna
+def _frozen(trial: TrialResult, sweep: Sweep) -> FrozenTrial:
+    from optuna.trial import FixedTrial, create_trial
 
-    possible = distributions(sweep.space, model)
-    loud = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(direction="minimize" if direction == "min" else "maximize")
-    finally:
-        optuna.logging.set_verbosity(loud)
-    for trial in trials:
-        own = {key: possible[key] for key in trial.chosen}
-        study.add_trial(
-            optuna.trial.create_trial(params=trial.chosen, distributions=own, value=trial.value)
-        )
-    return study
-
-
-# One key at a time: how trials did over its values, whatever the other keys were.
-
-
-NUM_PARTS = 4
-"""Parts of equal width, by the scale of its choice, into which a range is cut."""
+    fixed = FixedTrial(trial.chosen)
+    suggest(fixed, sweep.space, trial.model)
+    return create_trial(params=trial.chosen, distributions=fixed.distributions, value=trial.value)
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """The finished trials in which a key had one value, or one in a part of its range."""
+    """Finished trials of which one key has a given value, or lies in one bin of its range."""
 
-    model: str
     key: str
     values: str
     num_trials: int
@@ -121,67 +102,57 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 def slices(
     sweep: Sweep, trials: Sequence[TrialResult], model: str, *, direction: Literal["min", "max"]
 ) -> list[Slice]:
-    """Slices of every key of a model, in the space's order; parts without a trial are left out."""
-    finished = [trial for trial in of_model(trials, model) if trial.status == "finished"]
+    """Slices along every key of a model, in the space's order; empty bins are left out."""
+    finished = [trial for trial in trials_of(trials, model) if trial.status == "finished"]
     better = min if direction == "min" else max
-    found = []
-    for key, dimension in space_of(sweep.space, model).items():
-        for name, belongs in parts(dimension):
-            inside = [
+    return [
+        Slice(
+            key=key,
+            values=name,
+            num_trials=len(inside),
+            best=better(inside),
+            median=statistics.median(inside),
+        )
+        for key, dimension in model_space(sweep.space, model).items()
+        for name, is_member in bins(dimension)
+        if (
+            inside := [
                 trial.value
                 for trial in finished
-                if key in trial.chosen and belongs(trial.chosen[key]) and trial.value is not None
+                if trial.value is not None and key in trial.chosen and is_member(trial.chosen[key])
             ]
-            if inside:
-                found.append(
-                    Slice(
-                        model=model,
-                        key=key,
-                        values=name,
-                        num_trials=len(inside),
-                        best=better(inside),
-                        median=statistics.median(inside),
-                    )
-                )
-    return found
+        )
+    ]
 
 
-def parts(dimension: Dimension) -> list[tuple[str, Callable[[Scalar], bool]]]:
-    """Each part's name and what belongs to it; every value of the dimension belongs to one."""
+def bins(dimension: Dimension) -> list[tuple[str, Callable[[Scalar], bool]]]:
+    """Name and membership test of each bin; every value of the dimension is in exactly one."""
     values = dimension.values
-    if isinstance(dimension, Choice) or (values is not None and len(values) <= NUM_PARTS):
-        return [(written(value), _one_of([value])) for value in values or []]
+    if isinstance(dimension, Choice) or (values is not None and len(values) <= NUM_BINS):
+        return [(format_value(value), _one_of([value])) for value in values or []]
     assert not isinstance(dimension, Choice)
     if values is not None and not dimension.log:
-        cuts = [round(len(values) * part / NUM_PARTS) for part in range(NUM_PARTS + 1)]
+        cuts = [round(len(values) * part / NUM_BINS) for part in range(NUM_BINS + 1)]
         groups = [values[start:end] for start, end in itertools.pairwise(cuts)]
         return [(_range(group[0], group[-1]), _one_of(group)) for group in groups]
-    low, high = float(dimension.low), float(dimension.high)
-    edges = [_between(low, high, i / NUM_PARTS, log=dimension.log) for i in range(NUM_PARTS + 1)]
-    return [(_range(edges[i], edges[i + 1]), _inside(edges, i)) for i in range(NUM_PARTS)]
-
-
-def _between(low: float, high: float, share: float, *, log: bool) -> float:
-    if log:
-        return math.exp((1 - share) * math.log(low) + share * math.log(high))
-    return (1 - share) * low + share * high
+    scale, inverse = (math.log, math.exp) if dimension.log else (float, float)
+    low, high = scale(dimension.low), scale(dimension.high)
+    shares = [i / NUM_BINS for i in range(NUM_BINS + 1)]
+    edges = [inverse((1 - share) * low + share * high) for share in shares]
+    return [(_range(edges[i], edges[i + 1]), _in_bin(edges, i)) for i in range(NUM_BINS)]
 
 
 def _one_of(values: list[Scalar]) -> Callable[[Scalar], bool]:
     return lambda value: any(same(value, other) for other in values)
 
 
-def _inside(edges: list[float], part: int) -> Callable[[Scalar], bool]:
-    def inside(value: Scalar) -> bool:
-        assert isinstance(value, int | float)
-        below = part == NUM_PARTS - 1 or value < edges[part + 1]
-        return (part == 0 or value >= edges[part]) and below
-
-    return inside
+def _in_bin(edges: list[float], index: int) -> Callable[[Scalar], bool]:
+    inner = edges[1:-1]
+    return lambda value: isinstance(value, int | float) and bisect_right(inner, value) == index
 
 
-def written(value: Scalar) -> str:
-    """A value as it stands in tables and at axes."""
+def format_value(value: Scalar) -> str:
+    """Text of a setting's value in tables and on axes."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "true", False: "false"}[value]
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -189,9 +160,6 @@ def written(value: Scalar) -> str:
 
 def _range(first: Scalar, last: Scalar) -> str:
     if first == last:
-        return written(first)
-    return f"{_short(first)} to {_short(last)}"
-
-
-def _short(value: Scalar) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+        return format_value(first)
+    ends = (f"{value:.3g}" if isinstance(value, float) else str(value) for value in (first, last))
+    return " to ".join(ends)

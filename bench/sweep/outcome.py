@@ -1,4 +1,4 @@
-"""What a sweep leaves: all its trials, the best of each model, and what they took."""
+"""Result of a sweep: all its trials, the best of each model, and the cost."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from bench.core.record import write_atomically
 from bench.core.suite import Suite
 from bench.sweep.definition import Sweep
 from bench.sweep.importance import Importance, importance_of
-from bench.sweep.study import TrialResult, of_model, spent
+from bench.sweep.trial import TrialResult, counted_trials, trials_of
 
 
 class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """The best value at a moment, and what all trials together had taken by then."""
+    """Best value so far, and the cost of all trials up to it."""
 
     trials: int
     seconds: float
@@ -27,8 +27,8 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
     value: float
 
 
-class Best(msgspec.Struct, frozen=True, kw_only=True):
-    """The best finished trial of a model."""
+class BestTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """Best finished trial of a model."""
 
     number: int
     value: float
@@ -38,7 +38,7 @@ class Best(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that tables and pictures of a sweep are made of."""
+    """Data behind all tables and figures of a sweep, as stored in its JSON file."""
 
     schema: int = 1
     name: str
@@ -47,12 +47,12 @@ class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     direction: Literal["min", "max"]
     sweep: Sweep
-    best: dict[str, Best]
+    best: dict[str, BestTrial]
     """Model -> its best trial; models without a finished one are absent."""
     curves: dict[str, list[CurvePoint]]
-    """Model -> best so far against spent budget."""
+    """Model -> best value against used budget."""
     importance: dict[str, Importance]
-    """Model -> which choices its validation metric depended on."""
+    """Model -> influence of each setting on its validation metric."""
     repeats: dict[str, list[str]] = {}
     """Model -> full runs of its best configuration with fresh seeds."""
     trials: list[TrialResult]
@@ -65,9 +65,9 @@ def summarise(
     *,
     repeats: dict[str, list[str]] | None = None,
 ) -> SweepResult:
-    """The result of a sweep from its trials, in any state of it."""
+    """Result of a sweep, finished or not, from its trials."""
     direction = card.metric.direction
-    best = {model: best_of(trials, model, direction) for model in sweep.models}
+    best = {model: best_trial(trials, model, direction) for model in sweep.models}
     importances = {
         model: importance_of(sweep, trials, model, direction=direction) for model in sweep.models
     }
@@ -83,24 +83,23 @@ def summarise(
         importance={model: found for model, found in importances.items() if found},
         repeats=repeats or {},
         trials=[
-            # Which machine it was is nobody's business once it is over.
-            msgspec.structs.replace(trial, worker=None)
+            msgspec.structs.replace(trial, worker=None)  # host names are not published
             for model in sweep.models
-            for trial in of_model(trials, model)
+            for trial in trials_of(trials, model)
         ],
     )
 
 
-def best_of(
+def best_trial(
     trials: Sequence[TrialResult], model: str, direction: Literal["min", "max"]
-) -> Best | None:
-    """The finished trial of the best value; of equal ones the first."""
-    finished = [t for t in of_model(trials, model) if t.status == "finished"]
+) -> BestTrial | None:
+    """Finished trial with the best value; of equal ones the first."""
+    finished = [t for t in trials_of(trials, model) if t.status == "finished"]
     if not finished:
         return None
     sign = 1 if direction == "min" else -1
     first = min(finished, key=lambda trial: (sign * _value(trial), trial.number))
-    return Best(
+    return BestTrial(
         number=first.number,
         value=_value(first),
         chosen=first.chosen,
@@ -112,12 +111,12 @@ def best_of(
 def best_so_far(
     trials: Sequence[TrialResult], model: str, direction: Literal["min", "max"]
 ) -> list[CurvePoint]:
-    """One point a trial that counts towards the budget, from the first finished one on."""
+    """One point per trial that counts towards the budget, from the first finished one on."""
     better = min if direction == "min" else max
     points: list[CurvePoint] = []
     value: float | None = None
     seconds = flops = 0.0
-    for number, trial in enumerate(spent(of_model(trials, model)), start=1):
+    for number, trial in enumerate(counted_trials(trials_of(trials, model)), start=1):
         seconds, flops = seconds + trial.seconds, flops + trial.flops
         if trial.status == "finished":
             value = _value(trial) if value is None else better(value, _value(trial))
@@ -132,7 +131,7 @@ def _value(trial: TrialResult) -> float:
 
 
 def write_result(result: SweepResult, suite: Suite) -> Path:
-    """Write `result` as JSON, and its tables as Markdown beside it, each in one step."""
+    """Write `result` as JSON, with its tables as Markdown beside it; return the JSON's path."""
     from bench.sweep.report import report
 
     path = suite.sweep_result_path(result.task, result.name)
@@ -142,22 +141,10 @@ def write_result(result: SweepResult, suite: Suite) -> Path:
 
 
 def read_result(path: Path) -> SweepResult:
-    """The result in `path`."""
+    """Read the result of a sweep; raises BenchError for a missing or invalid file."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=SweepResult)
     except FileNotFoundError:
         raise BenchError(f"{path}: there is no such file, run the sweep first") from None
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise BenchError(f"{path}: not the result of a sweep ({error}); write it anew") from None
-
-
-def export(
-    suite: Suite,
-    sweep: Sweep,
-    trials: Sequence[TrialResult],
-    *,
-    repeats: dict[str, list[str]] | None = None,
-) -> Path:
-    """Summarise and write; returns the JSON file's path."""
-    result = summarise(sweep, suite.card(sweep.task), trials, repeats=repeats)
-    return write_result(result, suite)
+        raise BenchError(f"{path}: not a sweep's result ({error}), run the sweep again") from None

@@ -1,45 +1,44 @@
-"""The result of a sweep as Markdown tables."""
+"""Tables and figures of a sweep's result; figures need matplotlib, the extra `plot`."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.core.figures import log_scale, new_figure, save_figure
 from bench.sweep.dimension import Choice, Dimension, same
-from bench.sweep.importance import METHODS, Slice, slices, written
+from bench.sweep.importance import METHODS, format_value, slices
 from bench.sweep.outcome import CurvePoint, SweepResult
-from bench.sweep.space import MODEL, space_of
-from bench.sweep.study import SPENT, TrialResult, of_model
+from bench.sweep.space import MODEL, model_space
+from bench.sweep.trial import COUNTED, TrialResult, trials_of
 from bench.table.column import Column
-from bench.table.markup import Section, as_markdown
+from bench.table.markup import Section, to_markdown
 
-_WORDS = frozenset(("Model", "Setting", "Settings", "Values", "Method"))
+_TEXT_COLUMNS = frozenset(("Model", "Setting", "Settings", "Values", "Method"))
 
 
 def report(result: SweepResult) -> str:
-    """Best of each model, importance and slices, each with what it rests on."""
-    return f"# Sweep {result.name}\n\n" + as_markdown(sections(result), legend(result))
+    """Markdown of the best trial of each model, importance and slices, with their basis."""
+    return f"# Sweep {result.name}\n\n" + to_markdown(sections(result), legend(result))
 
 
 def sections(result: SweepResult) -> list[Section]:
-    """The tables, the best of each model first; those of which there is nothing are left out."""
+    """Tables, the best of each model first; empty ones are left out."""
     budget = result.sweep.budget
     size = f", {budget.parameters:,} weights each" if budget.parameters else ""
-    found = [
-        Section(
-            title=f"Best of each model on {result.task} by validation {result.metric}{size}",
-            columns=_columns(_best_rows(result)),
-        )
+    tables = {
+        f"Best of each model on {result.task} by validation {result.metric}{size}": _best_rows,
+        "Importance of the settings": _importance_rows,
+        f"Validation {result.metric} of the finished trials, one setting at a time": _slice_rows,
+    }
+    return [
+        Section(title=title, columns=_columns(rows))
+        for title, make_rows in tables.items()
+        if (rows := make_rows(result))
     ]
-    if rows := _importance_rows(result):
-        found.append(Section(title="Importance of the settings", columns=_columns(rows)))
-    if rows := _slice_rows(result):
-        title = f"Validation {result.metric} of the finished trials, one setting at a time"
-        found.append(Section(title=title, columns=_columns(rows)))
-    return found
 
 
 def _columns(rows: list[dict[str, str]]) -> list[Column]:
@@ -47,7 +46,7 @@ def _columns(rows: list[dict[str, str]]) -> list[Column]:
         Column(
             name=name,
             cells=[row[name] for row in rows],
-            kind="text" if name in _WORDS else "number",
+            kind="text" if name in _TEXT_COLUMNS else "number",
         )
         for name in rows[0]
     ]
@@ -56,34 +55,27 @@ def _columns(rows: list[dict[str, str]]) -> list[Column]:
 def _best_rows(result: SweepResult) -> list[dict[str, str]]:
     rows = []
     for model in result.sweep.models:
-        trials = of_model(result.trials, model)
-        best = result.best.get(model)
-        over = [trial for trial in trials if trial.status in SPENT]
+        trials, best = trials_of(result.trials, model), result.best.get(model)
+        counted = [trial for trial in trials if trial.status in COUNTED]
+        counts = Counter(trial.status for trial in trials)
         rows.append(
             {
                 "Model": model,
-                "Trials": str(len(over)),
-                "Pruned": _number_of(trials, "pruned"),
-                "Diverged": _number_of(trials, "diverged"),
-                "Failed": _number_of(trials, "failed"),
-                "Lost": _number_of(trials, "lost"),
-                "Minutes": f"{sum(trial.seconds for trial in over) / 60:.1f}",
-                "FLOPs": f"{sum(trial.flops for trial in over):.2e}",
+                "Trials": str(len(counted)),
+                "Pruned": str(counts["pruned"] or ""),
+                "Diverged": str(counts["diverged"] or ""),
+                "Failed": str(counts["failed"] or ""),
+                "Lost": str(counts["lost"] or ""),
+                "Minutes": f"{sum(trial.seconds for trial in counted) / 60:.1f}",
+                "FLOPs": f"{sum(trial.flops for trial in counted):.2e}",
                 "Weights": f"{best.num_parameters:,}" if best and best.num_parameters else "",
-                "Valid": number(best.value) if best else "",
+                "Valid": format_metric(best.value) if best else "",
                 "Trial": str(best.number) if best else "",
-                "Settings": settings(best.chosen) if best else "",
+                "Settings": format_settings(best.chosen) if best else "",
             }
         )
-    return _without_empty(rows, ("Pruned", "Diverged", "Failed", "Lost", "Weights"))
-
-
-def _number_of(trials: list[TrialResult], status: str) -> str:
-    return str(sum(trial.status == status for trial in trials) or "")
-
-
-def _without_empty(rows: list[dict[str, str]], names: tuple[str, ...]) -> list[dict[str, str]]:
-    empty = {name for name in names if not any(row[name] for row in rows)}
+    optional = ("Pruned", "Diverged", "Failed", "Lost", "Weights")
+    empty = {name for name in optional if not any(row[name] for row in rows)}
     return [{name: cell for name, cell in row.items() if name not in empty} for row in rows]
 
 
@@ -102,24 +94,22 @@ def _importance_rows(result: SweepResult) -> list[dict[str, str]]:
 
 
 def _slice_rows(result: SweepResult) -> list[dict[str, str]]:
-    found: list[Slice] = []
-    for model in result.sweep.models:
-        found += slices(result.sweep, result.trials, model, direction=result.direction)
     return [
         {
-            "Model": part.model,
+            "Model": model,
             "Setting": part.key,
             "Values": part.values,
             "Trials": str(part.num_trials),
-            "Best": number(part.best),
-            "Median": number(part.median),
+            "Best": format_metric(part.best),
+            "Median": format_metric(part.median),
         }
-        for part in found
+        for model in result.sweep.models
+        for part in slices(result.sweep, result.trials, model, direction=result.direction)
     ]
 
 
 def legend(result: SweepResult) -> list[str]:
-    """How to read the tables."""
+    """Notes that explain the tables."""
     seeds = len(result.sweep.seeds)
     over_seeds = f", the mean over {seeds} seeds" if seeds > 1 else ""
     lines = [f"Valid: validation {result.metric} of the best trial{over_seeds}. Test is not read."]
@@ -132,26 +122,24 @@ def legend(result: SweepResult) -> list[str]:
         )
     methods = {found.method for found in result.importance.values()}
     if methods:
-        share = "Share: of the variance over finished trials that a setting explains by itself"
-        few = "; of few trials a hint, not a finding."
-        lines.append(share + few)
+        lines.append(
+            "Share: of the variance over finished trials that a setting explains by itself; of few "
+            "trials a hint, not a finding."
+        )
     conditions = {key for dimension in result.sweep.space.values() for key in dimension.when}
     if "fanova" in methods and conditions - {MODEL}:
         lines.append("fANOVA leaves out settings that some of a model's trials do not have.")
     return lines
 
 
-def number(value: float) -> str:
-    """A metric's value with at least four significant digits: 104.87, 1.4321."""
+def format_metric(value: float) -> str:
+    """Text of a metric's value with at least four significant digits: 104.87, 1.432."""
     return f"{value:.2f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
-def settings(chosen: dict[str, Any]) -> str:
-    """Chosen settings in one line: `optim.lr=0.003, ...`."""
-    return ", ".join(f"{key}={written(value)}" for key, value in chosen.items())
-
-
-# The result of a sweep as pictures, by matplotlib: the extra `plot`.
+def format_settings(chosen: dict[str, Any]) -> str:
+    """Text of chosen settings in one line: `optim.lr=0.003, ...`."""
+    return ", ".join(f"{key}={format_value(value)}" for key, value in chosen.items())
 
 
 FLOP_UNITS = {"GFLOP": 1e9, "TFLOP": 1e12, "PFLOP": 1e15, "EFLOP": 1e18}
@@ -160,29 +148,29 @@ FLOP_UNITS = {"GFLOP": 1e9, "TFLOP": 1e12, "PFLOP": 1e15, "EFLOP": 1e18}
 def draw_sweep(result: SweepResult, folder: Path) -> list[Path]:
     """Write `<name>-best-so-far.png`, `-importance.png` and `-slices.png` to `folder`.
 
-    Pictures of which there is nothing to show are left out. Raises BenchError without matplotlib.
+    Empty figures are left out. Raises BenchError without matplotlib.
     """
-    makers = {
-        "best-so-far": (best_so_far_picture, any(result.curves.values())),
-        "importance": (importance_picture, bool(result.importance)),
-        "slices": (slices_picture, bool(result.best)),
+    plots = {
+        "best-so-far": (plot_best_so_far, any(result.curves.values())),
+        "importance": (plot_importance, bool(result.importance)),
+        "slices": (plot_slices, bool(result.best)),
     }
     paths = []
-    for name, (make, has_content) in makers.items():
+    for name, (plot, has_content) in plots.items():
         if has_content:
             paths.append(folder / f"{result.name}-{name}.png")
-            save_figure(make(result), paths[-1])
+            save_figure(plot(result), paths[-1])
     return paths
 
 
-def best_so_far_picture(result: SweepResult) -> Any:
-    """The best validation metric against each kind of spent budget, one line a model."""
+def plot_best_so_far(result: SweepResult) -> Any:
+    """Best validation metric against each kind of budget, one line per model."""
     figure, [panels] = new_figure(num_columns=3, width=10.5, height=3.4)
-    for axes, (label, spent) in zip(panels, _budgets(result).items(), strict=True):
+    for axes, (label, cost) in zip(panels, _budgets(result).items(), strict=True):
         for model, points in result.curves.items():
             if not points:
                 continue
-            x, y = [spent(point) for point in points], [point.value for point in points]
+            x, y = [cost(point) for point in points], [point.value for point in points]
             axes.step(x, y, where="post", label=model, color=_color(result, model), linewidth=1.6)
             axes.plot(x[-1:], y[-1:], "o", color=_color(result, model), markersize=4)
         axes.set_xlabel(label)
@@ -198,7 +186,7 @@ def best_so_far_picture(result: SweepResult) -> Any:
 
 
 def _budgets(result: SweepResult) -> dict[str, Callable[[CurvePoint], float]]:
-    """What may be spent, under the axis' label; FLOPs in the largest unit that is reached."""
+    """Axis label -> cost of a point; FLOPs are in the largest unit that is reached."""
     most = max(point.flops for points in result.curves.values() for point in points)
     reached = [unit for unit, flops in FLOP_UNITS.items() if flops <= most]
     unit = reached[-1] if reached else "GFLOP"
@@ -209,10 +197,10 @@ def _budgets(result: SweepResult) -> dict[str, Callable[[CurvePoint], float]]:
     }
 
 
-def importance_picture(result: SweepResult) -> Any:
-    """Share of the variance that each setting explains, one bar a model."""
-    keys = [key for key in result.sweep.space if any(key in f.shares for f in _found(result))]
-    models = list(result.importance)
+def plot_importance(result: SweepResult) -> Any:
+    """Share of the variance that each setting explains, one bar per model."""
+    models, found = list(result.importance), list(result.importance.values())
+    keys = [key for key in result.sweep.space if any(key in each.shares for each in found)]
     height = 1.0 + 0.18 * len(keys) * (len(models) + 1)
     figure, [[axes]] = new_figure(height=height)
     for place, model in enumerate(models):
@@ -224,17 +212,17 @@ def importance_picture(result: SweepResult) -> Any:
     axes.set_yticks([row + 0.5 * len(models) / (len(models) + 1) for row in range(len(keys))], keys)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    counts = sorted({found.num_trials for found in _found(result)})
+    counts = sorted({each.num_trials for each in found})
     trials = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else f"{counts[0]}"
-    method = METHODS[_found(result)[0].method]
+    method = METHODS[found[0].method]
     axes.set_xlabel(f"share of the variance ({method}, {trials} trials a model)")
     axes.legend(frameon=False)
     _title(result, axes)
     return figure
 
 
-def slices_picture(result: SweepResult) -> Any:
-    """Each trial's value over each setting, one row a model."""
+def plot_slices(result: SweepResult) -> Any:
+    """Value of each trial over each setting, one row per model."""
     keys = [key for key in result.sweep.space if any(key in t.chosen for t in result.trials)]
     models = list(result.best)
     figure, grid = new_figure(
@@ -244,10 +232,10 @@ def slices_picture(result: SweepResult) -> Any:
         height=0.6 + 2.1 * len(models),
     )
     for model, row in zip(models, grid, strict=True):
-        mine = space_of(result.sweep.space, model)
+        space = model_space(result.sweep.space, model)
         for key, axes in zip(keys, row, strict=True):
-            if key in mine:
-                _draw_slice(axes, mine[key], key, of_model(result.trials, model), result)
+            if key in space:
+                _plot_slice(axes, space[key], key, trials_of(result.trials, model), result)
             else:
                 axes.set_axis_off()
         row[0].set_ylabel(f"{model}\nvalidation {result.metric}")
@@ -256,7 +244,7 @@ def slices_picture(result: SweepResult) -> Any:
     return figure
 
 
-def _draw_slice(
+def _plot_slice(
     axes: Any, dimension: Dimension, key: str, trials: list[TrialResult], result: SweepResult
 ) -> None:
     here = [trial for trial in trials if key in trial.chosen]
@@ -267,41 +255,37 @@ def _draw_slice(
         face, size = ("black", 7.0) if is_best else (_color(result, trial.model), 4.5)
         axes.plot([place[trial.number]], [trial.value], "o", color=face, markersize=size)
     for trial in here:
-        if trial.status in ("pruned", "diverged"):  # they have no value: at the upper edge
+        if trial.status in ("pruned", "diverged"):  # without a value
             sign = "x" if trial.status == "diverged" else "|"
             edge = axes.get_xaxis_transform()
             axes.plot([place[trial.number]], [0.98], sign, color="0.5", transform=edge)
     if isinstance(dimension, Choice):
-        axes.set_xticks(range(len(dimension.choices)), [written(v) for v in dimension.choices])
+        axes.set_xticks(range(len(dimension.choices)), [format_value(v) for v in dimension.choices])
         axes.set_xlim(-0.5, len(dimension.choices) - 0.5)
     elif dimension.log:
         axes.set_xscale("log")
-        ticks = _round_numbers(float(dimension.low), float(dimension.high))
+        ticks = _log_ticks(float(dimension.low), float(dimension.high))
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
     axes.set_xlabel(key, fontsize=8)
     axes.tick_params(labelsize=7)
 
 
-def _round_numbers(low: float, high: float) -> list[float]:
-    """1, 2 and 5 times the powers of ten between two numbers; of many decades the powers only.
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Ticks at 1, 2 and 5 times powers of ten, over many decades at the powers alone.
 
-    The two numbers themselves where there is none.
+    The ends themselves if there is none between them.
     """
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     digits = (1, 2, 5) if len(powers) <= 3 else (1,)
-    numbers = [float(f"{digit}e{power}") for power in powers for digit in digits]
-    return [number for number in numbers if low <= number <= high] or [low, high]
+    ticks = [float(f"{digit}e{power}") for power in powers for digit in digits]
+    return [tick for tick in ticks if low <= tick <= high] or [low, high]
 
 
 def _place(dimension: Dimension, value: Any) -> float:
     if isinstance(dimension, Choice):
         return next(i for i, choice in enumerate(dimension.choices) if same(choice, value))
     return float(value)
-
-
-def _found(result: SweepResult) -> list[Any]:
-    return list(result.importance.values())
 
 
 def _color(result: SweepResult, model: str) -> str:

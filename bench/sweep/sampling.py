@@ -1,16 +1,16 @@
-"""What a sweep tries next, as a function of what it has tried.
+"""Proposal and pruning of trials, as functions of a sweep's stored history alone.
 
-Trials are drawn in a rehearsal: a study in memory that holds a copy of the history, with a sampler
-made for this one trial. So it does not matter which process asks, nor how often workers were
-killed before, and nothing half drawn is ever stored.
+Trials are drawn in a copy of the study in memory, by a sampler made for this one trial. Results
+depend neither on the process that asks nor on earlier kills, and no half-drawn trial is stored.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -31,26 +31,33 @@ from bench.sweep.definition import Sweep
 from bench.sweep.space import grid, start_points, suggest
 
 Direction = Literal["min", "max"]
+RUNG = "completed_rung_"
+"""Prefix of the system attributes that hold a trial's values at the rungs of successive halving."""
 
 
 def propose(
     sweep: Sweep, model: str, history: Sequence[FrozenTrial], direction: Direction
 ) -> FrozenTrial:
-    """The next trial of a model after `history`, which is in the order of the trials' numbers."""
-    if sweep.sampler.name == "qmc":
-        return _next_of_sequence(sweep, model, len(history), direction)
+    """Next trial of a model after `history`, which is ordered by trial number."""
     sampler = make_sampler(sweep, model, len(history))
-    return _draw(rehearse(history, direction, sampler=sampler), sweep, model)
+    if sweep.sampler.name != "qmc":
+        return _draw(copy_study(history, direction, sampler=sampler), sweep, model)
+    study = copy_study([], direction, sampler=sampler)
+    for earlier in range(len(history)):  # the sequence has no other state than its length
+        _draw(study, sweep, model)
+        study.tell(earlier, 0.0)
+    return _draw(study, sweep, model)
 
 
-def rehearse(
+def copy_study(
     history: Sequence[FrozenTrial],
     direction: Direction,
     *,
     sampler: BaseSampler | None = None,
-    name: str = "rehearsal",
+    name: str = "copy",
 ) -> optuna.Study:
-    """A study in memory with a copy of `history`, numbers and all."""
+    """Study in memory with a copy of `history`, including numbers."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # not a line per copy
     study = optuna.create_study(
         study_name=name,
         direction="minimize" if direction == "min" else "maximize",
@@ -58,30 +65,36 @@ def rehearse(
         pruner=NopPruner(),
     )
     for trial in history:
-        study.add_trial(_as_running(trial) if trial.state == TrialState.WAITING else trial)
+        if trial.state == TrialState.WAITING:  # `study.ask` would hand it out
+            trial = copy.copy(trial)
+            trial.state, trial.datetime_start = TrialState.RUNNING, datetime.now()
+        study.add_trial(trial)
     return study
 
 
 def make_sampler(sweep: Sweep, model: str, number: int) -> BaseSampler:
-    """The sampler of one trial: its seed is a function of the sweep's and the trial's number."""
+    """Sampler of one trial; what it draws depends on the sweep's seed and the trial's number."""
     digest = hashlib.sha256(f"{sweep.sampler.seed}:{number}".encode()).digest()
     seed = int.from_bytes(digest[:4])
     if sweep.sampler.name == "random":
         return RandomSampler(seed=seed)
+    if sweep.sampler.name == "qmc":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return QMCSampler(
+                seed=sweep.sampler.seed, scramble=True, warn_independent_sampling=False
+            )
     if sweep.sampler.name == "grid":
         return GridSampler(grid(sweep.space, model), seed=sweep.sampler.seed)
     return TPESampler(n_startup_trials=sweep.sampler.startup, seed=seed)
 
 
 def grid_size(sweep: Sweep, model: str) -> int | None:
-    """How many trials there are when the sampler is a grid."""
+    """Number of trials of a grid sampler; None for the other samplers."""
     if sweep.sampler.name != "grid":
         return None
-    size = len(start_points(sweep, model))
-    num_points = 1
-    for values in grid(sweep.space, model).values():
-        num_points *= len(values)
-    return size + num_points
+    num_points = math.prod(len(values) for values in grid(sweep.space, model).values())
+    return len(start_points(sweep, model)) + num_points
 
 
 def _draw(study: optuna.Study, sweep: Sweep, model: str) -> FrozenTrial:
@@ -92,36 +105,8 @@ def _draw(study: optuna.Study, sweep: Sweep, model: str) -> FrozenTrial:
     return study.get_trials()[number]
 
 
-def _next_of_sequence(sweep: Sweep, model: str, number: int, direction: Direction) -> FrozenTrial:
-    """A quasi-random sequence depends on no value; it is gone through from its beginning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        sampler = QMCSampler(
-            seed=sweep.sampler.seed, scramble=True, warn_independent_sampling=False
-        )
-    study = rehearse([], direction, sampler=sampler)
-    for earlier in range(number):
-        _draw(study, sweep, model)
-        study.tell(earlier, 0.0)
-    return _draw(study, sweep, model)
-
-
-def _as_running(trial: FrozenTrial) -> FrozenTrial:
-    """A waiting trial would be the next that a study hands out."""
-    running = copy.copy(trial)
-    running.state, running.datetime_start = TrialState.RUNNING, datetime.now()
-    return running
-
-
-# Whether a trial is to end early; decided from what is stored alone, as often as asked.
-
-
-RUNG = "completed_rung_"
-"""Optuna's note, on a trial, of its value at a rung of successive halving."""
-
-
 def make_pruner(sweep: Sweep, num_steps: int) -> BasePruner | None:
-    """The sweep's pruner for trials of at most `num_steps` validations, counted from 1."""
+    """Pruner for trials of at most `num_steps` validations, counted from 1."""
     pruner = sweep.pruner
     first = pruner.warmup + 1
     if pruner.name == "median":
@@ -146,10 +131,10 @@ def make_pruner(sweep: Sweep, num_steps: int) -> BasePruner | None:
 def should_prune(
     pruner: BasePruner | None, study: optuna.Study, number: int, step: int
 ) -> tuple[bool, dict[str, float]]:
-    """The verdict on a trial after `step`, and the values at rungs that others compare with.
+    """Pruning decision after `step`, and the trial's values at rungs, for others to compare with.
 
-    Successive halving marks a rung as passed while it judges; a worker killed in between would
-    find it passed. Hence trial and rungs are gone through from the first step, in a rehearsal.
+    Successive halving marks a rung as passed while it decides, so a worker that resumed after a
+    kill would find it passed. Hence all steps are replayed in a copy of the study.
     """
     if pruner is None:
         return False, {}
@@ -157,24 +142,20 @@ def should_prune(
     direction: Direction = (
         "min" if study.direction == optuna.study.StudyDirection.MINIMIZE else "max"
     )
-    mine = trials[number]
+    trial = trials[number]
     if not isinstance(pruner, SuccessiveHalvingPruner | HyperbandPruner):
-        return pruner.prune(study, _until(mine, step)), {}
-    mine.system_attrs = {k: v for k, v in mine.system_attrs.items() if not k.startswith(RUNG)}
-    scene = rehearse(trials, direction, name=study.study_name)
-    verdict = False
-    for each in _steps(mine, step):
-        verdict = pruner.prune(scene, _until(scene.get_trials()[number], each))
-    rungs = scene.get_trials()[number].system_attrs
-    return verdict, {key: value for key, value in rungs.items() if key.startswith(RUNG)}
-
-
-def _steps(trial: FrozenTrial, last: int) -> Iterator[int]:
-    return (step for step in sorted(trial.intermediate_values) if step <= last)
+        return pruner.prune(study, _until(trial, step)), {}
+    trial.system_attrs = {k: v for k, v in trial.system_attrs.items() if not k.startswith(RUNG)}
+    replay = copy_study(trials, direction, name=study.study_name)
+    is_pruned = False
+    for earlier in sorted(trial.intermediate_values):
+        if earlier <= step:
+            is_pruned = pruner.prune(replay, _until(replay.get_trials()[number], earlier))
+    rungs = replay.get_trials()[number].system_attrs
+    return is_pruned, {key: value for key, value in rungs.items() if key.startswith(RUNG)}
 
 
 def _until(trial: FrozenTrial, step: int) -> FrozenTrial:
-    """The trial as it was after `step`."""
     known = trial.intermediate_values
-    trial.intermediate_values = {each: known[each] for each in _steps(trial, step)}
+    trial.intermediate_values = {each: known[each] for each in sorted(known) if each <= step}
     return trial

@@ -1,8 +1,7 @@
-"""The hidden size at which a network has a given number of weights.
+"""Solver for the hidden size at which a network has a given number of weights.
 
-Counted are the parameters of the whole objective as it would be trained: input vectors, recurrence
-and output layer, shared ones once. The objective is built on torch's meta device, which knows
-shapes and holds no numbers.
+All parameters of the objective count: embeddings, recurrence and output layer, shared ones once.
+The objective is built on torch's meta device, which allocates nothing.
 """
 
 from __future__ import annotations
@@ -25,17 +24,16 @@ from bench.text.data.corpus import TextCorpus
 
 Size = dict[str, Scalar]
 LARGEST = 2**20
-"""Hidden sizes above are no networks of this suite."""
+"""Upper limit of the search."""
 _corpora: dict[tuple[object, ...], Corpus] = {}
 
 
 def solve_size(resolved: Resolved, num_parameters: int) -> Size:
-    """The settings under which the network comes nearest to `num_parameters` weights.
+    """Settings with which the network comes nearest to `num_parameters` weights.
 
-    `model.hidden_size`, and `objective.embedding_size` where the input vectors have to be as long
-    as the recurrence's output and that is longer than its hidden layer. Of two sizes that are
-    equally near the smaller one. Raises BenchError where hidden size 1 has more weights already,
-    or where no size gives a network.
+    These are `model.hidden_size` and, if the input vectors must match an output longer than the
+    hidden layer, `objective.embedding_size`. Of two equally near sizes the smaller one is taken.
+    Raises BenchError if hidden size 1 already exceeds the budget, or no size reaches it.
     """
     corpus, objective = _vocabulary_of(resolved), resolved.objective_class()
 
@@ -59,7 +57,7 @@ def solve_size(resolved: Resolved, num_parameters: int) -> Size:
 
 
 def nearest_size(count: Callable[[int], int], target: int) -> int:
-    """The size from 1 to LARGEST whose count is nearest to `target`; counts grow with the size."""
+    """Size from 1 to LARGEST whose count, which grows with the size, is nearest to `target`."""
     low, high = 1, 2
     while high < LARGEST and count(high) < target:
         low, high = high, 2 * high
@@ -70,10 +68,10 @@ def nearest_size(count: Callable[[int], int], target: int) -> int:
 
 
 def with_size(config: RunConfig, hidden_size: int) -> RunConfig:
-    """`config` with another hidden size, and input vectors of the length that it asks for."""
+    """Copy of `config` with another hidden size and input vectors of matching length."""
     model: dict[str, Scalar] = {**config.model, "hidden_size": hidden_size}
     objective = dict(config.objective)
-    if "embedding_size" in objective and _input_is_as_long_as_output(config):
+    if "embedding_size" in objective and _ties_input_to_output(config):
         if objective["embedding_size"] != 0:
             raise BenchError(
                 f"objective.embedding_size {objective['embedding_size']} leaves no choice of the "
@@ -85,30 +83,30 @@ def with_size(config: RunConfig, hidden_size: int) -> RunConfig:
     return msgspec.structs.replace(config, model=model, objective=objective)
 
 
-def _input_is_as_long_as_output(config: RunConfig) -> bool:
+def _ties_input_to_output(config: RunConfig) -> bool:
     return config.objective.get("embeddings") == "tied" or config.model.get("input") == "direct"
 
 
 def _output_size(model: dict[str, Scalar]) -> int:
-    """Length of the recurrence's output, whatever it reads."""
+    """Length of the recurrence's output, for any input."""
     options = {key: value for key, value in model.items() if key != "name"}
     if "input" in options:
-        options["input"] = "projected"  # direct input asks for an input of the right length first
+        options["input"] = "projected"  # direct input needs a matching length, not known yet
     with torch.device("meta"):
         return build_recurrence(str(model["name"]), 1, options).output_size
 
 
 def count_parameters(config: RunConfig, objective: type[Any], corpus: Corpus) -> int:
-    """Weights of an objective of that class, shared ones once; nothing is allocated."""
+    """Number of weights of an objective, shared ones once; nothing is allocated."""
     with torch.device("meta"), warnings.catch_warnings():
-        # The adaptive softmax gives rare words a fraction of the hidden size: none of a tiny one.
+        # The adaptive softmax gives rare words a fraction of the hidden size, which may round to 0.
         warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
         network = objective(config, corpus)
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _vocabulary_of(resolved: Resolved) -> Corpus:
-    """The corpus of a configuration, of text the vocabulary only, read once a process."""
+    """Corpus of a configuration, of text the vocabulary alone; cached in the process."""
     card, data = resolved.card, resolved.config.data
     key = (card.task, card.version, msgspec.structs.replace(data, download="never"))
     if key not in _corpora:

@@ -1,4 +1,4 @@
-"""Choosing from a space, key by key: a later key may depend on an earlier one."""
+"""Choice of settings from a search space, key by key: a later key may depend on an earlier one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from bench.core.config import Scalar, merge
 from bench.core.suite import Suite
 from bench.runs.resolve import Resolved, resolve
 from bench.sweep.definition import Sweep
-from bench.sweep.dimension import Choice, Conditions, Dimension, FloatRange, IntRange, same
+from bench.sweep.dimension import Choice, Dimension, IntRange, same
 
 if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
 
 Space = Mapping[str, Dimension]
 MODEL = "model.name"
-"""The key on which conditions may depend without its being chosen: each study has one model."""
+"""Key that conditions may name although it is not chosen: each study has one model."""
 
 
-def suggest(trial: optuna.Trial, space: Space, model: str) -> dict[str, Scalar]:
+def suggest(trial: BaseTrial, space: Space, model: str) -> dict[str, Scalar]:
     """Draw the keys whose conditions hold, in the order of the space."""
     chosen: dict[str, Scalar] = {}
     for key, dimension in space.items():
@@ -29,7 +28,7 @@ def suggest(trial: optuna.Trial, space: Space, model: str) -> dict[str, Scalar]:
     return chosen
 
 
-def _draw(trial: optuna.Trial, key: str, dimension: Dimension) -> Scalar:
+def _draw(trial: BaseTrial, key: str, dimension: Dimension) -> Scalar:
     if isinstance(dimension, Choice):
         return trial.suggest_categorical(key, dimension.choices)
     low, high, log, step = dimension.low, dimension.high, dimension.log, dimension.step
@@ -39,7 +38,7 @@ def _draw(trial: optuna.Trial, key: str, dimension: Dimension) -> Scalar:
 
 
 def is_active(dimension: Dimension, chosen: Mapping[str, Scalar], model: str) -> bool:
-    """Whether every condition of a key holds; a key that was not chosen has no value."""
+    """True if every condition of a dimension holds for the keys chosen so far."""
     known = {**chosen, MODEL: model}
     return all(
         key in known and any(same(known[key], value) for value in values)
@@ -47,59 +46,33 @@ def is_active(dimension: Dimension, chosen: Mapping[str, Scalar], model: str) ->
     )
 
 
-def space_of(space: Space, model: str) -> dict[str, Dimension]:
-    """The keys that may ever be chosen for a model, in order."""
-    possible: dict[str, Dimension] = {}
+def model_space(space: Space, model: str) -> dict[str, Dimension]:
+    """Part of the space that a model can have, in order."""
+    possible: dict[str, Dimension] = {MODEL: Choice(choices=[model])}
     for key, dimension in space.items():
-        if all(_may_hold(name, values, possible, model) for name, values in dimension.when.items()):
+        if all(
+            name in possible and any(value in possible[name] for value in values)
+            for name, values in dimension.when.items()
+        ):
             possible[key] = dimension
+    del possible[MODEL]
     return possible
 
 
-def _may_hold(key: str, values: list[Scalar], possible: Space, model: str) -> bool:
-    if key == MODEL:
-        return model in values
-    return key in possible and any(possible[key].holds(value) for value in values)
-
-
-def distributions(space: Space, model: str) -> dict[str, BaseDistribution]:
-    """Optuna's distribution of each key that may be chosen for a model."""
-    return {key: distribution(dimension) for key, dimension in space_of(space, model).items()}
-
-
-def distribution(dimension: Dimension) -> BaseDistribution:
-    """A dimension as Optuna stores it, the same as `suggest` makes it."""
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    if isinstance(dimension, Choice):
-        return CategoricalDistribution(dimension.choices)
-    kind: Any = FloatDistribution if isinstance(dimension, FloatRange) else IntDistribution
-    made: BaseDistribution = kind(
-        dimension.low, dimension.high, log=dimension.log, step=dimension.step
-    )
-    return made
-
-
 def grid(space: Space, model: str) -> dict[str, list[Scalar]]:
-    """Every value of every key that may be chosen for a model; the space must be finite."""
-    values = {key: dimension.values for key, dimension in space_of(space, model).items()}
-    assert None not in values.values(), "checked when the sweep was read"
-    return {key: listed for key, listed in values.items() if listed is not None}
+    """Every value of every key of a model; the space must be finite, as `read_sweep` checks."""
+    return {key: dimension.values or [] for key, dimension in model_space(space, model).items()}
 
 
-def clean(space: Space, stored: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """What Optuna stored for a trial, without the rounding noise of steps, in the space's order."""
-    return {key: space[key].clean(stored[key]) for key in space if key in stored}
+def clean(space: Space, params: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Optuna's parameters without the rounding noise of steps, in the space's order."""
+    return {key: space[key].clean(params[key]) for key in space if key in params}
 
 
 def start_points(sweep: Sweep, model: str) -> list[dict[str, Scalar]]:
-    """The sweep's start points with the keys that a model has; empty ones are left out."""
-    mine = space_of(sweep.space, model)
-    points = [{key: point[key] for key in mine if key in point} for point in sweep.start]
+    """Start points of the sweep, reduced to the keys of a model; empty ones are left out."""
+    keys = model_space(sweep.space, model)
+    points = [{key: point[key] for key in keys if key in point} for point in sweep.start]
     return [point for point in points if point]
 
 
@@ -109,15 +82,12 @@ def resolve_trial(
     model: str,
     chosen: Mapping[str, Scalar],
     seed: int,
-    *,
-    overrides: Mapping[str, Scalar] | None = None,
 ) -> Resolved:
-    """The complete configuration of a trial: what is fixed, what was chosen, the solved size.
+    """Resolve the configuration of a trial from fixed and chosen settings and the solved size.
 
-    `overrides` are dotted settings of the caller's that no number depends on, such as threads.
-    Raises BenchError where the network cannot have `budget.parameters` weights.
+    Raises BenchError if the network cannot have `budget.parameters` weights.
     """
-    settings = {**sweep.fixed, **clean(sweep.space, chosen), "seed": seed, **(overrides or {})}
+    settings = {**sweep.fixed, **clean(sweep.space, chosen), "seed": seed}
     resolved = resolve(suite, sweep.task, model=model, overrides=tree_of(settings))
     if sweep.budget.parameters is None:
         return resolved
@@ -128,7 +98,7 @@ def resolve_trial(
 
 
 def tree_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys as a tree: `{"optim.lr": 1}` -> `{"optim": {"lr": 1}}`."""
+    """Tree of dotted keys: `{"optim.lr": 1}` -> `{"optim": {"lr": 1}}`."""
     tree: dict[str, Any] = {}
     for key, value in settings.items():
         for part in reversed(key.split(".")):
@@ -137,15 +107,11 @@ def tree_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def activating(space: Space, key: str, model: str) -> dict[str, Scalar]:
-    """A choice of other keys under which `key` is chosen for a model: each condition's first value.
-
-    `key` must be one of `space_of(space, model)`.
-    """
+def prerequisites(space: Space, key: str, model: str) -> dict[str, Scalar]:
+    """Values of other keys that activate `key` of `model_space(space, model)`."""
     needed: dict[str, Scalar] = {}
-    conditions: Conditions = space[key].when
-    for name, values in conditions.items():
+    for name, values in space[key].when.items():
         if name != MODEL:
-            possible = [value for value in values if space[name].holds(value)]
-            needed = {**activating(space, name, model), **needed, name: possible[0]}
+            possible = [value for value in values if value in space[name]]
+            needed = {**prerequisites(space, name, model), **needed, name: possible[0]}
     return needed

@@ -1,4 +1,4 @@
-"""Where a sweep's studies are kept: an SQLite file, or a PostgreSQL that machines share."""
+"""Storage of a sweep's studies: an SQLite file, or a PostgreSQL shared by machines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -23,76 +23,70 @@ from bench.core.errors import BenchError
 from bench.core.suite import Suite
 
 HEARTBEAT_SEC = 30.0
-MISSED_BEATS = 4
-"""So many heartbeats may be late before a worker counts as lost."""
-PATIENCE_SEC = 300.0
-"""How long a storage may be out of reach before a worker gives up."""
+MAX_MISSED_HEARTBEATS = 4
+"""Number of late heartbeats after which a worker counts as lost."""
+RETRY_SEC = 300.0
+"""Time for which an unreachable storage is tried again."""
+MAX_PAUSE_SEC = 10.0
 EXAMPLES = "sqlite:///sweep.db or postgresql+psycopg://user@host/database"
 
 T = TypeVar("T")
 
 
 def default_url(suite: Suite, sweep_name: str) -> str:
-    """The SQLite file of a sweep when no other storage is named."""
+    """URL of the SQLite file of a sweep, used when no other storage is given."""
     path = suite.folder.resolve() / "artifacts" / "sweeps" / f"{sweep_name}.db"
     return sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """Studies, and the right to change them alone."""
+    """Optuna's storage with its URL and a lock."""
 
     url: sqlalchemy.URL
-    studies: RDBStorage
+    backend: RDBStorage
     heartbeat_sec: float
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the storage's lock: nobody else asks for a trial or tells one meanwhile."""
-        with _alone(self.url):
-            yield
-
-    def stale_trials(self, study: optuna.Study) -> set[int]:
-        """Ids of the running trials whose worker has been silent for too long, by its clock."""
-        return set(self.studies._get_stale_trial_ids(study._study_id))
+    def lock(self) -> AbstractContextManager[None]:
+        """Exclusive right to ask for and tell trials."""
+        return _lock(self.url)
 
 
 def open_storage(
     address: str,
     *,
     heartbeat_sec: float = HEARTBEAT_SEC,
-    missing: Literal["make", "refuse"] = "make",
+    missing: Literal["create", "refuse"] = "create",
 ) -> Storage:
-    """Connect to the database at `address`, making its tables where it has none.
+    """Connect to the database at `address`, creating its tables if it has none.
 
-    Raises BenchError for an address that is none, a missing driver, and a database that is out of
-    reach or holds something else.
+    Raises BenchError for an invalid address, a missing driver, and a database that cannot be
+    reached or holds something else.
     """
-    url = _checked_url(address)
+    url = _parse_url(address)
     if url.get_backend_name() == "sqlite":
         _prepare_file(Path(str(url.database)), missing)
     try:
-        with _alone(url):
-            return Storage(
-                url=url, studies=_connect(url, heartbeat_sec), heartbeat_sec=heartbeat_sec
-            )
+        with _lock(url):
+            backend = _connect(url, heartbeat_sec)
     except (ImportError, NoSuchModuleError) as error:
         raise BenchError(
-            f"--storage {shown(url)}: the driver is missing ({_first_line(error)}): "
+            f"--storage {redacted(url)}: the driver is missing ({_first_line(error)}): "
             "pip install 'sequence-bench[postgresql]'"
         ) from None
     except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
-        raise BenchError(f"--storage {shown(url)}: {_cause(error)}") from None
+        raise BenchError(f"--storage {redacted(url)}: {_cause(error)}") from None
+    return Storage(url=url, backend=backend, heartbeat_sec=heartbeat_sec)
 
 
-def shown(url: sqlalchemy.URL) -> str:
-    """An address as it may be printed, without its password."""
+def redacted(url: sqlalchemy.URL) -> str:
+    """Printable URL, without the password."""
     return url.render_as_string(hide_password=True)
 
 
-def patiently(action: Callable[[], T], *, patience_sec: float = PATIENCE_SEC) -> T:
-    """Do something with a storage, again and again while it is out of reach."""
-    until, pause_sec = time.monotonic() + patience_sec, 0.2
+def retry(action: Callable[[], T], *, retry_sec: float = RETRY_SEC) -> T:
+    """Call `action`, again and again while the storage cannot be reached."""
+    until, pause_sec = time.monotonic() + retry_sec, 0.2
     while True:
         try:
             return action()
@@ -100,17 +94,17 @@ def patiently(action: Callable[[], T], *, patience_sec: float = PATIENCE_SEC) ->
             if time.monotonic() > until:
                 raise BenchError(f"the storage is out of reach: {_cause(error)}") from error
             time.sleep(pause_sec)
-            pause_sec = min(2 * pause_sec, 10.0)
+            pause_sec = min(2 * pause_sec, MAX_PAUSE_SEC)
 
 
-def _checked_url(address: str) -> sqlalchemy.URL:
+def _parse_url(address: str) -> sqlalchemy.URL:
     try:
         url = sqlalchemy.make_url(address)
     except ArgumentError:
         raise BenchError(f"--storage {address}: not a database address, as {EXAMPLES}") from None
-    kind = url.drivername.partition("+")[0]
+    kind = url.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
-        raise BenchError(f"--storage {shown(url)}: {kind!r} is not supported, use {EXAMPLES}")
+        raise BenchError(f"--storage {redacted(url)}: {kind!r} is not supported, use {EXAMPLES}")
     if kind == "sqlite" and url.database in (None, "", ":memory:"):
         raise BenchError(
             f"--storage {address}: workers cannot share memory, name a file: {EXAMPLES}"
@@ -118,7 +112,7 @@ def _checked_url(address: str) -> sqlalchemy.URL:
     return url
 
 
-def _prepare_file(path: Path, missing: Literal["make", "refuse"]) -> None:
+def _prepare_file(path: Path, missing: Literal["create", "refuse"]) -> None:
     if missing == "refuse" and not path.is_file():
         raise BenchError(f"{path}: no sweep has begun there")
     try:
@@ -134,33 +128,33 @@ def _connect(url: sqlalchemy.URL, heartbeat_sec: float) -> RDBStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # heartbeats
         return RDBStorage(
-            # Optuna fills in a template.
+            # Optuna treats the URL as a template.
             url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}"),
-            engine_kwargs=_engine_settings(url),
+            engine_kwargs=_engine_options(url),
             heartbeat_interval=math.ceil(heartbeat_sec),
-            grace_period=math.ceil(MISSED_BEATS * heartbeat_sec),
+            grace_period=math.ceil(MAX_MISSED_HEARTBEATS * heartbeat_sec),
         )
 
 
-def _engine_settings(url: sqlalchemy.URL) -> dict[str, Any]:
+def _engine_options(url: sqlalchemy.URL) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
-        return {"connect_args": {"timeout": 60.0}}  # seconds for which another writer is waited
-    settings: dict[str, Any] = {"pool_pre_ping": True}
+        return {"connect_args": {"timeout": 60.0}}  # seconds to wait for another writer
+    options: dict[str, Any] = {"pool_pre_ping": True}
     if url.get_driver_name().startswith("psycopg"):
-        settings["connect_args"] = {"connect_timeout": 10}
-    return settings
+        options["connect_args"] = {"connect_timeout": 10}
+    return options
 
 
 @contextmanager
-def _alone(url: sqlalchemy.URL) -> Iterator[None]:
-    """A lock that ends with its holder, however that dies."""
+def _lock(url: sqlalchemy.URL) -> Iterator[None]:
+    """Lock between processes that is released when its holder dies."""
     if url.get_backend_name() == "sqlite":
         with FileLock(f"{url.database}.lock"):
             yield
         return
     key = int.from_bytes(hashlib.sha256(b"bench sweep").digest()[:8], signed=True)
     engine = sqlalchemy.create_engine(
-        url, poolclass=sqlalchemy.pool.NullPool, **_engine_settings(url)
+        url, poolclass=sqlalchemy.pool.NullPool, **_engine_options(url)
     )
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
@@ -168,7 +162,7 @@ def _alone(url: sqlalchemy.URL) -> Iterator[None]:
 
 
 def _cause(error: BaseException) -> str:
-    """What the database itself said, in one line."""
+    """Message of the database itself, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     return _first_line(getattr(error, "orig", None) or error)

@@ -1,13 +1,13 @@
-"""A worker: takes trial after trial until the budget is used up."""
+"""Worker loop of a sweep: carries out trial after trial until the budget is used up."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 from optuna.exceptions import UpdateFinishedTrialError
@@ -15,35 +15,24 @@ from optuna.exceptions import UpdateFinishedTrialError
 from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
+from bench.launch.watch import handle_signals, raise_interrupt
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run, run_trial
-from bench.sweep.claim import Claim, Claims, Told, beating, stoppable, undisturbed
+from bench.sweep.claim import Claim, Claims, TrialOutcome, heartbeats
 from bench.sweep.sampling import make_pruner, should_prune
 from bench.sweep.space import resolve_trial
-from bench.sweep.storage import patiently
+from bench.sweep.storage import retry
 from bench.sweep.study import Studies
 from bench.training.callbacks import PrunedError, Report
 
 MAX_FAILURES = 3
-"""After so many failed trials in a row something is wrong with more than a setting."""
+"""Number of failed trials in a row that ends the worker: more than a setting must be wrong."""
 POLL_SEC = 5.0
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class TakenOverError(Exception):
-    """Another worker has this trial by now: this one was silent for too long."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sitting:
-    """A trial and when this worker began with it."""
-
-    claim: Claim
-    begun: float
-
-    @property
-    def seconds(self) -> float:
-        """What the trial has taken so far, in earlier hands, too."""
-        return round(self.claim.earlier_sec + time.monotonic() - self.begun, 1)
+class ClaimLostError(Exception):
+    """Raised if another worker has claimed the trial, since this one's heartbeats were late."""
 
 
 class Worker:
@@ -55,135 +44,125 @@ class Worker:
         suite: Suite,
         *,
         run_options: RunOptions,
-        say: Callable[[str], None] = print,
+        log: Callable[[str], None] = print,
     ) -> None:
-        self.studies, self.suite, self.run_options, self.say = studies, suite, run_options, say
+        self.studies, self.suite, self.run_options, self.log = studies, suite, run_options, log
         self.claims = Claims(studies)
         self._pause_sec = min(POLL_SEC, studies.storage.heartbeat_sec)
 
-    def work(self) -> None:
-        """Go on until every model's budget is used up and every repeat is run.
+    def run(self) -> None:
+        """Work until every model's budget is used up and every repeat has ended.
 
-        On Ctrl-C the trial goes back, for anyone to go on with. Raises BenchError after three
-        failures in a row, and when the storage stays out of reach.
+        On Ctrl-C or SIGTERM the trial is released, for any worker to resume. Raises BenchError
+        after three failures in a row, and if the storage stays unreachable.
         """
         num_failures = 0
-        with stoppable():
-            while (told := self._one()) != "done":
-                if told == "wait":
+        with handle_signals(STOP_SIGNALS, raise_interrupt):
+            while (outcome := self._run_next()) != "done":
+                if outcome == "wait":
                     time.sleep(self._pause_sec)
                     continue
-                num_failures = num_failures + 1 if told.status == "failed" else 0
+                num_failures = num_failures + 1 if outcome.status == "failed" else 0
                 if num_failures >= MAX_FAILURES:
                     raise BenchError(
-                        f"{num_failures} trials in a row failed, the last one: {told.reason}"
+                        f"{num_failures} trials in a row failed, the last one: {outcome.reason}"
                     )
 
-    def _one(self) -> Told | Literal["wait", "done"]:
-        """Carry out one trial, if there is any."""
+    def _run_next(self) -> TrialOutcome | Literal["wait", "done"]:
         claim: Claim | Literal["wait", "done"] = "wait"
-        begun = time.monotonic()
         try:
-            with undisturbed():
-                claim = patiently(self.claims.next)
+            with _deferred_interrupts():
+                claim = retry(self.claims.ask)
             if not isinstance(claim, Claim):
                 return claim
-            begun = time.monotonic()
-            self.say(_named(claim))
-            with beating(self.studies.storage, claim.trial_id):
-                told = self._carry_out(Sitting(claim=claim, begun=begun))
-            with undisturbed():
-                patiently(lambda: self.claims.tell(claim, told))
-            self.say(f"  {_outcome(told)}")
-            return told
-        except TakenOverError:
-            self.say("  another worker has it by now")
+            self.log(_title(claim))
+            with heartbeats(self.studies.storage, claim.trial_id):
+                outcome = self._run_trial(claim)
+            with _deferred_interrupts():
+                retry(lambda: self.claims.tell(claim, outcome))
+            value = "" if outcome.value is None else f" {outcome.value:.6g}"
+            reason = f": {outcome.reason}" if outcome.reason else ""
+            self.log(f"  {outcome.status}{value}{reason}")
+            return outcome
+        except ClaimLostError:
+            self.log("  another worker has claimed this trial")
             return "wait"
         except BaseException:
+            # A trial that cannot be released is taken over once its heartbeat is late.
             if isinstance(claim, Claim):
-                self._give_back(Sitting(claim=claim, begun=begun))
+                with contextlib.suppress(Exception), _deferred_interrupts():
+                    self.claims.release(claim)
             raise
 
-    def _give_back(self, sitting: Sitting) -> None:
-        # What cannot be given back is taken over once the heartbeat is late.
-        with contextlib.suppress(Exception), undisturbed():
-            self.claims.release(sitting.claim, seconds=sitting.seconds)
-
-    def _carry_out(self, sitting: Sitting) -> Told:
-        """Run the trial with each of its seeds; an error in it is an outcome, too."""
+    def _run_trial(self, claim: Claim) -> TrialOutcome:
+        """Run the trial with each of its seeds; an error becomes a failed outcome."""
+        records: list[Record] = []
         try:
-            return self._runs(sitting)
-        except TakenOverError:
+            for index, seed in enumerate(claim.seeds):
+                sweep = self.studies.sweep
+                resolved = resolve_trial(self.suite, sweep, claim.model, claim.chosen, seed)
+                if claim.kind == "repeat":
+                    records.append(run(resolved, self.suite, self.run_options))
+                else:
+                    report = self._make_report(claim, resolved, index)
+                    records.append(run_trial(resolved, self.suite, self.run_options, report=report))
+                if records[-1].status != "finished":
+                    break
+            return combine(records)
+        except ClaimLostError:
             raise
         except Exception as error:
             traceback.print_exc()
-            reason = str(error) if isinstance(error, BenchError) else _in_one_line(error)
-            return Told(status="failed", reason=reason, seconds=sitting.seconds)
+            reason = str(error)
+            if not isinstance(error, BenchError):
+                first_line = reason.strip().partition("\n")[0]
+                reason = f"{type(error).__name__}: {first_line}".rstrip(": ")
+            return TrialOutcome(status="failed", reason=reason, seconds=claim.seconds)
 
-    def _runs(self, sitting: Sitting) -> Told:
-        claim, records = sitting.claim, list[Record]()
-        for index, seed in enumerate(claim.seeds):
-            resolved = resolve_trial(
-                self.suite, self.studies.sweep, claim.model, claim.chosen, seed
-            )
-            records.append(self._run(sitting, resolved, index))
-            if records[-1].status != "finished":
-                break
-        return summed_up(records)
-
-    def _run(self, sitting: Sitting, resolved: Resolved, index: int) -> Record:
-        if sitting.claim.kind == "repeat":
-            return run(resolved, self.suite, self.run_options)
-        report = self._reporter(sitting, resolved, index)
-        return run_trial(resolved, self.suite, self.run_options, report=report)
-
-    def _reporter(self, sitting: Sitting, resolved: Resolved, index: int) -> Report:
-        """Stores each validation of the run with the seed of this index, and judges the trial."""
-        claim, storage = sitting.claim, self.studies.storage.studies
+    def _make_report(self, claim: Claim, resolved: Resolved, index: int) -> Report:
+        """Callback that stores each validation of the run of seed `index` and prunes the trial."""
+        backend = self.studies.storage.backend
         num_epochs = resolved.config.trainer.max_epochs
-        total = num_epochs * len(claim.seeds)
-        pruner = make_pruner(self.studies.sweep, self._most_epochs(num_epochs) * len(claim.seeds))
-        patiently(lambda: storage.set_trial_user_attr(claim.trial_id, "epochs", total))
+        num_steps = num_epochs * len(claim.seeds)
+        # Hyperband's brackets must be the same for all trials: the longest one counts.
+        dimension = self.studies.sweep.space.get("trainer.max_epochs")
+        epochs = (dimension.values if dimension else None) or [num_epochs]
+        max_epochs = max(int(value) for value in epochs if value is not None)
+        pruner = make_pruner(self.studies.sweep, max_epochs * len(claim.seeds))
+        retry(lambda: backend.set_trial_user_attr(claim.trial_id, "epochs", num_steps))
 
         def store(step: int, value: float) -> bool:
-            if not self.claims.holds(claim):
-                raise TakenOverError
-            known = storage.get_trial(claim.trial_id)
+            if not self.claims.is_valid(claim):
+                raise ClaimLostError
+            known = backend.get_trial(claim.trial_id)
             if step not in known.intermediate_values:
-                storage.set_trial_intermediate_value(claim.trial_id, step, value)
-                storage.set_trial_user_attr(claim.trial_id, "seconds", sitting.seconds)
+                backend.set_trial_intermediate_value(claim.trial_id, step, value)
+                backend.set_trial_user_attr(claim.trial_id, "seconds", claim.seconds)
                 if known.user_attrs.get("losses"):
-                    storage.set_trial_user_attr(claim.trial_id, "losses", 0)
-            verdict, rungs = should_prune(pruner, claim.study, claim.number, step)
+                    backend.set_trial_user_attr(claim.trial_id, "losses", 0)
+            is_pruned, rungs = should_prune(pruner, claim.study, claim.number, step)
             for key, rung in rungs.items():
-                storage.set_trial_system_attr(claim.trial_id, key, rung)
-            return verdict
+                backend.set_trial_system_attr(claim.trial_id, key, rung)
+            return is_pruned
 
         def report(epoch: int, value: float) -> None:
             try:
-                is_pruned = patiently(lambda: store(index * num_epochs + epoch, value))
+                is_pruned = retry(lambda: store(index * num_epochs + epoch, value))
             except UpdateFinishedTrialError:
-                raise TakenOverError from None
+                raise ClaimLostError from None
             if is_pruned:
                 raise PrunedError
 
         return report
 
-    def _most_epochs(self, of_this_trial: int) -> int:
-        """Epochs of the longest trial: brackets of Hyperband must be the same for all."""
-        dimension = self.studies.sweep.space.get("trainer.max_epochs")
-        values = (dimension.values if dimension else None) or [of_this_trial]
-        return max(int(value) for value in values if value is not None)
 
-
-def summed_up(records: Sequence[Record]) -> Told:
-    """What a trial's runs come to: the mean of their validation metric, the sum of their costs."""
+def combine(records: Sequence[Record]) -> TrialOutcome:
+    """Outcome of a trial by its runs: the mean validation metric and the sum of costs."""
     last = records[-1]
     values = [record.metrics["valid"] for record in records if "valid" in record.metrics]
     value = math.fsum(values) / len(values) if values else math.nan
-    is_number = not math.isnan(value)
-    status = "diverged" if last.status == "finished" and not is_number else last.status
-    return Told(
+    status = "diverged" if last.status == "finished" and math.isnan(value) else last.status
+    return TrialOutcome(
         status=status,
         value=value if status == "finished" else None,
         seconds=round(sum(record.cost.seconds for record in records), 1),
@@ -194,25 +173,25 @@ def summed_up(records: Sequence[Record]) -> Told:
 
 
 def _flops(record: Record) -> float:
-    """Training FLOPs; of records from before they were counted, from speed and time."""
+    """Training FLOPs; of older records, which lack them, by speed and time."""
     cost = record.cost
     if cost.flops is not None:
         return cost.flops
     return (cost.flops_per_token or 0) * (cost.tokens_per_sec or 0.0) * cost.seconds
 
 
-def _named(claim: Claim) -> str:
+def _title(claim: Claim) -> str:
     chosen = ", ".join(f"{key}={value}" for key, value in claim.chosen.items())
     if claim.kind == "repeat":
         return f"{claim.model}, best again with seed {claim.seeds[0]}: {chosen}"
     return f"{claim.model}, trial {claim.number}: {chosen}"
 
 
-def _outcome(told: Told) -> str:
-    value = "" if told.value is None else f" {told.value:.6g}"
-    return f"{told.status}{value}" + (f": {told.reason}" if told.reason else "")
-
-
-def _in_one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")
+@contextlib.contextmanager
+def _deferred_interrupts() -> Iterator[None]:
+    """Delay Ctrl-C and SIGTERM until the block ends, then raise KeyboardInterrupt."""
+    received: list[int] = []
+    with handle_signals(STOP_SIGNALS, lambda number, _: received.append(number)):
+        yield
+    if received:
+        raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Published beside measured: the table of a task, in every format."""
+"""Tables of published and measured values, in every format."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from pathlib import Path
 from bench.core.published import load_published
 from bench.core.record import write_atomically
 from bench.core.suite import Suite
-from bench.table.build import Alternatives, Table, build_table, measured_rows, published_rows
+from bench.table.build import Table, build_table, measured_rows, published_rows
 from bench.table.column import Rounding
 from bench.table.formats import Cost, Format, render
 from bench.table.layout import Layout
 from bench.table.rows import Row
 
 __all__ = [
-    "Alternatives",
     "Cost",
     "Format",
     "Layout",
@@ -26,7 +25,7 @@ __all__ = [
     "published_rows",
     "render",
     "task_table",
-    "write_tables",
+    "write_table",
 ]
 
 
@@ -35,25 +34,20 @@ def task_table(
     task: str,
     *,
     split: str = "test",
-    alternatives: Alternatives = "shown",
     target: float | None = None,
 ) -> Table:
-    """The table of `task` from the published rows and records that `suite` finds.
-
-    With a `target` the rows say how long training took until a validation was as good.
-    """
+    """Build the table of `task` from the files of `suite`; see `build_table`."""
     return build_table(
         suite.card(task),
         load_published(suite, task),
         suite.records(task),
         split=split,
-        alternatives=alternatives,
         target=target,
     )
 
 
-def write_tables(suite: Suite, task: str) -> Path:
-    """Write `results/<task>/table.md`; the same rows and records give the same bytes."""
+def write_table(suite: Suite, task: str) -> Path:
+    """Write `results/<task>/table.md`; equal rows and records give equal bytes."""
     table = task_table(suite, task)
     text = (
         f"# {table.title}\n\n"

@@ -1,4 +1,4 @@
-"""Groups: the records of one configuration over its seeds, and how they are told apart."""
+"""Groups: the records of one configuration over its seeds, and the labels that tell them apart."""
 
 from __future__ import annotations
 
@@ -12,56 +12,30 @@ import msgspec
 from bench.core.config import WITHOUT_EFFECT, DataConfig, OptimConfig, TrainerConfig, dotted
 from bench.core.record import Record
 
-# Settings as the label of a row says them.
-
-
-_EVALUATION, _BEAM = "objective.evaluation", "objective.beam_size"
-_SEARCHES = ("caption", "translate")
-"""Evaluations that are nothing but a search, by one model or by several."""
-
-
-def spoken(settings: Mapping[str, Any]) -> list[str]:
-    """`beam 12`, `ensemble of 2: gru-9d0e1f2a[0,1]`, and what has no words of its own as it is."""
-    left = dict(settings)
-    found = []
-    if left.get(_EVALUATION) in _SEARCHES:
-        del left[_EVALUATION]
-        models, num_models = (left.pop(f"{_EVALUATION}_{part}", None) for part in ("of", "models"))
-        if num_models not in (None, 1):
-            found.append(f"ensemble of {num_models}: {models}")
-    if _BEAM in left:
-        found.append(f"beam {left.pop(_BEAM)}")
-    return [*found, *(spoken_setting(key, value) for key, value in left.items())]
-
-
-def spoken_setting(key: str, value: Any) -> str:
-    """`hidden_size=100`: options of the model go without their prefix."""
-    if value is None or isinstance(value, bool):
-        value = str(value).lower()
-    return f"{key.removeprefix('model.')}={value}"
-
-
 _IDENTITY = frozenset(("task", "model.name"))
 _MISSING = object()
-_USUAL = dotted(
+_DEFAULTS = dotted(
     msgspec.to_builtins(
         {"data": DataConfig(), "optim": OptimConfig(), "trainer": TrainerConfig()},
     )
 )
-"""What a record says of a setting that is younger than it."""
+"""Values of the settings that were added after a record was written."""
+_EVALUATION, _BEAM = "objective.evaluation", "objective.beam_size"
+_SEARCHES = ("caption", "translate")
+"""Evaluations that only search, with one model or with several."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Group:
-    """One configuration under one metric signature."""
+    """Records of one configuration under one metric signature."""
 
     signature: str
     config: dict[str, Any]
-    """Dotted keys; the seed and what cannot change the result are left out."""
+    """Settings under dotted keys, without the seed and those that cannot change the result."""
     finished: tuple[Record, ...]
     diverged: tuple[Record, ...]
     choices: frozenset[str]
-    """What the caller chose, in the record that needed least: keys, and a recipe by name."""
+    """Keys set by the caller, and `recipe` for a named one, in the record with the fewest."""
 
     @property
     def model(self) -> str:
@@ -69,22 +43,22 @@ class Group:
 
     @property
     def metric(self) -> str:
-        """The metric's name; an objective of its own may have one that is not the card's."""
+        """Name of the metric; an objective may replace that of the card."""
         return (*self.finished, *self.diverged)[0].metric
 
     @property
     def recipe(self) -> str | None:
-        """The recipe that all its runs name; None for the usual one of a model or an objective."""
+        """Recipe that all runs name; None for the default of a model or an objective."""
         names = {record.recipe for record in (*self.finished, *self.diverged)}
         usual = {"default", self.model, self.config.get("objective.name")}
         return None if len(names) > 1 or names <= usual else names.pop()
 
     def values(self, split: str) -> list[float]:
-        """The metric on `split`, a value for each finished run that has one."""
+        """Metric on `split`, one value for each finished run that has it."""
         return [r.metrics[split] for r in self.finished if split in r.metrics]
 
-    def beside(self, split: str) -> dict[str, list[float]]:
-        """Signature -> what the finished runs report beside the metric, in order of signatures."""
+    def secondary_values(self, split: str) -> dict[str, list[float]]:
+        """Signature -> secondary scores of the finished runs, sorted by signature."""
         found: dict[str, list[float]] = {}
         for record in self.finished:
             for signature, values in record.beside.items():
@@ -94,7 +68,7 @@ class Group:
 
 
 def group_records(records: Iterable[Record]) -> list[Group]:
-    """Records that agree in signature and in configuration but for the seed, together."""
+    """Group records that agree in signature and in configuration except for the seed."""
     found: dict[bytes, list[Record]] = {}
     for record in records:
         # The digest stays the same when later versions of the suite add settings; the keys do not.
@@ -102,66 +76,6 @@ def group_records(records: Iterable[Record]) -> list[Group]:
         key = msgspec.json.encode(identity, order="deterministic")
         found.setdefault(key, []).append(record)
     return [_group(found[key], _settings(found[key][0])) for key in sorted(found)]
-
-
-def _settings(record: Record) -> dict[str, Any]:
-    """What can change the result, under dotted keys."""
-    settings = {**_USUAL, **dotted(record.config)}
-    return {key: value for key, value in settings.items() if key not in WITHOUT_EFFECT}
-
-
-def matches(group: Group, match: Mapping[str, Any]) -> bool:
-    """Whether the group's configuration contains `match`."""
-    return all(_same(group.config.get(key, _MISSING), value) for key, value in match.items())
-
-
-def preference(
-    group: Group, *, given: Iterable[str], direction: Literal["min", "max"], signature: str | None
-) -> tuple[bool, bool, int, float]:
-    """Sort key that puts first the group which stands for a row.
-
-    Finished before diverged, the table's main signature before others, then the fewest choices
-    of the caller (keys in `given`, which the row demands, do not count), then the best
-    validation. The test split has no say.
-    """
-    extra = group.choices.difference(given)
-    values = group.values("valid")
-    valid = math.fsum(values) / len(values) if values else math.inf
-    if values and direction == "max":
-        valid = -valid
-    return not group.finished, group.signature != signature, len(extra), valid
-
-
-def base_label(group: Group) -> str:
-    """The model with its sizes: `gru, hidden_size=100`; an objective that is not the card's.
-
-    Before them a recipe of its own name: `large (gru, hidden_size=900)`.
-    """
-    sizes = [
-        spoken_setting(key, value) for key, value in group.config.items() if _is_size(key, value)
-    ]
-    objective = group.config.get("objective.name")
-    plain = ", ".join([group.model, *([str(objective)] if objective else []), *sizes])
-    return f"{group.recipe} ({plain})" if group.recipe else plain
-
-
-def chosen_label(group: Group) -> str:
-    """What the caller chose besides sizes: `objective.output=adaptive`; empty where nothing."""
-    chosen = sorted(group.choices.intersection(group.config))
-    return ", ".join(
-        spoken({key: group.config[key] for key in chosen if not _is_size(key, group.config[key])})
-    )
-
-
-def difference_label(group: Group, reference: Group) -> str:
-    """What sets `group` apart from `reference`: `optim.lr=0.5, alpha_kind=learned`."""
-    keys = [*group.config, *(key for key in reference.config if key not in group.config)]
-    apart = {
-        key: group.config.get(key, "absent")
-        for key in keys
-        if not _same(group.config.get(key, _MISSING), reference.config.get(key, _MISSING))
-    }
-    return ", ".join(spoken(apart)) or "other signature"
 
 
 def _group(records: list[Record], config: dict[str, Any]) -> Group:
@@ -175,9 +89,90 @@ def _group(records: list[Record], config: dict[str, Any]) -> Group:
     )
 
 
+def _settings(record: Record) -> dict[str, Any]:
+    """Settings that can change the result, under dotted keys."""
+    settings = {**_DEFAULTS, **dotted(record.config)}
+    return {key: value for key, value in settings.items() if key not in WITHOUT_EFFECT}
+
+
 def _choices(record: Record) -> frozenset[str]:
     keys = frozenset(record.set_by_caller).difference(WITHOUT_EFFECT, _IDENTITY)
     return keys if record.recipe in ("default", record.model) else keys | {"recipe"}
+
+
+def matches(group: Group, match: Mapping[str, Any]) -> bool:
+    """Test whether the group's configuration contains `match`."""
+    return all(_same(group.config.get(key, _MISSING), value) for key, value in match.items())
+
+
+def preference_key(
+    group: Group, *, given: Iterable[str], direction: Literal["min", "max"], signature: str | None
+) -> tuple[bool, bool, int, float]:
+    """Sort key that puts first the group to represent a row.
+
+    Finished before diverged, the table's main signature before others, then the fewest choices of
+    the caller (keys in `given`, which the row demands, do not count), then the best validation. The
+    test split is never used.
+    """
+    values = group.values("valid")
+    valid = math.fsum(values) / len(values) if values else math.inf
+    if values and direction == "max":
+        valid = -valid
+    num_choices = len(group.choices.difference(given))
+    return not group.finished, group.signature != signature, num_choices, valid
+
+
+def base_label(group: Group) -> str:
+    """Model with its sizes, and an objective that is not the card's: `gru, hidden_size=100`.
+
+    A named recipe stands in front: `large (gru, hidden_size=900)`.
+    """
+    sizes = [
+        _setting_label(key, value) for key, value in group.config.items() if _is_size(key, value)
+    ]
+    objective = group.config.get("objective.name")
+    plain = ", ".join([group.model, *([str(objective)] if objective else []), *sizes])
+    return f"{group.recipe} ({plain})" if group.recipe else plain
+
+
+def choices_label(group: Group) -> str:
+    """Settings chosen by the caller except sizes: `objective.output=adaptive`."""
+    chosen = {key: group.config[key] for key in sorted(group.choices.intersection(group.config))}
+    return ", ".join(setting_labels({k: v for k, v in chosen.items() if not _is_size(k, v)}))
+
+
+def difference_label(group: Group, reference: Group) -> str:
+    """Settings in which `group` differs from `reference`: `optim.lr=0.5, alpha_kind=learned`."""
+    differing = {
+        key: group.config.get(key, "absent")
+        for key in {**group.config, **reference.config}
+        if not _same(group.config.get(key, _MISSING), reference.config.get(key, _MISSING))
+    }
+    return ", ".join(setting_labels(differing)) or "other signature"
+
+
+def setting_labels(settings: Mapping[str, Any]) -> list[str]:
+    """Labels of settings: `beam 12`, `ensemble of 2: gru-9d0e1f2a[0,1]`, `optim.lr=0.5`."""
+    left = dict(settings)
+    labels = []
+    if left.get(_EVALUATION) in _SEARCHES:
+        del left[_EVALUATION]
+        models, num_models = (left.pop(f"{_EVALUATION}_{part}", None) for part in ("of", "models"))
+        if num_models not in (None, 1):
+            labels.append(f"ensemble of {num_models}: {models}")
+    if _BEAM in left:
+        labels.append(f"beam {left.pop(_BEAM)}")
+    return [*labels, *(_setting_label(key, value) for key, value in left.items())]
+
+
+def _setting_label(key: str, value: Any) -> str:
+    """`hidden_size=100`: the prefix of model options is left out."""
+    return f"{key.removeprefix('model.')}={value_text(value)}"
+
+
+def value_text(value: Any) -> str:
+    """Value of a setting as text; None and booleans in lower case."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _same(ours: Any, theirs: Any) -> bool:
@@ -185,6 +180,7 @@ def _same(ours: Any, theirs: Any) -> bool:
 
 
 def _is_size(key: str, value: Any) -> bool:
+    """Test whether a setting is a size of the model that differs from the usual one."""
     if key in ("model.num_layers", "model.direction"):
         return value not in (1, "forward")
     return key in ("model.order", "model.smoothing", "model.components") or (

@@ -1,4 +1,4 @@
-"""The lines over and under a table: which number it is, how to read it, what is not in it."""
+"""Text around a table: titles of its sections, and the legend under it."""
 
 from __future__ import annotations
 
@@ -6,61 +6,94 @@ from collections.abc import Collection
 
 from bench.core.statistics import CONFIDENCE, LEVEL
 from bench.table.build import Table, is_ranked, num_better_unranked
-from bench.table.column import APART, UNVERIFIED, Notes
-from bench.table.rows import Row
+from bench.table.column import SIGNIFICANCE_MARKS, UNVERIFIED_MARK, Footnotes
+from bench.table.rows import Row, score_name
+
+_TESTS = {
+    "seeds": "a test over seeds (Student's or Welch's t)",
+    "units": "a paired bootstrap over test units",
+}
 
 
-def legend(table: Table, notes: Notes, *, mark: str, shown: Collection[str]) -> list[str]:
-    """The lines under a table: how to read the columns that are `shown`, and what is not in it.
+def legend(table: Table, notes: Footnotes, *, highlight: str, shown: Collection[str]) -> list[str]:
+    """Lines of the legend: explanations of the `shown` columns, records left out, footnotes.
 
-    `shown` are names of columns; `mark` says how the best values stand out.
+    `shown` are keys of columns; `highlight` names how the best values stand out.
     """
     rows = table.rows
-    printed = {name for row in rows for name in row.published_beside}.intersection(shown)
-    beside = {name.partition("|")[0] for row in rows for name in row.beside}.intersection(shown)
+    published = {name for row in rows for name in row.published_beside}.intersection(shown)
+    secondary = {score_name(name) for row in rows for name in row.beside}.intersection(shown)
     lines = []
-    if any(row.measured for row in rows) and ("measured" in shown or beside):
+    if any(row.measured for row in rows) and ("measured" in shown or secondary):
         lines.append("Measured: mean ± standard deviation over n seeds.")
     if "measured" in shown:
-        lines += [*_ranking(table, mark), *_tests(rows)]
+        lines += [*_ranking(table, highlight), *_significance(rows)]
     if any(row.difference is not None for row in rows) and "verdict" in shown:
         lines.append(
             f"Verdict: reproduced where the {CONFIDENCE:.0%} interval of the mean reaches the "
             "published value to its printed digits; better, which reproduces it as well, or worse "
             "where it lies wholly on that side. One seed has no interval: its value decides."
         )
-    if printed:
+    if published:
         lines.append("In brackets: what was printed of the score that the column measures.")
-    if any(row.verified == "memory" for row in rows) and ("published" in shown or printed):
-        lines.append(f"{UNVERIFIED} quoted from memory, not verified.")
+    if any(row.verified == "memory" for row in rows) and ("published" in shown or published):
+        lines.append(f"{UNVERIFIED_MARK} quoted from memory, not verified.")
     if any(row.verified for row in rows) and "source" in shown:
         lines.append(
             "Source: key in results/references.bib, place, and where the number was read: in the "
             "paper, in a lecture, in a secondary source, or from memory."
         )
-    lines += [*_costs(rows, shown), *_left_out(table)]
+    lines += _costs(rows, shown)
+    if table.num_left_out:
+        records = plural(table.num_left_out, "record")
+        lines.append(f"Left out: {records} of another version of the card `{table.task}`.")
     return lines + [f"[{i}] {text}" for i, text in enumerate(notes.texts, start=1)]
 
 
-def _tests(rows: list[Row]) -> list[str]:
-    """What the marks of significance say."""
+def section_title(table: Table, block: list[Row]) -> str:
+    """Split and metric of the block, and the signature once it is known."""
+    better = "lower" if table.direction == "min" else "higher"
+    measured = next((row for row in block if row.signature), None)
+    metric = measured.metric if measured else table.metric
+    title = f"{table.split} {metric}, {better} is better"
+    return f"{title}; signature `{measured.signature}`" if measured else title
+
+
+def _ranking(table: Table, highlight: str) -> list[str]:
+    lines = []
+    if any(row.rank for row in table.rows):
+        unranked = sum(num_better_unranked(b, direction=table.direction) for b in table.blocks)
+        line = (
+            f"{highlight}: the best mean of the rows with two seeds or more, and every mean tied "
+            f"with it (Welch's t, p ≥ {LEVEL:g} after Holm's correction)."
+        )
+        if unranked:
+            line += f" Better, but of one seed and not ranked: {plural(unranked, 'row')}."
+        lines.append(line)
+    measured = [[row for row in block if row.measured] for block in table.blocks]
+    if any(len(rows) > 1 and sum(map(is_ranked, rows)) < 2 for rows in measured):
+        lines.append(
+            "Nothing is marked as the best where fewer than two rows have two seeds or more: one "
+            "seed has no spread to hold a difference against."
+        )
+    return lines
+
+
+def _significance(rows: list[Row]) -> list[str]:
     tested = [row.tested for row in rows if row.tested]
     if not tested:
         return []
-    over = {
-        "seeds": "a test over seeds (Student's or Welch's t)",
-        "units": "a paired bootstrap over test units",
-    }
-    used = [kind for kind in APART if any(test.over == kind for test in tested)]
-    said = "; ".join(f"{APART[kind]} by {over[kind]}" for kind in used)
+    kinds = {test.over for test in tested}
+    marks = "; ".join(
+        f"{mark} by {_TESTS[kind]}" for kind, mark in SIGNIFICANCE_MARKS.items() if kind in kinds
+    )
     return [
         f"Differs from {tested[0].against} (p < {LEVEL:g} after Holm's correction for "
-        f"{_count(len(tested), 'row')}): {said}."
+        f"{plural(len(tested), 'row')}): {marks}."
     ]
 
 
 def _costs(rows: list[Row], shown: Collection[str]) -> list[str]:
-    """What the figures of cost are, where they do not say it themselves."""
     lines = []
     if {"arithmetic", "counted", "flops"}.intersection(shown):
         line = "MFLOP, TFLOP: matrix products, forward and backward, by formula"
@@ -79,46 +112,6 @@ def _costs(rows: list[Row], shown: Collection[str]) -> list[str]:
     return lines
 
 
-def _left_out(table: Table) -> list[str]:
-    lines = []
-    if table.num_hidden:
-        configurations = _count(table.num_hidden, "configuration")
-        lines.append(f"Not shown: {configurations} that differ from a row in settings only.")
-    if table.num_left_out:
-        records = _count(table.num_left_out, "record")
-        lines.append(f"Left out: {records} of another version of the card `{table.task}`.")
-    return lines
-
-
-def _ranking(table: Table, mark: str) -> list[str]:
-    """What stands out and why; or why nothing does."""
-    lines = []
-    if any(row.rank for row in table.rows):
-        unranked = sum(num_better_unranked(b, direction=table.direction) for b in table.blocks)
-        line = (
-            f"{mark}: the best mean of the rows with two seeds or more, and every mean tied with "
-            f"it (Welch's t, p ≥ {LEVEL:g} after Holm's correction)."
-        )
-        if unranked:
-            line += f" Better, but of one seed and not ranked: {_count(unranked, 'row')}."
-        lines.append(line)
-    measured = [[row for row in block if row.measured] for block in table.blocks]
-    if any(len(rows) > 1 and sum(map(is_ranked, rows)) < 2 for rows in measured):
-        lines.append(
-            "Nothing is marked as the best where fewer than two rows have two seeds or more: one "
-            "seed has no spread to hold a difference against."
-        )
-    return lines
-
-
-def signature_line(table: Table, block: list[Row]) -> str:
-    """Which number the block holds, with the signature that defines it once there is one."""
-    better = "lower" if table.direction == "min" else "higher"
-    signature = next((row.signature for row in block if row.signature), None)
-    metric = next((row.metric for row in block if row.signature), table.metric)
-    line = f"{table.split} {metric}, {better} is better"
-    return f"{line}; signature `{signature}`" if signature else line
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def plural(number: int, noun: str) -> str:
+    """`1 run`, `1,200 runs`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,4 +1,4 @@
-"""One line of a table: a published number, the runs that measure it, or both."""
+"""Rows of a table: a published value, the runs that measure it, or both."""
 
 from __future__ import annotations
 
@@ -15,65 +15,69 @@ from bench.core.statistics import LEVEL, Measured, compare, measure
 from bench.core.structs import Frozen
 from bench.table.groups import Group
 
-_LOWER = frozenset(("ter", "annotation-median-rank", "search-median-rank"))
+_LOWER_IS_BETTER = frozenset(("ter", "annotation-median-rank", "search-median-rank"))
 _WITHOUT_DIRECTION = frozenset(("copies",))
-"""Scores beside the metric that are better when lower, or neither way."""
+_COSTS = (
+    "num_parameters", "flops_per_token", "counted_flops_per_token", "flops", "seconds",
+    "tokens_per_sec", "share_of_limit", "peak_memory_bytes", "energy_joules",
+)  # fmt: skip
+"""Fields of `Cost` that a row averages over its runs."""
 
 
-class Contrast(Frozen, frozen=True, kw_only=True):
-    """A test of the measured mean against that of another row."""
+class PairwiseTest(Frozen, frozen=True, kw_only=True):
+    """Test of a row's measured mean against that of another row."""
 
     against: str
     """Label of the other row."""
     over: Literal["seeds", "units"]
     p: float
-    """Two-sided, after Holm's correction for the number of rows that were tested."""
+    """Two-sided, with Holm's correction for the number of tested rows."""
 
     @property
-    def is_apart(self) -> bool:
+    def is_significant(self) -> bool:
         return self.p < LEVEL
 
 
-class Reached(Frozen, frozen=True, kw_only=True):
-    """How long training took until a validation was as good as a target."""
+class TimeToTarget(Frozen, frozen=True, kw_only=True):
+    """Training time until the validation metric reached a target."""
 
     value: float
     seconds: float | None
-    """The mean over the runs that reached it."""
+    """Mean over the runs that reached it."""
     num_reached: int
     num_timed: int
-    """Runs that say when their validations were."""
+    """Runs whose records time their validations."""
 
 
 class Row(Frozen, frozen=True, kw_only=True):
-    """One line; the fields in this order are the keys of its JSON."""
+    """One row; the order of the fields is that of the keys in JSON."""
 
     label: str
     model: str | None = None
     config: dict[str, Any] = msgspec.field(default_factory=dict)
-    """What was run, but for the seed; the row's `match` where nothing was."""
+    """Configuration without the seed; the published row's `match` if nothing was run."""
     metric: str
     published: int | float | None = None
     measured: Measured | None = None
     difference: float | None = None
-    """Measured mean minus published."""
+    """Measured mean minus published value."""
     protocol: str | None = None
-    """That of the published number."""
+    """Protocol of the published value."""
     verified: Verified | None = None
     verdict: str
-    """That of `compare`, or: not run, diverged, not published, bound."""
+    """Verdict of `compare`, or one of: not run, diverged, not published, bound, no SPLIT."""
     rank: Literal["best", "tied"] | None = None
-    """Of the measured means of one signature: the best, and what ties with it; see `rank`."""
+    """Best measured mean of a signature, or tied with it; see `rank_rows`."""
     records: list[str] = msgspec.field(default_factory=list)
     signature: str | None = None
     split: str
     bound: float | None = None
     excess: float | None = None
-    """How far the measured mean is from the bound, positive on the worse side."""
+    """Distance of the measured mean from the bound, positive on the worse side."""
     cite: str | None = None
     where: str | None = None
     why: str | None = None
-    """Why a published row is not measured."""
+    """Reason why a published row is not measured."""
     num_diverged: int = 0
     num_parameters: float | None = None
     flops_per_token: float | None = None
@@ -81,36 +85,36 @@ class Row(Frozen, frozen=True, kw_only=True):
     tokens_per_sec: float | None = None
     peak_memory_bytes: float | None = None
     beside: dict[str, Measured] = msgspec.field(default_factory=dict)
-    """Signature -> what else was measured of the same outputs; a column each."""
+    """Signature -> measured secondary score; each has its own column."""
     published_beside: dict[str, int | float] = msgspec.field(default_factory=dict)
-    """Score -> what else was printed."""
+    """Score -> published secondary value."""
     unit: str = "token"
-    """What `tokens_per_sec` and `flops_per_token` count."""
+    """Unit that `tokens_per_sec` and `flops_per_token` count in."""
     flops: float | None = None
     counted_flops_per_token: float | None = None
     share_of_limit: float | None = None
     energy_joules: float | None = None
-    target: Reached | None = None
-    tested: Contrast | None = None
+    target: TimeToTarget | None = None
+    tested: PairwiseTest | None = None
+
+
+def score_name(signature: str) -> str:
+    """Name of the score that a signature such as `bleu|case:mixed` defines."""
+    return signature.partition("|")[0]
 
 
 def unmeasured_row(published: PublishedRow, *, metric: Metric, split: str) -> Row:
-    """What was printed, before anything has been run for it."""
+    """Row of a published value that no run measures."""
     match = published.match or {}
     return Row(
         label=published.label,
         model=match.get("model.name"),
         config=match,
         metric=metric.name,
-        published=published.metrics.get(split),
-        protocol=published.protocol,
-        verified=published.verified,
         verdict="not run",
         split=split,
-        cite=published.cite,
-        where=published.where,
         why=published.why,
-        published_beside=published.beside_of(split),
+        **_published_fields(published, split),
     )
 
 
@@ -122,44 +126,23 @@ def published_row(
     split: str,
     target: float | None = None,
 ) -> Row:
-    """What was printed beside what was measured."""
+    """Row of a published value and the runs that measure it."""
     ours = measured_row(group, label=published.label, metric=metric, split=split, target=target)
-    row = replace(
-        ours,
-        published=published.metrics.get(split),
-        protocol=published.protocol,
-        verified=published.verified,
-        cite=published.cite,
-        where=published.where,
-        published_beside=published.beside_of(split),
-    )
+    row = replace(ours, **_published_fields(published, split))
     if row.measured is None:
         return row
     if row.published is None:
-        return replace(row, verdict=_verdict_beside(row) or row.verdict)
+        return replace(row, verdict=_secondary_verdict(row) or row.verdict)
     verdict = compare(
         row.published, row.measured, direction=metric.direction, protocol=published.protocol
     )
     return replace(row, difference=row.measured.mean - row.published, verdict=verdict)
 
 
-def _verdict_beside(row: Row) -> str | None:
-    """The verdict on the last score that was both printed and measured, with its name."""
-    for name, value in reversed(row.published_beside.items()):
-        for signature, measured in row.beside.items():
-            if signature.partition("|")[0] == name and name not in _WITHOUT_DIRECTION:
-                direction: Literal["min", "max"] = "min" if name in _LOWER else "max"
-                verdict = compare(
-                    value, measured, direction=direction, protocol=row.protocol or "same"
-                )
-                return verdict if row.protocol != "same" else f"{name}: {verdict}"
-    return None
-
-
 def measured_row(
     group: Group, *, label: str, metric: Metric, split: str, target: float | None = None
 ) -> Row:
-    """Runs that no published number stands beside; `target` is one of validation."""
+    """Row of runs without a published value; `target` is a value on the validation split."""
     values = group.values(split)
     measured = measure(values) if values else None
     bounds = {record.bound for record in group.finished if split == "test"} - {None}
@@ -167,7 +150,9 @@ def measured_row(
     excess = None
     if bound is not None and measured is not None:
         excess = (measured.mean - bound) * (1 if metric.direction == "min" else -1)
-    cost = [record.cost for record in group.finished]
+    costs: dict[str, Any] = {
+        name: _mean([getattr(record.cost, name) for record in group.finished]) for name in _COSTS
+    }
     return Row(
         label=label,
         model=group.model,
@@ -181,23 +166,15 @@ def measured_row(
         bound=bound,
         excess=excess,
         num_diverged=len(group.diverged),
-        num_parameters=_mean([c.num_parameters for c in cost]),
-        flops_per_token=_mean([c.flops_per_token for c in cost]),
-        counted_flops_per_token=_mean([c.counted_flops_per_token for c in cost]),
-        flops=_mean([c.flops for c in cost]),
-        seconds=_mean([c.seconds for c in cost]),
-        tokens_per_sec=_mean([c.tokens_per_sec for c in cost]),
-        share_of_limit=_mean([c.share_of_limit for c in cost]),
-        peak_memory_bytes=_mean([c.peak_memory_bytes for c in cost]),
-        energy_joules=_mean([c.energy_joules for c in cost]),
-        unit=cost[0].unit if cost else "token",
-        target=None if target is None else _reached(group, target, metric),
-        beside={name: measure(found) for name, found in group.beside(split).items()},
+        unit=group.finished[0].cost.unit if group.finished else "token",
+        target=None if target is None else _time_to_target(group, target, metric),
+        beside={name: measure(found) for name, found in group.secondary_values(split).items()},
+        **costs,
     )
 
 
 def bound_rows(rows: Sequence[Row]) -> list[Row]:
-    """A row for each bound that `rows` have: one, unless the corpus itself was varied."""
+    """One row per bound: a single one unless the corpus itself was varied."""
     first = {row.bound: row for row in reversed(rows) if row.bound is not None}
     return [
         Row(
@@ -213,18 +190,41 @@ def bound_rows(rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def _reached(group: Group, target: float, metric: Metric) -> Reached:
+def _published_fields(published: PublishedRow, split: str) -> dict[str, Any]:
+    return {
+        "published": published.metrics.get(split),
+        "protocol": published.protocol,
+        "verified": published.verified,
+        "cite": published.cite,
+        "where": published.where,
+        "published_beside": published.secondary_scores(split),
+    }
+
+
+def _secondary_verdict(row: Row) -> str | None:
+    """Verdict on the last secondary score that is published and measured, with its name."""
+    for name, value in reversed(row.published_beside.items()):
+        for signature, measured in row.beside.items():
+            if score_name(signature) == name and name not in _WITHOUT_DIRECTION:
+                direction: Literal["min", "max"] = "min" if name in _LOWER_IS_BETTER else "max"
+                protocol = row.protocol or "same"
+                verdict = compare(value, measured, direction=direction, protocol=protocol)
+                return verdict if row.protocol != "same" else f"{name}: {verdict}"
+    return None
+
+
+def _time_to_target(group: Group, target: float, metric: Metric) -> TimeToTarget:
     timed = [record for record in group.finished if record.cost.seconds_by_point]
-    taken = [record.seconds_to(target, metric.direction) for record in timed]
-    return Reached(
+    seconds = [record.seconds_to(target, metric.direction) for record in timed]
+    return TimeToTarget(
         value=target,
-        seconds=_mean(taken),
-        num_reached=sum(seconds is not None for seconds in taken),
+        seconds=_mean(seconds),
+        num_reached=sum(value is not None for value in seconds),
         num_timed=len(timed),
     )
 
 
-def _mean(figures: Sequence[float | None]) -> float | None:
-    """The mean of the figures that could be read."""
-    read = [figure for figure in figures if figure is not None]
-    return math.fsum(read) / len(read) if read else None
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Mean of the values that are not None."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None

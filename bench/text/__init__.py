@@ -33,4 +33,5 @@ DOMAIN = Domain(
         "neural-cache": Evaluation(run="bench.text.evaluation:evaluate_cache", settings=_SETTINGS),
     },
     outputs={"language-model": "bench.text.outputs:TextOutputs"},
+    contestants="bench.text.contestants:text_speed",
 )

@@ -1,135 +1,35 @@
-"""Whole training steps, side by side in one go, as a table of ratios."""
+"""Training steps of a language model beside plain programs and the machine's limits."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 import statistics
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from bench.core.config import TrainerConfig
+from bench.data.corpora import Corpus
 from bench.models.recurrence import Recurrence, State
 from bench.runs.resolve import Resolved
-from bench.speed.lines import (
-    Line,
-    heading,
-    memory_rate,
-    num_moments,
-    num_weights,
-    step_bytes,
-    table,
-)
-from bench.speed.machine import bandwidth_call, device_of, moved, product_calls, take_turns
+from bench.speed.contest import PlainSteps, SpeedReport, TrainingProgram, num_weights
+from bench.speed.lines import Line, memory_rate, num_moments, step_bytes, table, token_heading
+from bench.speed.machine import Call, bandwidth_call, product_calls, take_turns, to_device
 from bench.speed.steps import BareLoop, Batch, bare_step_sec, make_objective, trainer_step_sec
-from bench.text.data.corpus import TextCorpus
 from bench.text.objective import LanguageModel
-from bench.training.precision import autocast
 
-# The plain program that the shipped path is held against: what one writes first.
-#
-# A loop over time in Python, `nn.Linear` over the vocabulary, `cross_entropy`, Adam as it comes.
-
-
-class PlainLanguageModel(nn.Module):
-    """Embedding, a recurrence read by its plain loop, a linear layer and cross entropy."""
-
-    def __init__(self, recurrence: Recurrence, vocabulary_size: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocabulary_size, recurrence.input_size)
-        self.recurrence = recurrence
-        self.output = nn.Linear(recurrence.output_size, vocabulary_size)
-
-    def forward(
-        self, input_BT: Tensor, target_BT: Tensor, state: State | None
-    ) -> tuple[Tensor, State]:
-        """Mean loss over the tokens, and the state at the end."""
-        y_BTH, state = self.recurrence.forward_reference(self.embedding(input_BT), state)
-        scores_NV = self.output(y_BTH.flatten(0, 1))
-        return nn.functional.cross_entropy(scores_NV, target_BT.flatten()), state
-
-
-class LibraryLanguageModel(nn.Module):
-    """The same around `nn.LSTM`."""
-
-    def __init__(self, embedding_size: int, hidden_size: int, vocabulary_size: int) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(vocabulary_size, embedding_size)
-        self.lstm = nn.LSTM(embedding_size, hidden_size, batch_first=True)
-        self.output = nn.Linear(hidden_size, vocabulary_size)
-
-    def forward(
-        self, input_BT: Tensor, target_BT: Tensor, state: State | None
-    ) -> tuple[Tensor, State]:
-        """Mean loss over the tokens, and the state at the end."""
-        y_BTH, (h, c) = self.lstm(self.embedding(input_BT), state)
-        scores_NV = self.output(y_BTH.flatten(0, 1))
-        return nn.functional.cross_entropy(scores_NV, target_BT.flatten()), (h, c)
-
-
-def lstm_size(num_parameters: int, embedding_size: int, vocabulary_size: int) -> int:
-    """The hidden size at which `LibraryLanguageModel` has about `num_parameters`."""
-
-    def count(hidden: int) -> int:
-        cell = 4 * hidden * (embedding_size + hidden + 2)
-        return vocabulary_size * (embedding_size + hidden + 1) + cell
-
-    low, high = 1, 1
-    while count(high) < num_parameters:
-        low, high = high, 2 * high
-    return min(range(low, high + 1), key=lambda hidden: abs(count(hidden) - num_parameters))
-
-
-class PlainLoop:
-    """Training steps of a plain model over the given batches, one a call."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        batches: list[tuple[Tensor, Tensor]],
-        *,
-        clip: float,
-        trainer: TrainerConfig,
-    ) -> None:
-        self.model, self.batches, self.clip, self.trainer = model, batches, clip, trainer
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-        self.state: State | None = None
-        self.place = 0
-
-    def __call__(self) -> float:
-        input_BT, target_BT = self.batches[self.place % len(self.batches)]
-        self.place += 1
-        state = None if self.state is None else tuple(s.detach() for s in self.state)
-        with autocast(self.trainer, input_BT.device):
-            loss, self.state = self.model(input_BT, target_BT, state)
-        self.optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-        self.optimizer.step()
-        return float(loss.detach())
-
-
+NUM_BATCHES = 40
 ADAM_MOMENTS = 2
-"""Of the plain programs' optimiser."""
+"""Moments of the plain programs' optimiser."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Program:
-    """What makes training steps, and what one costs."""
-
-    call: Any
-    flops_per_token: int
-    num_bytes: int
-    """That a step must move."""
-
-
-def step_report(resolved: Resolved, corpus: TextCorpus, *, num_rounds: int) -> str:
-    """Training steps of the shipped path, of the plain program and of `nn.LSTM`."""
-    objective, device = make_objective(resolved, corpus), device_of(resolved)
+def text_speed(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> SpeedReport:
+    """Training steps of the shipped path, of its plain loop and of `nn.LSTM`, and the Trainer's."""
+    objective = make_objective(resolved, corpus)
     assert isinstance(objective, LanguageModel)
-    batches = moved(_batches(objective, 40), device)
+    device, loader = objective.device, objective.train_loader()
+    batches: list[Batch] = [loader.batch(i) for i in range(min(NUM_BATCHES, len(loader) - 1))]
+    batches = to_device(batches, device)
     num_tokens = batches[0][0].numel()
     products, product_flops = product_calls(
         num_tokens,
@@ -139,8 +39,10 @@ def step_report(resolved: Resolved, corpus: TextCorpus, *, num_rounds: int) -> s
         device=device,
     )
     copying, copied_bytes = bandwidth_call(device=device)
-    programs = _programs(resolved, objective, batches)
-    calls = {name: program.call for name, program in programs.items()}
+    contestants = _contestants(objective)
+    calls: dict[str, Call] = {
+        name: _cycle(one.program, batches) for name, one in contestants.items()
+    }
     timings = take_turns(
         {**calls, **products, "copy": copying}, num_rounds=num_rounds, device=device
     )
@@ -151,56 +53,67 @@ def step_report(resolved: Resolved, corpus: TextCorpus, *, num_rounds: int) -> s
             name=name,
             step_sec=timings[name].median_sec,
             num_tokens=num_tokens,
-            flops_per_token=program.flops_per_token,
+            flops_per_token=one.flops_per_token,
             rate=rate,
-            num_bytes=program.num_bytes,
+            num_bytes=step_bytes(
+                one.model,
+                num_tokens=num_tokens,
+                sizes=(objective.embedding.embedding_dim, one.output_size),
+                num_moments=one.num_moments,
+            ),
             bandwidth=copied_bytes / copy_sec,
         )
-        for name, program in programs.items()
+        for name, one in contestants.items()
     ]
-    limits = f"matrix products of these shapes: {rate / 1e9:,.0f} GFLOP/s"
-    parts = [heading(resolved, num_tokens), f"{limits}; {memory_rate(copied_bytes, copy_sec)}"]
-    return "\n".join([*parts, "", table(lines), "", _overhead(resolved, corpus, batches)])
-
-
-def _programs(
-    resolved: Resolved, objective: LanguageModel, batches: list[Batch]
-) -> dict[str, Program]:
-    """The shipped path, its plain loop, and `nn.LSTM` with as many weights and as many units."""
-    cell, device = objective.recurrence, device_of(resolved)
-    vocabulary_size = objective.output.vocabulary_size
-    config = resolved.config
-    manner: dict[str, Any] = {"clip": config.optim.clip_at, "trainer": config.trainer}
-    num_tokens = batches[0][0].numel()
-
-    def program(call: Any, model: nn.Module, output_size: int, flops: int, moments: int) -> Program:
-        sizes = objective.embedding.embedding_dim, output_size
-        num_bytes = step_bytes(model, num_tokens=num_tokens, sizes=sizes, num_moments=moments)
-        return Program(call=call, flops_per_token=flops, num_bytes=num_bytes)
-
-    def library(size: int) -> Program:
-        read = objective.embedding.embedding_dim
-        model = LibraryLanguageModel(read, size, vocabulary_size).to(device)
-        flops = 6 * (4 * size * (read + size) + size * vocabulary_size)
-        return program(PlainLoop(model, batches, **manner), model, size, flops, ADAM_MOMENTS)
-
-    plain = PlainLanguageModel(copy.deepcopy(cell), vocabulary_size).to(device)
-    own = cell.output_size, 3 * objective.flops_per_unit()
-    same_weights = lstm_size(
-        num_weights(objective), objective.embedding.embedding_dim, vocabulary_size
+    return SpeedReport(
+        heading=token_heading(resolved, num_tokens),
+        limits=f"matrix products of these shapes: {rate / 1e9:,.0f} GFLOP/s; "
+        f"{memory_rate(copied_bytes, copy_sec)}",
+        tables=[table(lines), _trainer_overhead(resolved, corpus, batches)],
     )
-    hidden_size = int(resolved.config.model["hidden_size"] or 0)
-    shipped = BareLoop(objective, batches)
+
+
+class _Contestant(NamedTuple):
+    program: TrainingProgram
+    model: nn.Module
+    output_size: int
+    """Output size of its recurrence."""
+    flops_per_token: int
+    num_moments: int = ADAM_MOMENTS
+
+
+def _contestants(objective: LanguageModel) -> dict[str, _Contestant]:
+    """The shipped path, its plain loop, `nn.LSTM` of as many weights and of as many units."""
+    vocabulary_size = objective.output.vocabulary_size
+    input_size = objective.embedding.embedding_dim
+
+    def plain(network: nn.LSTM | Recurrence, *cost: int) -> _Contestant:
+        model = PlainLanguageModel(network, vocabulary_size)
+        return _Contestant(PlainSteps(model, objective), model, *cost)
+
+    def library(size: int) -> _Contestant:
+        flops = 6 * (4 * size * (input_size + size) + size * vocabulary_size)
+        return plain(nn.LSTM(input_size, size, batch_first=True), size, flops)
+
+    cost = objective.recurrence.output_size, 3 * objective.flops_per_unit()
+    same_weights = lstm_size(num_weights(objective), input_size, vocabulary_size)
+    hidden_size = int(objective.config.model["hidden_size"] or 0)
+    moments = num_moments(objective.config.optim)
     return {
-        "shipped": program(shipped, objective, *own, num_moments(resolved.config.optim)),
-        "plain loop": program(PlainLoop(plain, batches, **manner), plain, *own, ADAM_MOMENTS),
+        "shipped": _Contestant(BareLoop(objective), objective, *cost, moments),
+        "plain loop": plain(copy.deepcopy(objective.recurrence), *cost),
         f"nn.LSTM({same_weights}), same weights": library(same_weights),
         f"nn.LSTM({hidden_size}), same hidden size": library(hidden_size),
     }
 
 
-def _overhead(resolved: Resolved, corpus: TextCorpus, batches: list[Batch]) -> str:
-    """What `run` adds to a step, from alternating blocks."""
+def _cycle(program: TrainingProgram, batches: list[Batch]) -> Call:
+    cycle = itertools.cycle(batches)
+    return lambda: program.step(next(cycle))
+
+
+def _trainer_overhead(resolved: Resolved, corpus: Corpus, batches: list[Batch]) -> str:
+    """Time that `bench run` adds to a step, from alternating blocks."""
     bare, trained = [], []
     for _ in range(5):
         bare.append(bare_step_sec(make_objective(resolved, corpus), batches))
@@ -212,6 +125,41 @@ def _overhead(resolved: Resolved, corpus: TextCorpus, batches: list[Batch]) -> s
     )
 
 
-def _batches(objective: LanguageModel, num_batches: int) -> list[Batch]:
-    loader = objective.train_loader()
-    return [loader.batch(number) for number in range(min(num_batches, len(loader) - 1))]
+class PlainLanguageModel(nn.Module):
+    """Embedding, `nn.LSTM` or a recurrence's plain loop, linear layer and cross entropy.
+
+    A loop over time in Python, as one writes it first; the state is carried between batches.
+    """
+
+    def __init__(self, network: nn.LSTM | Recurrence, vocabulary_size: int) -> None:
+        super().__init__()
+        output_size = network.hidden_size if isinstance(network, nn.LSTM) else network.output_size
+        self.embedding = nn.Embedding(vocabulary_size, network.input_size)
+        self.network = network
+        self.output = nn.Linear(output_size, vocabulary_size)
+        self.state: State | None = None
+
+    def forward(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Mean loss over the tokens."""
+        input_BT, target_BT = batch
+        x_BTE = self.embedding(input_BT)
+        if isinstance(self.network, nn.LSTM):
+            y_BTH, state = self.network(x_BTE, self.state)
+        else:
+            y_BTH, state = self.network.forward_reference(x_BTE, self.state)
+        self.state = tuple(part.detach() for part in state)
+        scores_NV = self.output(y_BTH.flatten(0, 1))
+        return nn.functional.cross_entropy(scores_NV, target_BT.flatten())
+
+
+def lstm_size(num_parameters: int, embedding_size: int, vocabulary_size: int) -> int:
+    """Hidden size at which a `PlainLanguageModel` of `nn.LSTM` has about `num_parameters`."""
+
+    def count(hidden: int) -> int:
+        cell = 4 * hidden * (embedding_size + hidden + 2)
+        return vocabulary_size * (embedding_size + hidden + 1) + cell
+
+    low, high = 1, 1
+    while count(high) < num_parameters:
+        low, high = high, 2 * high
+    return min(range(low, high + 1), key=lambda hidden: abs(count(hidden) - num_parameters))

@@ -1,4 +1,4 @@
-"""What `bench diagnose` found in a network, kept beside its weights as one JSON file.
+"""Diagnoses of networks by `bench diagnose`, one JSON file beside the weights.
 
 Needs neither weights nor torch, so that looking at it again is quick.
 """
@@ -29,20 +29,20 @@ class JacobianSummary(Frozen, frozen=True, kw_only=True):
 
 
 class Diagnosis(Frozen, frozen=True, kw_only=True):
-    """What was found on the validation text; lists of gradients begin at distance 0."""
+    """Diagnosis on the validation text; lists of gradients begin at distance 0."""
 
     run: str
     metric: str
     hidden_gradient: list[float]
     input_gradient: list[float]
     state_gradients: list[list[float]]
-    """Of each tensor of the state, from distance 1."""
+    """Norms for each tensor of the state, from distance 1."""
     jacobian: JacobianSummary | None
-    """Of one step; None for too large a state."""
+    """Jacobian of one step; None for too large a state."""
     recurrent_matrices: dict[str, float]
     """Name -> spectral radius."""
     clipped_share: float | None
-    """Of the training steps; None where the run did not count."""
+    """Share of clipped training steps; None where the run did not count."""
     context: dict[int, float]
     """Words of history -> metric."""
     whole_context: float
@@ -59,7 +59,7 @@ class Diagnosis(Frozen, frozen=True, kw_only=True):
 
 
 def diagnosis_path(suite: Suite, record: Record) -> Path:
-    """Where the diagnosis of a run is kept."""
+    """Path of the diagnosis of a run."""
     return suite.artifacts(record.task, record.id) / "diagnosis.json"
 
 
@@ -69,7 +69,7 @@ def write_diagnosis(path: Path, found: Diagnosis) -> None:
 
 
 def read_diagnosis(path: Path) -> Diagnosis | None:
-    """What was kept; None where nothing was. Raises BenchError for a damaged file."""
+    """Diagnosis that was kept, None where there is none; BenchError for a damaged file."""
     if not path.is_file():
         return None
     try:

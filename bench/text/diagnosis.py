@@ -19,9 +19,9 @@ from bench.runs.finished import FinishedRun, find_run, load_objective
 from bench.runs.run import corpus_of
 from bench.text.diagnoses import Diagnosis, JacobianSummary, diagnosis_path, write_diagnosis
 from bench.text.objective import LanguageModel
-from bench.text.token_log_probs import token_log_probs
+from bench.text.outputs import token_log_probs
 
-# How much of the loss at one step reaches the states and inputs before it.
+# Gradients of the loss at one step with respect to earlier states and inputs.
 #
 # Y. Bengio, P. Simard and P. Frasconi, "Learning long-term dependencies with gradient descent is
 # difficult", 1994; R. Pascanu, T. Mikolov and Y. Bengio, "On the difficulty of training recurrent
@@ -40,14 +40,14 @@ class GradientNorms:
     """Mean norms by distance 0 .. K."""
 
     hidden: list[float]
-    """Of the whole state; of the recurrence's output at distance 0."""
+    """Norms for the whole state; for the recurrence's output at distance 0."""
     input: list[float]
     parts: list[list[float]]
-    """Of each tensor of the state, from distance 1."""
+    """Norms for each tensor of the state, from distance 1."""
 
 
 def text_of(model: LanguageModel, split: str) -> tuple[Tensor, Tensor]:
-    """What is read and what is predicted at each place of a split, int64 [N] both."""
+    """Input and target at each place of a split, int64 [N] both."""
     target_N = torch.from_numpy(model.corpus.splits[split])
     return torch.cat([torch.tensor([model.corpus.first_input]), target_N[:-1]]), target_N
 
@@ -116,7 +116,7 @@ def _row_norms(gradient: Tensor | None, like: Tensor) -> Tensor:
     return norm_P
 
 
-# How far back a network really looks: its loss when the history is cut off.
+# Effective context: the loss when the history is cut off.
 #
 # For each position t the network starts anew, with the state of a text's beginning, k words before,
 # and predicts w_t from these k words alone. The same positions with their whole history are the
@@ -236,7 +236,7 @@ SPLIT = "valid"
 
 
 class Effort(Frozen, frozen=True, kw_only=True):
-    """How closely to look."""
+    """Precision of a diagnosis: numbers of positions and lengths."""
 
     max_distance: int = 50
     """Steps back in time that gradients are followed."""
@@ -283,7 +283,7 @@ def look_into(
         jacobian=jacobian,
         recurrent_matrices=recurrent_matrices(model.recurrence),
         clipped_share=finished.record.extra.get("clipped_share"),
-        context={length: model.metric_value(loss) for length, loss in losses.items()},
-        whole_context=model.metric_value(-float(whole.mean())),
+        context={length: model.metric.from_loss(loss) for length, loss in losses.items()},
+        whole_context=model.metric.from_loss(-float(whole.mean())),
         num_positions=len(places_P),
     )

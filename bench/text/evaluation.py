@@ -23,13 +23,13 @@ from bench.core.cards import require_text
 from bench.core.config import Count, Positive, Scalar
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Record
 from bench.core.structs import Frozen, to_struct
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
 from bench.models import MODELS
 from bench.runs.finished import FinishedRun, find_run, is_evaluation, load_objective
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
 from bench.text.baselines.mix import fit_mixture, mix
@@ -283,6 +283,49 @@ def evaluate_run(
     return run(resolved, suite, run_options, work=Evaluating(base=base, mode=mode, grid=grid))
 
 
+def evaluate_dynamic(
+    suite: Suite,
+    runs: Sequence[str],
+    settings: Mapping[str, Any],
+    *,
+    device: str,
+    options: RunOptions,
+) -> Record:
+    """`bench evaluate --mode dynamic` of one run."""
+    return _evaluate(suite, runs, "dynamic", settings, device=device, options=options)
+
+
+def evaluate_cache(
+    suite: Suite,
+    runs: Sequence[str],
+    settings: Mapping[str, Any],
+    *,
+    device: str,
+    options: RunOptions,
+) -> Record:
+    """`bench evaluate --mode neural-cache` of one run."""
+    return _evaluate(suite, runs, "neural-cache", settings, device=device, options=options)
+
+
+def _evaluate(
+    suite: Suite,
+    runs: Sequence[str],
+    mode: Mode,
+    settings: Mapping[str, Any],
+    *,
+    device: str,
+    options: RunOptions,
+) -> Record:
+    del device  # the network's own
+    if len(runs) != 1:
+        raise BenchError(f"name one finished run, not {len(runs)}; see `bench list runs`")
+    given = {name: value for name, value in settings.items() if name != "tune"}
+    others: Literal["default", "tuned"] = "tuned" if settings.get("tune") else "default"
+    record = evaluate_run(suite, runs[0], mode, given, others=others, run_options=options)
+    print(", ".join(f"{name} {value:g}" for name, value in record.extra.items()))
+    return record
+
+
 def make_grid(
     mode: Mode, settings: Mapping[str, Any], others: Literal["default", "tuned"]
 ) -> dict[str, tuple[Any, ...]]:
@@ -339,7 +382,7 @@ class Evaluating:
         metrics: dict[str, float] = {}
         for split, log_probs_N in splits.items():
             if not np.isfinite(log_probs_N).all():
-                raise BenchError(f"{self.mode} left the numbers on {split} with {chosen}: tune it")
+                raise BenchError(f"{self.mode} diverged on {split} with {chosen}: tune it")
             write_log_probs(folder, split, log_probs_N)
             metrics[split] = metric_value(corpus, -float(log_probs_N.mean()))
         tracker.log({f"final/{split}": value for split, value in metrics.items()}, step=0)

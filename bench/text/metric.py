@@ -9,13 +9,18 @@ from bench.text.data.corpus import TextCorpus
 
 def metric_value(corpus: TextCorpus, nats_per_symbol: float) -> float:
     """Perplexity of words, bits per character of characters, from the mean loss in nats."""
-    if corpus.unit == "char":
+    return value_of(metric_name(corpus), nats_per_symbol)
+
+
+def value_of(metric: str, nats_per_symbol: float) -> float:
+    """Value of the metric of that name for a mean loss in nats."""
+    if metric == "bits-per-character":
         return nats_per_symbol / math.log(2)
     return math.exp(min(nats_per_symbol, 700.0))
 
 
 def metric_name(corpus: TextCorpus) -> str:
-    """What `metric_value` returns."""
+    """Name of the metric of a corpus."""
     return "bits-per-character" if corpus.unit == "char" else "perplexity"
 
 
@@ -31,7 +36,7 @@ def nats_per_symbol(metric: str, value: float) -> float:
 
 
 def text_signature(corpus: TextCorpus, evaluation: str = "static") -> str:
-    """What the number is: unit, sentence ends counted or not, streams, evaluation."""
+    """Signature of the metric: unit, sentence ends counted or not, streams, evaluation."""
     metric = metric_name(corpus)
     end = corpus.end_of_sentence or "none"
     return f"{metric}|unit:{corpus.unit}|end:{end}|streams:1|eval:{evaluation}"

@@ -20,12 +20,12 @@ from bench.core.cards import require_text
 from bench.core.config import RunConfig, Scalar, choices
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch, cost_of
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
 from bench.domains import all_baselines
 from bench.runs.finished import FinishedRun, find_run
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
 from bench.text.baselines.base import Floats
@@ -34,12 +34,11 @@ from bench.text.baselines.mix import fit_mixture, mix
 from bench.text.data.corpus import Ids
 from bench.text.data.prepared import as_text
 from bench.text.metric import bound_value, metric_name, metric_value
-from bench.text.outputs import write_log_probs
-from bench.text.token_log_probs import token_log_probs
+from bench.text.outputs import token_log_probs, write_log_probs
 from bench.tracking.tracker import Tracker
 from bench.training.progress import Style
 
-# How a mixture is weighed: its components read, weights chosen on validation, test read once.
+# Estimation of a mixture: components are read, weights chosen on validation, test read once.
 #
 # Dynamic unigram caches may be among the components (Kuhn and De Mori, 1990): words of the history
 # of the same text, an occurrence s steps ago counting decay^(s-1).

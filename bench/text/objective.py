@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import torch
@@ -33,17 +33,9 @@ from bench.text.outputs import (
     write_log_probs,
     write_text_samples,
 )
-from bench.training.contract import own_options
 from bench.training.dropout import drop, drop_words
-from bench.training.objective import Objective
-
-# Texts drawn from a language model: each symbol from p(w | all before it).
-#
-# Shapes: B texts, E embedding, H output of the recurrence, V vocabulary.
-
-
-if TYPE_CHECKING:
-    pass
+from bench.training.metrics import Score, SplitMetric
+from bench.training.objective import Objective, own_options
 
 NUM_TEXTS = 10
 NUM_SYMBOLS = {"word": 40, "char": 200}
@@ -81,7 +73,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class LanguageModelOptions(Frozen, frozen=True, kw_only=True):
-    """How the text is read and what stands around the recurrence."""
+    """Options of reading the text and of the layers around the recurrence."""
 
     batch_size: Count = 20
     """Parallel streams of training text, over all devices."""
@@ -107,11 +99,44 @@ class LanguageModelOptions(Frozen, frozen=True, kw_only=True):
     output_bias: Literal["unigram", "zero"] = "unigram"
     """The softmax begins at the training text's word frequencies, or at zero."""
     loss_scale: Literal["token", "stream", "sum"] = "token"
-    """What is differentiated: mean over tokens, sum over steps and mean over streams, or sum."""
+    """Differentiated quantity: mean over tokens, sum over steps and mean over streams, or sum."""
     output: Literal["full", "classes", "adaptive"] = "full"
     """Output layer."""
     num_classes: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Classes of the two-level softmax; 0: chosen from the vocabulary's size."""
+
+
+class TextMetric(SplitMetric):
+    """Perplexity of words or bits per character, from the mean loss."""
+
+    def __init__(self, corpus: TextCorpus) -> None:
+        super().__init__(name=metric_name(corpus))
+        self.corpus = corpus
+        self.log_probs: list[Tensor] = []
+        """Log-probability of each token [N], in pieces, where `add` was called."""
+
+    @property
+    def signature(self) -> str:
+        return text_signature(self.corpus)
+
+    def add(self, log_p_N: Tensor) -> None:
+        """Update with the log-probability of each token, and remember it."""
+        self.log_probs.append(log_p_N.cpu())
+        loss = -log_p_N.double().sum()
+        self.update(loss, torch.full_like(loss, len(log_p_N)))
+
+    def reset(self) -> None:
+        super().reset()
+        self.log_probs = []
+
+    def score(self, loss: float) -> Score:
+        return Score(value=self.from_loss(loss), loss=loss, choice=loss)
+
+    def from_loss(self, loss: float) -> float:
+        return metric_value(self.corpus, loss)
+
+    def keep(self, folder: Path, split: str) -> None:
+        write_log_probs(folder, split, torch.cat(self.log_probs).double().numpy())
 
 
 class LanguageModel(Objective):
@@ -144,8 +169,7 @@ class LanguageModel(Objective):
             evaluation_products=config.trainer.products,
         )
         self.loss_limit = 3.0 * math.log(vocabulary_size)  # a uniform guess costs log V
-        self.log_probs_read: list[Tensor] = []
-        """Log-probability of each token [N] of the split that was evaluated last, in pieces."""
+        self.metric: TextMetric = TextMetric(corpus)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -173,15 +197,11 @@ class LanguageModel(Objective):
         self.carried = tuple(tensor.detach() for tensor in state)
         return cast(Tensor, y_BTH)
 
-    def on_test_epoch_start(self) -> None:
-        super().on_test_epoch_start()
-        self.log_probs_read = []
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        log_p_N = self.token_log_probs(batch)
-        self.log_probs_read.append(log_p_N.cpu())
-        loss_sum = -log_p_N.double().sum()
-        self.evaluation_sums += torch.stack([loss_sum, torch.full_like(loss_sum, len(log_p_N))])
+    def evaluate_batch(self, batch: tuple[Tensor, Tensor], *, final: bool) -> None:
+        if final:
+            self.metric.add(self.token_log_probs(batch))
+        else:
+            self.metric.update(*self.batch_loss(batch))
 
     def token_log_probs(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Log-probability of each target [N], without gradient; the state is carried on."""
@@ -189,8 +209,8 @@ class LanguageModel(Objective):
         y_BTH = self.read(input_BT)
         return self.output.log_probs(y_BTH.flatten(0, 1), target_BT.flatten())
 
-    def keep_evaluation(self, folder: Path, split: str) -> None:
-        write_log_probs(folder, split, torch.cat(self.log_probs_read).double().numpy())
+    def keep(self, folder: Path, split: str) -> None:
+        super().keep(folder, split)
         if split == "test":
             write_text_samples(folder, split, draw_texts(self, seed=self.config.seed))
 
@@ -217,22 +237,11 @@ class LanguageModel(Objective):
         return Streams(tokens, batch_size=1, bptt_length=1000, first_input=self.corpus.first_input)
 
     @property
-    def metric(self) -> str:
-        return metric_name(self.corpus)
-
-    def metric_value(self, mean_nats: float) -> float:
-        return metric_value(self.corpus, mean_nats)
-
-    @property
     def bound(self) -> float | None:
         return bound_value(self.corpus)
 
     def units_in(self, batch: tuple[Tensor, Tensor]) -> int:
         return batch[1].numel()
-
-    @property
-    def signature(self) -> str:
-        return text_signature(self.corpus)
 
     @property
     def products_in_effect(self) -> str:

@@ -1,5 +1,5 @@
 """Runs mirrored into trackers: W&B, TensorBoard, MLflow.
 
-The record and the artifacts are the store. Nothing is ever read back from here into a result, and
-a tracker that fails costs a warning, never a run.
+Records and artifacts are the store: no result is ever read back from a tracker, and a tracker that
+fails costs a warning, never a run.
 """

@@ -1,7 +1,7 @@
-"""What a run told its tracker, kept beside the run: `history.jsonl` in its artifacts.
+"""Metrics that a run logged, kept beside it: `history.jsonl` in its artifacts.
 
-A run that goes on after a kill logs some steps again, with the same numbers, and the tracker may
-have lost the last of the earlier ones; from here it is told the whole.
+A resumed run logs some steps again, with the same metrics, and its tracker may have lost the last
+of the earlier ones: it is given all of them again from here.
 """
 
 from __future__ import annotations
@@ -18,66 +18,65 @@ HISTORY = "history.jsonl"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """The numbers of one step."""
+    """Metrics of one step."""
 
     step: int
-    numbers: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 class Journal:
-    """Appends rows to a file and reads them back."""
+    """File of rows that is appended to and read back."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / HISTORY
 
-    def append(self, numbers: Mapping[str, float], *, step: int) -> None:
-        """Keep a row; a kill leaves at most the last one incomplete."""
+    def append(self, metrics: Mapping[str, float], *, step: int) -> None:
+        """Append a row; a kill leaves at most the last one incomplete."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            # The line feed first: what a kill has cut off must not swallow the next row.
-            file.write("\n" + json.dumps({"step": step, "numbers": dict(numbers)}))
+            # The line feed comes first: a row that a kill cut off must not swallow the next one.
+            file.write("\n" + json.dumps({"step": step, "numbers": dict(metrics)}))
 
     def rows(self) -> list[Row]:
-        """All steps in order, each once; what was said last of a number counts."""
-        steps: dict[int, Row] = {}
+        """Rows in order of their steps, each step once; the last value of a metric counts."""
+        rows: dict[int, Row] = {}
         for line in self.path.read_text("utf-8").splitlines() if self.path.is_file() else []:
             try:
-                said = json.loads(line)
-                row = steps.setdefault(int(said["step"]), Row(step=int(said["step"])))
-                row.numbers.update(said["numbers"])
+                logged = json.loads(line)
+                row = rows.setdefault(int(logged["step"]), Row(step=int(logged["step"])))
+                row.metrics.update(logged["numbers"])
             except (ValueError, TypeError, KeyError):
                 continue  # empty, or cut off by a kill: the run logs it again
-        return [steps[step] for step in sorted(steps)]
+        return [rows[step] for step in sorted(rows)]
 
 
-class Told:
-    """What a tracker without a memory of its own has been told: nothing is told twice.
-
-    After a kill some steps are trained again, with the same numbers.
-    """
+class SentMetrics:
+    """Metrics sent to a tracker that has no memory of its own, so that none is sent twice."""
 
     def __init__(self) -> None:
-        self._known: set[tuple[str, int]] = set()
+        self.last_step = 0
+        self._sent: set[tuple[str, int]] = set()
 
-    def fresh(self, numbers: Mapping[str, float], *, step: int) -> dict[str, float]:
-        """Those that were not told of this step yet; from now on they were."""
-        found = {key: value for key, value in numbers.items() if (key, step) not in self._known}
-        self._known.update((key, step) for key in found)
-        return found
+    def add_new(self, metrics: Mapping[str, float], *, step: int) -> dict[str, float]:
+        """Metrics that were not sent for this step yet; they count as sent from now on."""
+        self.last_step = max(step, self.last_step)
+        new = {key: value for key, value in metrics.items() if (key, step) not in self._sent}
+        self._sent.update((key, step) for key in new)
+        return new
 
 
-def point_numbers(point: Mapping[str, float | None]) -> dict[str, float]:
-    """What is logged of one validation of the learning curve."""
+def point_metrics(point: Mapping[str, float | None]) -> dict[str, float]:
+    """Metrics that are logged of one point of the learning curve."""
     return {
         f"epoch/{key}": value for key, value in point.items() if value is not None and key != "step"
     }
 
 
 def rows_of(record: Record, folder: Path) -> list[Row]:
-    """The journal's rows, and those of the record's curve where it has none of them."""
+    """Rows of the journal in `folder`, completed by the record's learning curve."""
     rows = {row.step: row for row in Journal(folder).rows()}
     for point in record.curve:
-        told = {key: getattr(point, key) for key in point.__struct_fields__}
+        values = {key: getattr(point, key) for key in point.__struct_fields__}
         row = rows.setdefault(point.step, Row(step=point.step))
-        row.numbers.update(point_numbers(told))
+        row.metrics.update(point_metrics(values))
     return [rows[step] for step in sorted(rows)]

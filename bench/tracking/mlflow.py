@@ -1,4 +1,4 @@
-"""A run in MLflow, through Lightning's logger: a local store of files, or a server."""
+"""Backend for MLflow, through Lightning's logger: a local store of files, or a server."""
 
 from __future__ import annotations
 
@@ -10,125 +10,109 @@ from typing import Any
 import numpy as np
 
 from bench.core.record import Record
-from bench.tracking.journal import Row, Told
+from bench.tracking.journal import Row, SentMetrics
 from bench.tracking.options import PROJECT
-from bench.tracking.samples import files_to_send, sample_table, texts_to_send
-from bench.tracking.tracker import Gradients, Numbers, Tracked, final_numbers, fingerprint
+from bench.tracking.samples import files_to_send, sample_rows, texts_to_send
+from bench.tracking.tracker import Gradients, Metrics, TrackedRun, fingerprint, summary_of
 
 FOLDER = "mlruns"
 RUN_ID = "mlflow-run"
-"""File beside the run with the name that MLflow gave it."""
-_STATES = {"finished": "FINISHED", "pruned": "KILLED", "diverged": "FAILED"}
-
-
-def store_of(tracked: Tracked) -> str:
-    """The server or store that was asked for, else `<suite>/mlruns`."""
-    given = tracked.options.uri or os.environ.get("MLFLOW_TRACKING_URI")
-    # Not in `artifacts/`: MLflow finds no run below a folder of that name.
-    return given or (tracked.folder.parents[2].resolve() / FOLDER).as_uri()
+"""File beside the run that holds its store and MLflow's run id."""
+_STATUS = {"finished": "FINISHED", "pruned": "KILLED", "diverged": "FAILED"}
 
 
 class MlflowRun:
-    """A backend; see `bench.tracking.tracker`."""
+    """Backend that writes to the given server or store, by default `<suite>/mlruns`."""
 
-    def __init__(self, tracked: Tracked) -> None:
-        self.tracked = tracked
+    def __init__(self, run: TrackedRun) -> None:
+        self.run = run
         self._logger: Any = None
-        self._last_step = 0
-        self._told = Told()
-        self._name_file = tracked.folder / RUN_ID
+        self._sent = SentMetrics()
+        self._id_file = run.folder / RUN_ID
+        given = run.options.uri or os.environ.get("MLFLOW_TRACKING_URI")
+        # Not in `artifacts/`: MLflow finds no run below a folder of that name.
+        self.store = given or (run.suite_folder.resolve() / FOLDER).as_uri()
 
     def start(self, rows: list[Row], warn: Callable[[str], None]) -> None:
-        """See `Backend`; what earlier sittings logged is in the store."""
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         logging.getLogger("pytorch_lightning.loggers.mlflow").setLevel(logging.ERROR)
         from pytorch_lightning.loggers import MLFlowLogger
 
-        tracked, known = self.tracked, self._known()
+        known_id = self._known_id()
+        project = self.run.options.project or os.environ.get("MLFLOW_EXPERIMENT_NAME")
         self._logger = MLFlowLogger(
-            experiment_name=tracked.options.project
-            or os.environ.get("MLFLOW_EXPERIMENT_NAME")
-            or PROJECT,
-            run_name=tracked.name,
-            tracking_uri=store_of(tracked),
+            experiment_name=project or PROJECT,
+            run_name=self.run.name,
+            tracking_uri=self.store,
             tags=self._tags(),
-            run_id=known,
+            run_id=known_id,
         )
-        self._keep_name(str(self._logger.run_id))
-        if known is None:
-            self._logger.log_hyperparams(tracked.told_config)
+        self.run.folder.mkdir(parents=True, exist_ok=True)
+        self._id_file.write_text(f"{self.store} {self._logger.run_id}", "utf-8")
+        if known_id is None:
+            self._logger.log_hyperparams(self.run.logged_config)
         else:
-            self._logger.experiment.update_run(known, status="RUNNING")
+            self._logger.experiment.update_run(known_id, status="RUNNING")
             for row in rows[:-1]:  # a kill may have come before the last one was stored
-                self._told.fresh(row.numbers, step=row.step)
+                self._sent.add_new(row.metrics, step=row.step)
         for row in rows:
-            self.log(row.numbers, step=row.step)
+            self.log(row.metrics, step=row.step)
+
+    def _known_id(self) -> str | None:
+        """MLflow's id of the run in this store, from an earlier session."""
+        if not self._id_file.is_file():
+            return None
+        store, _, run_id = self._id_file.read_text("utf-8").rpartition(" ")
+        return run_id if store == self.store else None
 
     def _tags(self) -> dict[str, str]:
-        tracked = self.tracked
-        told = {
-            "task": tracked.card.task,
-            "model": tracked.config["model"]["name"],
-            "job_type": tracked.job_type,
-            "group": tracked.group,
-            "tags": ", ".join(tracked.tags),
-            "mlflow.note.content": tracked.options.notes,
-            "mlflow.source.git.commit": tracked.provenance and tracked.provenance.commit,
+        run = self.run
+        tags = {
+            "task": run.card.task,
+            "model": run.config["model"]["name"],
+            "job_type": run.job_type,
+            "group": run.group,
+            "tags": ", ".join(run.tags),
+            "mlflow.note.content": run.options.notes,
+            "mlflow.source.git.commit": run.provenance and run.provenance.commit,
         }
-        return {key: str(value) for key, value in told.items() if value}
+        return {key: str(value) for key, value in tags.items() if value}
 
-    def _known(self) -> str | None:
-        """The run's name in this store, from an earlier sitting."""
-        if not self._name_file.is_file():
-            return None
-        store, _, name = self._name_file.read_text("utf-8").rpartition(" ")
-        return name if store == store_of(self.tracked) else None
-
-    def _keep_name(self, name: str) -> None:
-        self.tracked.folder.mkdir(parents=True, exist_ok=True)
-        self._name_file.write_text(f"{store_of(self.tracked)} {name}", "utf-8")
-
-    def log(self, numbers: Numbers, *, step: int) -> None:
-        """See `Backend`."""
-        self._last_step = max(step, self._last_step)
-        if fresh := self._told.fresh(numbers, step=step):
-            self._logger.log_metrics({_named(key): v for key, v in fresh.items()}, step=step)
+    def log(self, metrics: Metrics, *, step: int) -> None:
+        if new := self._sent.add_new(metrics, step=step):
+            self._logger.log_metrics({_legal_name(key): v for key, v in new.items()}, step=step)
 
     def log_gradients(self, gradients: Gradients, *, step: int) -> None:
-        """See `Backend`; MLflow has no histograms, so their norms."""
+        # Norms, as MLflow has no histograms.
         norms = {f"gradients/{n}": float(np.linalg.norm(g)) for n, g in gradients.items()}
         self.log(norms, step=step)
 
     def finish(self, record: Record) -> None:
-        """See `Backend`."""
-        client, run_id = self._logger.experiment, self._logger.run_id
-        told = final_numbers(record)
-        self.log(
-            {k: v for k, v in told.items() if isinstance(v, int | float)}, step=self._last_step
-        )
+        client, run_id, run = self._logger.experiment, self._logger.run_id, self.run
+        summary = summary_of(record)
+        metrics = {key: v for key, v in summary.items() if isinstance(v, int | float)}
+        self.log(metrics, step=self._sent.last_step)
         client.set_tag(run_id, "status", record.status)
         client.set_tag(run_id, "record", fingerprint(record))
-        table = sample_table(self.tracked.folder, num_rows=self.tracked.options.samples)
+        table = sample_rows(run)
         if table is not None:
             lines = ["\t".join(map(str, row)) for row in [table.columns, *table.rows]]
             client.log_text(run_id, "\n".join(lines) + "\n", "samples.tsv")
-        for kind in self.tracked.options.sendable:
-            for path in files_to_send(self.tracked, kind):
+        for kind in run.options.sendable:
+            for path in files_to_send(run, kind):
                 client.log_artifact(run_id, str(path), kind)
-            for name, text in texts_to_send(self.tracked, kind, record).items():
+            for name, text in texts_to_send(run, kind, record).items():
                 client.log_text(run_id, text, f"{kind}/{name}")
-        client.set_terminated(run_id, _STATES[record.status])
+        client.set_terminated(run_id, _STATUS[record.status])
 
     def abandon(self) -> None:
-        """See `Backend`."""
         self._logger.experiment.set_terminated(self._logger.run_id, "KILLED")
 
     def discard(self) -> None:
-        """See `Backend`."""
         self._logger = None
 
 
-def _named(key: str) -> str:
-    """Only some characters may stand in a metric's name."""
+def _legal_name(key: str) -> str:
+    """Metric name without the characters that MLflow refuses."""
     return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in key)

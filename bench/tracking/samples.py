@@ -1,93 +1,50 @@
-"""A few rows of what a model wrote of the test split, beside what is right, for any tracker."""
+"""Samples of a model's outputs on the test split, and files of a run, for any tracker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from bench.captioning.outputs import read_captions
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.speech.outputs import read_recognitions
-from bench.text.outputs import read_text_samples
+from bench.domains import load_domain
+from bench.runs.outputs import outputs_class
 from bench.tracking.options import Sendable
-from bench.tracking.tracker import Tracked
-from bench.translation.outputs import read_translations
+from bench.tracking.tracker import TrackedRun
 
 SPLIT = "test"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleTable:
+class SampleRows:
     """Rows of text; in a column called `image` stand the names of images."""
 
     columns: Sequence[str]
-    rows: list[list[Any]]
+    rows: list[list[str]]
 
 
-def sample_table(folder: Path, *, num_rows: int) -> SampleTable | None:
-    """What the evaluation of a run left in its folder; None where it left no outputs."""
-    readers: tuple[Callable[[Path], SampleTable | None], ...] = (
-        _texts,
-        _recognitions,
-        _translations,
-        _captions,
-    )
-    if num_rows == 0:
+def sample_rows(run: TrackedRun) -> SampleRows | None:
+    """Rows of the outputs that a run left in its folder, evenly apart; None where it left none."""
+    card, num_rows = run.card, run.options.samples
+    objective = str(run.config["objective"].get("name", card.objective))
+    if num_rows == 0 or objective not in load_domain(card.kind).outputs:
         return None
-    for reader in readers:
-        if (found := reader(folder)) is not None:
-            places = _spread(len(found.rows), num_rows)
-            return SampleTable(columns=found.columns, rows=[found.rows[i] for i in places])
-    return None
-
-
-def _texts(folder: Path) -> SampleTable | None:
-    found = read_text_samples(folder, SPLIT)
-    if found is None:
+    outputs = outputs_class(card, objective).read(run.folder, SPLIT)
+    table = None if outputs is None else outputs.samples()
+    if table is None:
         return None
-    return SampleTable(columns=["text"], rows=[[line.text] for line in found.lines])
-
-
-def _recognitions(folder: Path) -> SampleTable | None:
-    found = read_recognitions(folder, SPLIT)
-    if found is None:
-        return None
-    rows = [[line.utterance, line.reference, line.hypothesis] for line in found.lines]
-    return SampleTable(columns=["utterance", "reference", "hypothesis"], rows=rows)
-
-
-def _translations(folder: Path) -> SampleTable | None:
-    found = read_translations(folder, SPLIT)
-    if found is None:
-        return None
-    rows = [[line.source, line.reference, line.hypothesis] for line in found.lines]
-    return SampleTable(columns=["source", "reference", "hypothesis"], rows=rows)
-
-
-def _captions(folder: Path) -> SampleTable | None:
-    found = read_captions(folder, SPLIT)
-    if found is None:
-        return None
-    rows = [
-        [line.image, line.hypothesis, "\n".join(line.references), line.nearest]
-        for line in found.turns[0]
-    ]
-    return SampleTable(columns=["image", "caption", "people", "nearest in training"], rows=rows)
+    places = _spread(len(table.rows), num_rows)
+    return SampleRows(columns=table.columns, rows=[list(table.rows[i].cells) for i in places])
 
 
 def _spread(number: int, wanted: int) -> list[int]:
-    """At most `wanted` places of `number`, evenly apart, the first and the last among them."""
+    """At most `wanted` of `number` places, evenly spaced, with the first and the last."""
     if number <= wanted or wanted < 2:
         return list(range(min(number, wanted)))
     return [round(i * (number - 1) / (wanted - 1)) for i in range(wanted)]
-
-
-# What a finished run leaves that a tracker may keep a copy of.
 
 
 _STEMS = {
@@ -97,22 +54,21 @@ _STEMS = {
 }
 
 
-def files_to_send(tracked: Tracked, kind: Sendable) -> list[Path]:
-    """The files of the run's folder that belong to `kind`, by name."""
-    if not tracked.folder.is_dir():
+def files_to_send(run: TrackedRun, kind: Sendable) -> list[Path]:
+    """Files of the run's folder that belong to `kind`, by name."""
+    if not run.folder.is_dir():
         return []
-    found = [path for path in tracked.folder.iterdir() if path.name.startswith(_STEMS[kind])]
+    found = [path for path in run.folder.iterdir() if path.name.startswith(_STEMS[kind])]
     return sorted(path for path in found if path.is_file() and _STEMS[kind])
 
 
-def texts_to_send(tracked: Tracked, kind: Sendable, record: Record) -> dict[str, str]:
-    """File name -> text of what is written anew: with `tables` the record and the task's table."""
+def texts_to_send(run: TrackedRun, kind: Sendable, record: Record) -> dict[str, str]:
+    """Text by file name: with `tables` the record and the task's table, else nothing."""
     if kind != "tables":
         return {}
     from bench.table import render, task_table
 
-    suite = Suite(folder=tracked.folder.parents[2])  # of <suite>/artifacts/<task>/<run>
-    table = task_table(suite, record.task)
+    table = task_table(Suite(folder=run.suite_folder), record.task)
     return {
         "record.json": msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n",
         "table.md": render(table, "md"),

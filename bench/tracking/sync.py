@@ -1,9 +1,8 @@
-"""`bench sync`: what was measured goes to W&B later, and is believed there when the server says so.
+"""`bench sync`: send to W&B what its server does not have of a suite's runs.
 
-A run with a record is there when its server confirms the record's fingerprint, all rows of its
-history and its end. What it lacks comes from the offline file, which also has what the machine was
-doing, then from the journal and the record; so nothing is lost with either, and pushing again
-pushes nothing.
+A run with a record has arrived when the server confirms the record's fingerprint, all rows of its
+history and its end. Missing parts come from the offline file, which also holds the system metrics,
+then from the journal and the record: losing either loses nothing, and sending again sends nothing.
 """
 
 from __future__ import annotations
@@ -25,17 +24,18 @@ from bench.core.suite import Suite
 from bench.tracking.guard import one_line, silent_logging
 from bench.tracking.journal import rows_of
 from bench.tracking.options import TrackOptions
-from bench.tracking.tracker import Tracked
+from bench.tracking.tracker import TrackedRun
 from bench.tracking.wandb_file import Start, num_history_rows, offline_files, read_start
 from bench.tracking.wandb_run import WandbRun
 from bench.tracking.wandb_server import REPORTING, WandbServer, entity_of, project_of
 
-Told = Literal["there", "sent", "not confirmed", "to send"]
+Status = Literal["there", "sent", "not confirmed", "to send"]
+Action = Literal["send", "look"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pending:
-    """A run that may have to be sent; one without a record has only its offline file."""
+class PendingRun:
+    """A run that may have to be sent; without a record it has only its offline file."""
 
     card: Card
     run_id: str
@@ -49,12 +49,12 @@ class Pending:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sent:
-    """What became of one run."""
+class SyncResult:
+    """Outcome for one run."""
 
     name: str
-    told: Told
-    why: str = ""
+    status: Status
+    reason: str = ""
 
 
 def sync(
@@ -63,49 +63,54 @@ def sync(
     options: TrackOptions,
     *,
     runs: tuple[str, ...] = (),
-    act: Literal["send", "look"] = "send",
-    say: Callable[[Sent], None] | None = None,
-) -> list[Sent]:
-    """Send what W&B lacks of the runs of `suite`'s own folder; with `look` only say what that is.
+    action: Action = "send",
+    report: Callable[[SyncResult], None] | None = None,
+) -> list[SyncResult]:
+    """Send what W&B lacks of the runs in the suite's own folder; `look` only reports it.
 
-    Raises BenchError for an unknown task or run, and where W&B cannot be asked at all.
+    Raises BenchError for an unknown task or run, and if W&B cannot be asked at all.
     """
-    waiting = list(pending(suite, tasks, runs))
+    waiting = list(pending_runs(suite, tasks, runs))
     if not waiting:
         return []
     entity, project = entity_of(options), project_of(options)
     folder = suite.folder / "artifacts"
     server = WandbServer(entity, project, folder=folder, timeout_sec=options.patience_sec)
     options = replace(options, entity=server.entity, project=project, mode="online")
-    told = []
-    for one in waiting:
-        told.append(_told(one, server, options, act))
-        if say is not None:
-            say(told[-1])
-    return told
+    results = []
+    for run in waiting:
+        try:
+            result = _sync_run(run, server, options, action)
+        except BenchError as error:  # the next one may succeed
+            result = SyncResult(name=run.name, status="not confirmed", reason=str(error))
+        results.append(result)
+        if report is not None:
+            report(result)
+    return results
 
 
-def pending(suite: Suite, tasks: tuple[str, ...], runs: tuple[str, ...]) -> Iterator[Pending]:
-    """The runs of a suite's own folder: those with a record, and those kept offline without one.
+def pending_runs(
+    suite: Suite, tasks: tuple[str, ...], runs: tuple[str, ...]
+) -> Iterator[PendingRun]:
+    """Runs in the suite's own folder: those with a record, and offline ones without.
 
-    Raises BenchError for names that nothing goes by.
+    Raises BenchError for names that match nothing.
     """
-    cards = suite.card_paths()
     found = [
-        one
-        for task in (tasks or cards)
-        for one in _of_task(suite, suite.card(task))
-        if not runs or any(one.run_id.startswith(run) for run in runs)
+        run
+        for task in (tasks or suite.card_paths())
+        for run in _runs_of(suite, suite.card(task))
+        if not runs or any(run.run_id.startswith(name) for name in runs)
     ]
-    for run in runs:
-        if not any(one.run_id.startswith(run) for one in found):
-            raise BenchError(f"no run {run!r} in {suite.folder} (see `bench list runs`)")
+    for name in runs:
+        if not any(run.run_id.startswith(name) for run in found):
+            raise BenchError(f"no run {name!r} in {suite.folder} (see `bench list runs`)")
     yield from found
 
 
-def _of_task(suite: Suite, card: Card) -> Iterator[Pending]:
+def _runs_of(suite: Suite, card: Card) -> Iterator[PendingRun]:
     records: dict[str, Record] = {}
-    shelves: tuple[Shelf, ...] = ("trials", "runs")  # a run with the test above its trial
+    shelves: tuple[Shelf, ...] = ("trials", "runs")  # a run with the test replaces its trial
     for shelf in shelves:
         folder = suite.record_path(card.task, "_", shelf).parent
         records.update({path.stem: read_record(path) for path in sorted(folder.glob("*.json"))})
@@ -114,7 +119,7 @@ def _of_task(suite: Suite, card: Card) -> Iterator[Pending]:
         names |= {path.parent.name} if offline_files(path.parent) else set()
     for name in sorted(names):
         folder = suite.artifacts(card.task, name)
-        yield Pending(
+        yield PendingRun(
             card=card,
             run_id=name,
             folder=folder,
@@ -123,112 +128,94 @@ def _of_task(suite: Suite, card: Card) -> Iterator[Pending]:
         )
 
 
-def _told(
-    one: Pending, server: WandbServer, options: TrackOptions, act: Literal["send", "look"]
-) -> Sent:
-    try:
-        return _sent(one, server, options, act)
-    except BenchError as error:  # the next one may fare better
-        return Sent(name=one.name, told="not confirmed", why=str(error))
-
-
-def _sent(
-    one: Pending, server: WandbServer, options: TrackOptions, act: Literal["send", "look"]
-) -> Sent:
-    missing = _missing(one, server, wait_sec=0)
+def _sync_run(
+    run: PendingRun, server: WandbServer, options: TrackOptions, action: Action
+) -> SyncResult:
+    missing = _missing(run, server, wait_sec=0)
     if missing is None:
-        return Sent(name=one.name, told="there")
-    if act == "look":
-        return Sent(name=one.name, told="to send", why=missing)
+        return SyncResult(name=run.name, status="there")
+    if action == "look":
+        return SyncResult(name=run.name, status="to send", reason=missing)
+    # An offline file is replayed only if the server has nothing of the run; else it is resumed.
+    pushes = [_push_file] if run.record is None or _is_new_file(run, server) else []
+    pushes += [_push_record] if run.record is not None else []
     failure = ""
-    for push in _ways(one, server):
+    for push in pushes:
         try:
             with silent_logging():
-                push(one, options)
+                push(run, options)
         except Exception as error:
             failure = one_line(error)
-        # What the library says of its success counts for nothing.
-        if (missing := _missing(one, server, wait_sec=options.patience_sec / 6)) is None:
-            return Sent(name=one.name, told="sent")
-    return Sent(name=one.name, told="not confirmed", why=failure or f"its server lacks {missing}")
+        # Only the server's answer counts, not the library's report of success.
+        if (missing := _missing(run, server, wait_sec=options.patience_sec / 6)) is None:
+            return SyncResult(name=run.name, status="sent")
+    reason = failure or f"its server lacks {missing}"
+    return SyncResult(name=run.name, status="not confirmed", reason=reason)
 
 
-def _ways(one: Pending, server: WandbServer) -> list[Callable[[Pending, TrackOptions], None]]:
-    """Replaying a file is for a run that is not there at all; one that is there in part goes on."""
-    if one.record is None:
-        return [_push_file]
-    is_new = server.known(one.name) is None
-    return [*([_push_file] if is_new and offline_files(one.folder) else []), _push_record]
+def _is_new_file(run: PendingRun, server: WandbServer) -> bool:
+    return bool(offline_files(run.folder)) and server.find(run.name) is None
 
 
-def _missing(one: Pending, server: WandbServer, *, wait_sec: float) -> str | None:
-    if one.record is not None:
-        num_rows = len(rows_of(one.record, one.folder))
-        return server.lacks(one.name, one.record, num_rows, wait_sec=wait_sec)
-    known = server.known(one.name)
-    num_rows = num_history_rows(offline_files(one.folder)[-1])
+def _missing(run: PendingRun, server: WandbServer, *, wait_sec: float) -> str | None:
+    """Part of the run that the server lacks; None if there is none."""
+    if run.record is not None:
+        num_rows = len(rows_of(run.record, run.folder))
+        return server.missing(run.name, run.record, num_rows, wait_sec=wait_sec)
+    num_rows = num_history_rows(offline_files(run.folder)[-1])
     if num_rows == 0:
-        return None  # it was killed before it said anything
-    if known is None or known.num_rows < num_rows:
-        return f"{known.num_rows if known else 0} of {num_rows} rows of its history"
+        return None  # it was killed before it logged anything
+    found = server.find(run.name)
+    if found is None or found.num_rows < num_rows:
+        return f"{found.num_rows if found else 0} of {num_rows} rows of its history"
     return None
 
 
-def _push_file(one: Pending, options: TrackOptions) -> None:
+def _push_file(run: PendingRun, options: TrackOptions) -> None:
     """Replay the last offline file."""
-    assert options.entity is not None
-    assert options.project is not None
-    words = ["--include-synced", "--yes", "--entity", options.entity, "--project", options.project]
+    place = ["--entity", str(options.entity), "--project", str(options.project)]
+    file = str(offline_files(run.folder)[-1])
     done = subprocess.run(
-        [sys.executable, "-m", "wandb", "sync", *words, str(offline_files(one.folder)[-1])],
+        [sys.executable, "-m", "wandb", "sync", "--include-synced", "--yes", *place, file],
         stdin=subprocess.DEVNULL,
-        env={**os.environ, REPORTING: "false", "WANDB_DIR": str(one.folder)},
+        env={**os.environ, REPORTING: "false", "WANDB_DIR": str(run.folder)},
         capture_output=True,
         text=True,
         timeout=20 * options.patience_sec,
         check=False,
     )
     if done.returncode:
-        raise OSError(f"wandb sync ended with {done.returncode}: {_last_line(done.stderr)}")
+        lines = done.stderr.strip().splitlines() or ["without a message"]
+        raise OSError(f"wandb sync ended with {done.returncode}: {lines[-1].strip()}")
 
 
-def _push_record(one: Pending, options: TrackOptions) -> None:
-    """Go on with the run as it is on the server, and tell what it lacks."""
-    assert one.record is not None
-    run = WandbRun(tracked_of(one, options), mode="online")
+def _push_record(run: PendingRun, options: TrackOptions) -> None:
+    """Resume the run on the server and log what it lacks."""
+    assert run.record is not None
+    wandb_run = WandbRun(tracked_run(run, run.record, options), mode="online")
     problems: list[str] = []
-
-    def warn(line: str) -> None:
-        problems.append(line)
-
-    run.start(rows_of(one.record, one.folder), warn)
-    run.finish(one.record)
+    wandb_run.start(rows_of(run.record, run.folder), problems.append)
+    wandb_run.finish(run.record)
     if problems:
         raise OSError(problems[0])
 
 
-def tracked_of(one: Pending, options: TrackOptions) -> Tracked:
-    """What a tracker was told at the run's beginning, from what was kept of it."""
-    assert one.record is not None
-    start = one.start
-    return Tracked(
-        card=one.card,
-        run_id=one.run_id,
-        config=one.record.config,
-        recipe=one.record.recipe,
-        folder=one.folder,
+def tracked_run(run: PendingRun, record: Record, options: TrackOptions) -> TrackedRun:
+    """The run as its tracker saw it at its start, rebuilt from its record and `tracking.json`."""
+    start = run.start
+    return TrackedRun(
+        card=run.card,
+        run_id=run.run_id,
+        config=record.config,
+        recipe=record.recipe,
+        folder=run.folder,
         job_type=options.job_type or start.job_type,
         group=start.group,
         tags=tuple(start.tags),
-        provenance=one.record.provenance,
+        provenance=record.provenance,
         options=replace(
             options,
             notes=options.notes or start.notes,
             artifacts=options.artifacts if options.sendable else start.artifacts,
         ),
     )
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "it said nothing"

@@ -1,7 +1,4 @@
-"""The interface of trackers, and what they are told of a run at its beginning.
-
-A backend may raise what it likes; `bench.tracking.guard` stands between it and the run.
-"""
+"""Interfaces of trackers and their backends, and the facts of a run that they are given."""
 
 from __future__ import annotations
 
@@ -20,121 +17,106 @@ from bench.core.record import Provenance, Record
 from bench.tracking.journal import Row
 from bench.tracking.options import DEFAULTS, TrackOptions
 
-Numbers = Mapping[str, float]
+Metrics = Mapping[str, float]
 Gradients = Mapping[str, npt.NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tracked:
-    """A run as its tracker is told of it."""
+class TrackedRun:
+    """A run as trackers see it at its start."""
 
     card: Card
     run_id: str
     config: dict[str, Any]
     recipe: str
     folder: Path
-    """Of its artifacts."""
+    """Folder of its artifacts."""
     job_type: str
     group: str | None = None
-    """The sweep or the reproduction that it belongs to."""
+    """Sweep or reproduction that it belongs to."""
     tags: tuple[str, ...] = ()
     provenance: Provenance | None = None
     options: TrackOptions = DEFAULTS
 
     @property
     def name(self) -> str:
-        """The run's name beside those of other tasks."""
+        """Name that is unique among the runs of all tasks."""
         return f"{self.card.task}-{self.run_id}"
 
     @property
-    def all_tags(self) -> list[str]:
-        """Task and model before the user's own."""
-        return [self.card.task, str(self.config["model"]["name"]), *self.tags]
+    def suite_folder(self) -> Path:
+        """`<suite>` of `<suite>/artifacts/<task>/<run>`."""
+        return self.folder.parents[2]
 
     @property
-    def told_config(self) -> dict[str, Any]:
-        """The configuration with what else decides about the run and what made it."""
-        told = {**self.config, "recipe": self.recipe, "card_version": self.card.version}
-        told["model_name"] = self.config["model"]["name"]  # filters reach the top level only
+    def logged_config(self) -> dict[str, Any]:
+        """The configuration with recipe, card version and provenance."""
+        logged = {**self.config, "recipe": self.recipe, "card_version": self.card.version}
+        logged["model_name"] = self.config["model"]["name"]  # filters reach the top level only
         if self.provenance is not None:
-            told["provenance"] = msgspec.to_builtins(self.provenance)
-        return told
+            logged["provenance"] = msgspec.to_builtins(self.provenance)
+        return logged
 
 
-class Tracker(Protocol):
-    """Where a run's numbers are mirrored to."""
+class Sink(Protocol):
+    """Receiver of what a run logs and of its end."""
+
+    def log(self, metrics: Metrics, *, step: int) -> None:
+        """Log metrics at a training step."""
+
+    def log_gradients(self, gradients: Gradients, *, step: int) -> None:
+        """Log the gradient of each weight at a training step."""
+
+    def finish(self, record: Record) -> None:
+        """End a run whose record is written."""
+
+    def abandon(self) -> None:
+        """End a session that was stopped or failed; the run may be resumed."""
+
+
+class Tracker(Sink, Protocol):
+    """Tracker of one run, which never raises."""
 
     @property
     def gradient_steps(self) -> int:
-        """Gradients are wanted every so many steps; 0: never."""
+        """Interval in steps at which gradients are logged; 0: never."""
         ...
 
-    def log(self, numbers: Numbers, *, step: int) -> None:
-        """Numbers at one step of training."""
 
-    def log_gradients(self, gradients: Gradients, *, step: int) -> None:
-        """The gradient of each weight at one step."""
-
-    def finish(self, record: Record) -> None:
-        """The run is over; its record is written."""
-
-    def abandon(self) -> None:
-        """The run was stopped or failed; it may go on later."""
-
-
-class Backend(Protocol):
-    """A tracker that may fail. Rows of earlier sittings come first, then those of this one."""
+class Backend(Sink, Protocol):
+    """Tracking library behind a `GuardedTracker`; may raise anything."""
 
     def start(self, rows: list[Row], warn: Callable[[str], None]) -> None:
-        """Begin, or go on with what was begun; `rows` is what earlier sittings logged."""
-
-    def log(self, numbers: Numbers, *, step: int) -> None:
-        """See `Tracker`."""
-
-    def log_gradients(self, gradients: Gradients, *, step: int) -> None:
-        """See `Tracker`."""
-
-    def finish(self, record: Record) -> None:
-        """See `Tracker`."""
-
-    def abandon(self) -> None:
-        """See `Tracker`."""
+        """Start the run or resume it; `rows` is what earlier sessions logged."""
 
     def discard(self) -> None:
-        """Something failed: let go of everything without waiting."""
+        """Release everything after a failure, without waiting."""
 
 
 class NoTracker:
-    """Mirrors nothing."""
+    """Tracker that logs nothing."""
 
     gradient_steps = 0
 
-    def log(self, numbers: Numbers, *, step: int) -> None:
+    def log(self, *_: object, **__: object) -> None:
         pass
 
-    def log_gradients(self, gradients: Gradients, *, step: int) -> None:
-        pass
-
-    def finish(self, record: Record) -> None:
-        pass
-
-    def abandon(self) -> None:
-        pass
+    log_gradients = finish = abandon = log
 
 
 def fingerprint(record: Record) -> str:
-    """What a mirrored run carries to say which record it is of: sixteen hexadecimal digits."""
+    """Sixteen hexadecimal digits by which a mirrored run names its record."""
     return hashlib.sha256(msgspec.json.encode(record)).hexdigest()[:16]
 
 
-def final_numbers(record: Record) -> dict[str, Any]:
-    """What a record says of the end: metrics, cost, state."""
+def summary_of(record: Record) -> dict[str, Any]:
+    """Final metrics, cost and status of a record, flat."""
     cost = msgspec.structs.asdict(record.cost)
-    told: dict[str, Any] = {f"final/{split}": value for split, value in record.metrics.items()}
-    told |= {f"cost/{key}": v for key, v in cost.items() if isinstance(v, int | float)}
-    told |= {f"extra/{key}": value for key, value in record.extra.items()}
+    summary: dict[str, Any] = {f"final/{split}": value for split, value in record.metrics.items()}
+    summary |= {f"cost/{key}": v for key, v in cost.items() if isinstance(v, int | float)}
+    summary |= {f"extra/{key}": value for key, value in record.extra.items()}
     for signature, values in record.beside.items():
-        told |= {f"beside/{signature}/{split}": value for split, value in values.items()}
+        summary |= {f"beside/{signature}/{split}": value for split, value in values.items()}
     if record.bound is not None:
-        told["final/bound"] = record.bound
-    return {**told, "status": record.status, "num_parameters": record.cost.num_parameters}
+        summary["final/bound"] = record.bound
+    return {**summary, "status": record.status, "num_parameters": record.cost.num_parameters}

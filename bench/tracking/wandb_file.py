@@ -1,8 +1,9 @@
-"""The file that W&B writes of a run, `run-ID.wandb`: whether it is whole.
+"""Files of a W&B run: its offline file, and `tracking.json`, kept for `bench sync`.
 
-W&B says nothing when the disk is full, it writes less. After a header of 7 bytes come blocks of
-32 KiB in the layout of LevelDB's log: chunks of checksum [4 bytes], length [2], kind [1] (whole,
-first, middle, last) and data; a record of W&B's own protocol may take several.
+W&B reports no error when the disk is full, so the offline file `run-ID.wandb` is checked. After a
+header of 7 bytes it has blocks of 32 KiB in the layout of LevelDB's log: chunks of checksum
+[4 bytes], length [2], kind [1] (whole, first, middle, last) and data; a record of W&B's protocol
+may take several.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ import msgspec
 
 from bench.core.errors import BenchError
 from bench.core.record import write_atomically
-from bench.tracking.tracker import Tracked
+from bench.tracking.tracker import TrackedRun
 
 _HEADER_BYTES, _BLOCK_BYTES, _CHUNK_HEADER_BYTES = 7, 32768, 7
 _WHOLE, _LAST = 1, 4
+START = "tracking.json"
 
 
 def messages(content: bytes) -> Iterator[bytes]:
-    """The bytes of each record, up to the first that is incomplete."""
+    """Bytes of each record, up to the first that is incomplete."""
     place, parts = _HEADER_BYTES, b""
     while place + _CHUNK_HEADER_BYTES <= len(content):
         left = _BLOCK_BYTES - place % _BLOCK_BYTES
@@ -43,23 +45,23 @@ def messages(content: bytes) -> Iterator[bytes]:
             parts = b""
 
 
-def becomes_whole(path: Path, *, wait_sec: float = 5.0) -> bool:
-    """Whether the file ends as that of a finished run does, once its writer has closed it."""
-    until = time.monotonic() + wait_sec
+def becomes_complete(path: Path, *, wait_sec: float = 5.0) -> bool:
+    """Wait for the end record of a finished run; False if the file does not get one."""
+    deadline = time.monotonic() + wait_sec
     while "exit" not in _kinds(path):
-        if time.monotonic() >= until:
+        if time.monotonic() >= deadline:
             return False
         time.sleep(0.05)
     return True
 
 
 def num_history_rows(path: Path) -> int:
-    """Rows of the history that the file holds."""
+    """Number of rows of the history in the file."""
     return _kinds(path).count("history")
 
 
 def _kinds(path: Path) -> list[str]:
-    """What each record of the file is."""
+    """Kinds of the file's records."""
     protocol: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
     kinds = []
     for content in messages(path.read_bytes()) if path.is_file() else ():
@@ -70,25 +72,19 @@ def _kinds(path: Path) -> list[str]:
 
 
 def offline_files(folder: Path) -> list[Path]:
-    """The files of the offline sittings of a run, oldest first; the last one is whole."""
+    """Files of a run's offline sessions, oldest first; the last one holds the whole run."""
     return sorted(folder.glob("wandb/offline-run-*/*.wandb"))
 
 
 def mark_superseded(folder: Path, *, keep: Path | None) -> None:
-    """Let `wandb sync` pass by all but `keep`, in which everything is told again."""
+    """Make `wandb sync` skip all files but `keep`, in which everything is logged again."""
     for path in offline_files(folder):
         if path != keep:
             path.with_suffix(".wandb.synced").touch()
 
 
-# What a user said of a run's tracking at its beginning, kept for `bench sync`: `tracking.json`.
-
-
-START = "tracking.json"
-
-
 class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in no record."""
+    """Tracking settings at a run's start that its record does not hold."""
 
     job_type: str = "training"
     group: str | None = None
@@ -97,20 +93,20 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     artifacts: str = "none"
 
 
-def write_start(tracked: Tracked) -> None:
-    """Keep it beside the run."""
+def write_start(run: TrackedRun) -> None:
+    """Write `tracking.json` beside the run."""
     start = Start(
-        job_type=tracked.job_type,
-        group=tracked.group,
-        tags=list(tracked.tags),
-        notes=tracked.options.notes,
-        artifacts=tracked.options.artifacts,
+        job_type=run.job_type,
+        group=run.group,
+        tags=list(run.tags),
+        notes=run.options.notes,
+        artifacts=run.options.artifacts,
     )
-    write_atomically(tracked.folder / START, msgspec.json.encode(start))
+    write_atomically(run.folder / START, msgspec.json.encode(start))
 
 
 def read_start(folder: Path) -> Start:
-    """What was kept; the defaults where nothing was."""
+    """The `tracking.json` of a run; defaults if it has none."""
     path = folder / START
     if not path.is_file():
         return Start()

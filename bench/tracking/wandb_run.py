@@ -1,12 +1,11 @@
-"""A run in Weights & Biases: live, or in a file that is sent later.
+"""Backend for Weights & Biases: live, or in a file that `bench sync` sends later.
 
-A run goes by the name of its record, so that a second sitting goes on with it, and is told the
-rows of earlier sittings that W&B does not have.
+A run has the name of its record as its id, so that a second session resumes it, and is given the
+rows of earlier sessions that W&B does not have.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from bench.core.record import Record
-from bench.tracking.guard import one_line, within
+from bench.tracking.guard import call_within, one_line
 from bench.tracking.journal import Row
 from bench.tracking.options import Mode
-from bench.tracking.tracker import Gradients, Numbers, Tracked, final_numbers, fingerprint
+from bench.tracking.tracker import Gradients, Metrics, TrackedRun, fingerprint, summary_of
 from bench.tracking.wandb_artifacts import log_artifacts, log_samples
-from bench.tracking.wandb_file import becomes_whole, mark_superseded, write_start
+from bench.tracking.wandb_file import becomes_complete, mark_superseded, write_start
 from bench.tracking.wandb_server import (
     RECORD,
     WandbServer,
@@ -32,75 +31,75 @@ from bench.tracking.wandb_server import (
 )
 
 FLUSH_SEC = 1.0
+"""Most seconds of logging that a kill may lose."""
 
 
 class WandbRun:
-    """A backend; see `bench.tracking.tracker`."""
+    """Backend that is offline unless asked, and falls back to offline without a server.
 
-    def __init__(self, tracked: Tracked, *, mode: Mode | None = None) -> None:
-        self.tracked = tracked
-        self.mode: Mode = mode or mode_of(tracked.options)
-        self._is_sent_later = mode is not None
-        self._run: Any = None
+    With `mode` given, a finished run is sent again, and what was kept of its start stays.
+    """
+
+    def __init__(self, run: TrackedRun, *, mode: Mode | None = None) -> None:
+        self.run = run
+        self.mode: Mode = mode or mode_of(run.options)
+        self._is_sent_again = mode is not None
+        self._wandb_run: Any = None
         self._next_step = 0
         self._steps: set[int] = set()
         self._warn: Callable[[str], None] = print
 
     def start(self, rows: list[Row], warn: Callable[[str], None]) -> None:
-        """See `Backend`."""
         self._warn = warn
         if self.mode == "disabled":
             return
-        if not self._is_sent_later:
-            write_start(self.tracked)
-        self._begin(warn)
-        mark_superseded(self.tracked.folder, keep=self._file)
-        for row in rows:
-            self.log(row.numbers, step=row.step)
-
-    def _begin(self, warn: Callable[[str], None]) -> None:
+        if not self._is_sent_again:
+            write_start(self.run)
         try:
             self._init()
         except Exception as error:
             if self.mode == "offline":
                 raise
             warn(
-                f"W&B is out ({one_line(error)}); the run goes on and is kept offline: "
+                f"W&B failed ({one_line(error)}); the run continues and is kept offline: "
                 "`bench sync` sends it later"
             )
             self.discard()
             self.mode = "offline"
             self._init()
+        mark_superseded(self.run.folder, keep=self._file)
+        for row in rows:
+            self.log(row.metrics, step=row.step)
 
     def _init(self) -> None:
-        tracked, options = self.tracked, self.tracked.options
-        tracked.folder.mkdir(parents=True, exist_ok=True)
-        wandb = open_wandb(self.mode, tracked.folder)
-        self._run = wandb.init(
+        run, options = self.run, self.run.options
+        run.folder.mkdir(parents=True, exist_ok=True)
+        wandb = open_wandb(self.mode, run.folder)
+        self._wandb_run = wandb.init(
             project=project_of(options),
             entity=entity_of(options),
-            id=tracked.name,
-            name=tracked.run_id,
-            group=tracked.group,
-            job_type=tracked.job_type,
-            tags=tracked.all_tags,
+            id=run.name,
+            name=run.run_id,
+            group=run.group,
+            job_type=run.job_type,
+            tags=[run.card.task, str(run.config["model"]["name"]), *run.tags],
             notes=options.notes,
-            config=tracked.told_config,
-            dir=tracked.folder,
+            config=run.logged_config,
+            dir=run.folder,
             mode=self.mode,
             resume="allow",
             reinit="create_new",
             settings=wandb.Settings(**self._settings()),
         )
-        self._next_step = int(self._run.starting_step) if self._run.resumed else 0
+        self._next_step = int(self._wandb_run.starting_step) if self._wandb_run.resumed else 0
 
     def _settings(self) -> dict[str, Any]:
-        patience_sec = self.tracked.options.patience_sec
-        made_by = self.tracked.provenance
-        # The state of this program's checkout, not of the folder that a user happens to be in.
+        patience_sec, provenance = self.run.options.patience_sec, self.run.provenance
+        # The state of this program's checkout, not of the user's current folder.
         git: dict[str, Any] = {"disable_git": True}
-        if made_by is not None and made_by.commit is not None:
-            git = {"git_commit": made_by.commit, "git_root": _checkout()}
+        if provenance is not None and provenance.commit is not None:
+            checkout = os.fspath(Path(__file__).resolve().parents[2])
+            git = {"git_commit": provenance.commit, "git_root": checkout}
         return {
             **git,
             "silent": True,
@@ -109,100 +108,82 @@ class WandbRun:
             "init_timeout": patience_sec,
             "finish_timeout": patience_sec,
             "finish_timeout_raises": True,
-            "x_transaction_log_flush_interval": FLUSH_SEC,  # what a kill may cost
+            "x_transaction_log_flush_interval": FLUSH_SEC,
         }
 
     @property
     def _file(self) -> Path:
-        return Path(self._run.settings.sync_file)
+        return Path(self._wandb_run.settings.sync_file)
 
-    def log(self, numbers: Numbers, *, step: int) -> None:
-        """See `Backend`; what W&B has of earlier sittings is left as it is."""
+    def log(self, metrics: Metrics, *, step: int) -> None:
         self._steps.add(step)
-        if self._run is not None and step >= self._next_step:
-            self._run.log(dict(numbers), step=step)
+        if self._wandb_run is not None and step >= self._next_step:
+            self._wandb_run.log(dict(metrics), step=step)
 
     def log_gradients(self, gradients: Gradients, *, step: int) -> None:
-        """See `Backend`; as histograms, of what is finite."""
-        if self._run is None:
+        if self._wandb_run is None:
             return
         import wandb
 
         finite = {name: values for name, values in gradients.items() if np.isfinite(values).all()}
-        shown: dict[str, Any] = {
+        histograms: dict[str, Any] = {
             f"gradients/{name}": wandb.Histogram(np_histogram=np.histogram(values, bins=64))
             for name, values in finite.items()
         }
-        self.log(shown, step=step)
+        self.log(histograms, step=step)
 
     def finish(self, record: Record) -> None:
-        """See `Backend`; what has not arrived is said, and can be sent again."""
-        if self._run is None:
+        if self._wandb_run is None:
             return
-        lost: list[str] = []
-        patience_sec = self.tracked.options.patience_sec
-        for part in (self._log_samples, self._log_artifacts):
+        wandb_run, failures = self._wandb_run, list[str]()
+        steps: list[Callable[[], None]] = [lambda: log_samples(wandb_run, self.run)]
+        if self.mode == "online":
+            steps.append(lambda: log_artifacts(wandb_run, self.run, record))
+        for step in steps:
             try:
-                within(patience_sec, functools.partial(part, record))
+                call_within(self.run.options.patience_sec, step)
             except Exception as error:
-                lost.append(one_line(error))
+                failures.append(one_line(error))
         try:
             self._end(record)
         except Exception as error:
             self.discard()
-            lost.insert(0, one_line(error))
-        if lost:
-            self._warn(f"W&B lacks a part of the run ({lost[0]}): `bench sync` sends it again")
-
-    def _log_samples(self, record: Record) -> None:
-        log_samples(self._run, self.tracked)
-
-    def _log_artifacts(self, record: Record) -> None:
-        if self.mode == "online":
-            log_artifacts(self._run, self.tracked, record)
+            failures.insert(0, one_line(error))
+        if failures:
+            self._warn(f"W&B lacks a part of the run ({failures[0]}): `bench sync` sends it again")
 
     def _end(self, record: Record) -> None:
-        self._run.summary.update({**final_numbers(record), RECORD: fingerprint(record)})
-        file, entity = self._file, self._run.entity
-        run, self._run = self._run, None
-        self._close(run, int(record.status == "diverged"))
-        if self.mode == "offline" and not becomes_whole(file):
+        self._wandb_run.summary.update({**summary_of(record), RECORD: fingerprint(record)})
+        file, entity = self._file, self._wandb_run.entity
+        self._close(int(record.status == "diverged"))
+        if self.mode == "offline" and not becomes_complete(file):
             raise OSError(f"{file} is incomplete, the disk may be full")
         if self.mode == "online":
             self._check_arrived(record, entity)
 
     def _check_arrived(self, record: Record, entity: str) -> None:
-        patience_sec = self.tracked.options.patience_sec
+        options = self.run.options
         server = WandbServer(
-            entity,
-            project_of(self.tracked.options),
-            folder=self.tracked.folder,
-            timeout_sec=patience_sec,
+            entity, project_of(options), folder=self.run.folder, timeout_sec=options.patience_sec
         )
-        missing = server.lacks(self.tracked.name, record, len(self._steps), wait_sec=patience_sec)
+        num_rows = len(self._steps)
+        missing = server.missing(self.run.name, record, num_rows, wait_sec=options.patience_sec)
         if missing:
             raise OSError(f"its server lacks {missing}")
 
     def abandon(self) -> None:
-        """See `Backend`."""
-        # Left open, its service would wait for more.
-        run, self._run = self._run, None
-        if run is not None:
-            self._close(run, 1)
+        if self._wandb_run is not None:
+            self._close(1)  # left open, its service would wait for more
 
-    def _close(self, run: Any, exit_code: int) -> None:
+    def _close(self, exit_code: int) -> None:
         # Its service ends by itself after `finish_timeout`, unless it hangs.
-        patience_sec = self.tracked.options.patience_sec
-        within(2 * patience_sec, lambda: run.finish(exit_code=exit_code))
+        wandb_run, self._wandb_run = self._wandb_run, None
+        patience_sec = self.run.options.patience_sec
+        call_within(2 * patience_sec, lambda: wandb_run.finish(exit_code=exit_code))
 
     def discard(self) -> None:
-        """See `Backend`."""
         import wandb
 
-        self._run = None
+        self._wandb_run = None
         with suppress(Exception):  # its service may be dead: the next run starts another
             wandb.teardown()
-
-
-def _checkout() -> str:
-    return os.fspath(Path(__file__).resolve().parents[2])

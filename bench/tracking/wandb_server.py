@@ -1,4 +1,4 @@
-"""What W&B's server has of a run: the only thing that is believed about what was sent."""
+"""W&B's library in this process, and its server's state of a run, which confirms what was sent."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ from bench.tracking.guard import one_line
 from bench.tracking.options import PROJECT, Mode, TrackOptions
 from bench.tracking.tracker import fingerprint
 
-# The W&B library in this process: silent, sending nothing of its own, never asking for a login.
-
-
 REPORTING = "WANDB_ERROR_REPORTING"
+RECORD = "record"
+"""Key of the summary that holds the record's fingerprint."""
+POLL_SEC = 0.5
+_STATES = {"finished": "finished", "pruned": "finished", "diverged": "failed"}
+"""State of a run by the status of its record."""
 
 
 class NoKeyError(Exception):
-    """W&B is to be online and has no key."""
+    """W&B is to be online and there is no key."""
 
     def __init__(self) -> None:
         super().__init__("no key: set WANDB_API_KEY, or log in with `wandb login`")
 
 
 def open_wandb(mode: Mode, folder: Path) -> Any:
-    """The library, in `mode`, with its log files in `folder`/wandb.
+    """Import and set up the library: silent, without a prompt, log files in `folder`/wandb.
 
-    Raises NoKeyError where it is online and nobody has logged in.
+    Raises NoKeyError in mode `online` if nobody has logged in.
     """
-    # Its service measures itself and sends the figures, offline, too.
+    # Its service measures itself and sends the figures, even offline.
     os.environ.setdefault(REPORTING, "false")
     import wandb
 
-    # What its threads have to say of a dead service goes to its log files, not to the terminal.
+    # Messages of its threads about a dead service go to its log files, not to the terminal.
     logging.getLogger("wandb").addHandler(logging.NullHandler())
     wandb.setup(settings=wandb.Settings(silent=True, mode=mode, root_dir=str(folder)))
     if mode == "online" and not wandb.login(prompt=False, verify=False):
@@ -46,39 +48,32 @@ def open_wandb(mode: Mode, folder: Path) -> Any:
 
 
 def mode_of(options: TrackOptions) -> Mode:
-    """Offline unless asked: being logged in is not being asked."""
-    said = options.mode or os.environ.get("WANDB_MODE", "offline")
+    """Mode of a run: offline unless asked; being logged in is not asking."""
+    mode = options.mode or os.environ.get("WANDB_MODE", "offline")
     modes: dict[str, Mode] = {"online": "online", "disabled": "disabled"}
-    return modes.get(said, "offline")
+    return modes.get(mode, "offline")
 
 
 def project_of(options: TrackOptions) -> str:
-    """The project that a run belongs to."""
+    """Project of a run."""
     return options.project or os.environ.get("WANDB_PROJECT") or PROJECT
 
 
 def entity_of(options: TrackOptions) -> str | None:
-    """The user or team that a run belongs to; None for the account's own."""
+    """User or team of a run; None for the account's own."""
     return options.entity or os.environ.get("WANDB_ENTITY") or None
 
 
-RECORD = "record"
-"""Key of the summary under which a mirrored run carries its record's fingerprint."""
-POLL_SEC = 0.5
-_STATES = {"finished": "finished", "pruned": "finished", "diverged": "failed"}
-"""A record's status -> the state of its run."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """What the server has of a run."""
+class ServerRun:
+    """A run as the server has it."""
 
     state: str
     num_rows: int
     summary: dict[str, Any]
 
-    def lacks(self, record: Record, num_rows: int) -> str | None:
-        """What is missing of a record that logged so many rows; None where nothing is."""
+    def missing(self, record: Record, num_rows: int) -> str | None:
+        """Part of a record with so many logged rows that is missing; None if there is none."""
         if self.num_rows < num_rows:
             return f"{self.num_rows} of {num_rows} rows of its history"
         if self.summary.get(RECORD) != fingerprint(record):
@@ -89,15 +84,15 @@ class Known:
 
 
 class WandbServer:
-    """Asks about the runs of one project."""
+    """Queries about the runs of one project.
+
+    Log files go to `folder`. Raises BenchError without a key, without a server, and for a key that
+    is refused.
+    """
 
     def __init__(
         self, entity: str | None, project: str, *, folder: Path, timeout_sec: float
     ) -> None:
-        """Log files go to `folder`.
-
-        Raises BenchError where there is no key, no server, or where the key is refused.
-        """
         try:
             wandb = open_wandb("online", folder)
             self._api: Any = wandb.Api(timeout=max(1, round(timeout_sec)))
@@ -108,11 +103,11 @@ class WandbServer:
             raise BenchError(f"W&B does not answer ({one_line(error)})") from None
         self.project = project
 
-    def known(self, name: str) -> Known | None:
-        """What the server has of the run `name`; None where it has nothing."""
+    def find(self, name: str) -> ServerRun | None:
+        """The run `name`; None if the server does not have it."""
         from wandb.apis.public.runs import RunNotFoundError
 
-        self._api.flush()  # of what it was told before
+        self._api.flush()  # its cache of earlier answers
         try:
             run = self._api.run(f"{self.entity}/{self.project}/{name}")
         except Exception as error:
@@ -120,18 +115,18 @@ class WandbServer:
             if isinstance(getattr(error, "exc", error), RunNotFoundError):
                 return None
             raise BenchError(f"W&B does not answer ({one_line(error)})") from None
-        return Known(
+        return ServerRun(
             state=str(run.state),
             num_rows=int(run.history_line_count or 0),
             summary=dict(run.summary_metrics),
         )
 
-    def lacks(self, name: str, record: Record, num_rows: int, *, wait_sec: float) -> str | None:
-        """What the server still lacks of a record after `wait_sec`; None where nothing."""
-        until = time.monotonic() + wait_sec
+    def missing(self, name: str, record: Record, num_rows: int, *, wait_sec: float) -> str | None:
+        """Part of a record that the server still lacks after `wait_sec`; None if there is none."""
+        deadline = time.monotonic() + wait_sec
         while True:
-            known = self.known(name)
-            missing = "all of it" if known is None else known.lacks(record, num_rows)
-            if missing is None or time.monotonic() >= until:
+            run = self.find(name)
+            missing = "all of it" if run is None else run.missing(record, num_rows)
+            if missing is None or time.monotonic() >= deadline:
                 return missing
             time.sleep(POLL_SEC)

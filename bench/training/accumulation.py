@@ -40,7 +40,7 @@ class Accumulation:
             )
         self.num_parts = num_parts
         self.part = 0
-        """Which one is computed now."""
+        """Part that is computed now."""
         self._divisor = self._count = torch.zeros(())
         self._batch: Any = None
         self.forget()
@@ -64,7 +64,7 @@ class Accumulation:
         return self.waiting.popleft()
 
     def divisor(self, count: Tensor, batch: Any) -> Tensor:
-        """What stands in the place of the whole batch's count in this part's loss."""
+        """Divisor of this part's loss in the place of the whole batch's count."""
         if self.num_parts == 1:
             return count
         if self.is_first:

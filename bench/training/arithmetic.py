@@ -73,7 +73,7 @@ def counted_flops_per_unit(objective: Objective, *, num_batches: int = NUM_BATCH
     return round(num_flops / max(1, num_units))
 
 
-# What this machine's matrix products can reach, to hold a run's speed against.
+# Rate of this machine's matrix products, to compare a run's speed with.
 
 
 _SIZES = {"cpu": 512, "cuda": 8192}

@@ -1,4 +1,4 @@
-"""Seconds spent, over all sittings of a run."""
+"""Callbacks of a training: time, energy, reports to a sweep, tracking."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from typing import Any, TypeAlias
 import pytorch_lightning as pl
 import torch
 
-from bench.core.energy import Meter, start_meter
+from bench.tracking.journal import point_metrics
+from bench.tracking.tracker import Gradients, Tracker
+from bench.training.collective import mean_over_ranks
+from bench.training.energy import Meter, start_meter
 from bench.training.objective import Objective
+
+LOG_STEPS = 100
+"""Interval in steps at which the training loss is logged."""
 
 
 class Clock(pl.Callback):
@@ -107,34 +113,31 @@ class ReportCallback(pl.Callback):
                 raise
 
 
-# Joules spent, over all sittings of a run.
-
-
 class EnergyCallback(pl.Callback):
-    """Counts joules as `Clock` counts seconds; a sitting that could not be counted loses them all.
+    """Joules over all sessions of a run; None once a session could not be measured.
 
-    Only the machines of a run on one node can all be read from here.
+    A run on several nodes is not measured: only this node's counters can be read from here.
     """
 
     def __init__(self) -> None:
-        self._meter = Meter([])
+        self._meter = Meter()
         self._before: float | None = 0.0
         self._source: str | None = None
         self._is_resumed = False
 
     @property
     def joules(self) -> float | None:
-        """Joules from the start of fitting; None where a sitting could not be counted."""
+        """Joules from the start of fitting."""
         now = self._meter.joules()
         return None if now is None or self._before is None else self._before + now
 
     @property
     def source(self) -> str | None:
-        """Which counters were read; None where `joules` is."""
+        """Energy counters that were read; None where `joules` is."""
         return None if self.joules is None else self._source
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._meter = start_meter(_gpus(trainer)) if trainer.num_nodes == 1 else Meter([])
+        self._meter = start_meter(_gpu_uuids(trainer)) if trainer.num_nodes == 1 else Meter()
         if trainer.global_step and not (self._is_resumed and self._source == self._meter.source):
             self._before = None
         self._source = self._meter.source
@@ -153,9 +156,48 @@ class EnergyCallback(pl.Callback):
         self._is_resumed = True
 
 
-def _gpus(trainer: pl.Trainer) -> list[str]:
-    """UUIDs of the GPUs that this run has."""
+def _gpu_uuids(trainer: pl.Trainer) -> list[str]:
     if trainer.strategy.root_device.type != "cuda":
         return []
-    places = range(trainer.num_devices)
-    return [f"GPU-{torch.cuda.get_device_properties(place).uuid}" for place in places]
+    devices = range(trainer.num_devices)
+    return [f"GPU-{torch.cuda.get_device_properties(device).uuid}" for device in devices]
+
+
+class TrackCallback(pl.Callback):
+    """Logs validations, every hundredth step's loss, and gradients if the tracker wants them."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self.tracker = tracker
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any
+    ) -> None:
+        # Before clipping, and at the step that is logged after it.
+        step, interval = trainer.global_step + 1, self.tracker.gradient_steps
+        if interval and step % interval == 0:
+            self.tracker.log_gradients(_gradients(pl_module), step=step)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        is_whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if is_whole and trainer.global_step % LOG_STEPS == 0:
+            metrics = {
+                "train/loss": mean_over_ranks(float(outputs["loss"])),
+                "train/gradient_norm": module.last_gradient_norm,
+            }
+            self.tracker.log(metrics, step=trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
+        self.tracker.log(point_metrics(module.curve[-1]), step=trainer.global_step)
+
+
+def _gradients(module: pl.LightningModule) -> Gradients:
+    """Gradient of each weight; sparse ones are made dense."""
+    gradients = {
+        name: weight.grad.detach()
+        for name, weight in module.named_parameters()
+        if weight.grad is not None
+    }
+    dense = {name: g.to_dense() if g.is_sparse else g for name, g in gradients.items()}
+    return {name: g.float().cpu().numpy() for name, g in dense.items()}

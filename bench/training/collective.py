@@ -1,4 +1,4 @@
-"""What the processes that train one model together tell each other; of one process, nothing.
+"""Communication between the processes that train one model; a single process keeps its values.
 
 Called by all of them at the same place, or the others wait in vain.
 """
@@ -64,7 +64,7 @@ def begin_own_stream(seed: int) -> None:
         torch.manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
 
 
-# What the processes that train together have of one batch, set side by side, with gradient.
+# Rows of one batch gathered from all processes, with gradient.
 #
 # For a loss that compares an example with those of other processes. Called by all of them at the
 # same place, as everything in `bench.training.collective`.

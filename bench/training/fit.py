@@ -18,9 +18,10 @@ from pytorch_lightning.strategies import DDPStrategy
 from bench.core.config import TrainerConfig
 from bench.core.errors import BenchError
 from bench.core.ranks import ALONE, Rank
-from bench.data.batching import Parts
+from bench.data.batching import MicroBatches
 from bench.training.callbacks import Clock
 from bench.training.checkpoint import LAST, ExactCheckpoint, check_readable
+from bench.training.metrics import Score
 from bench.training.objective import Objective
 from bench.training.precision import precision_plugins, set_float32
 from bench.training.process_group import ProcessGroup, SuddenEnd
@@ -78,11 +79,11 @@ def _train_loader(objective: Objective, trainer: pl.Trainer) -> Any:
         )
         for part in range(num_parts)
     ]
-    return Parts(loaders) if num_parts > 1 else loaders[0]
+    return MicroBatches(loaders) if num_parts > 1 else loaders[0]
 
 
-def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> float:
-    """The task's metric on a split, with the weights as they are, in one pass.
+def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> Score:
+    """Score of a split, with the weights as they are, in one pass.
 
     What the pass finds besides, such as per-token log-probabilities, goes to the folder `keep`.
     """
@@ -90,8 +91,9 @@ def evaluate(objective: Objective, split: str, *, keep: Path | None = None) -> f
         trainer = make_trainer(objective.config.trainer, [], None)
         trainer.test(objective, objective.evaluation_loader(split), verbose=False)
     if keep is not None:
-        objective.keep_evaluation(keep, split)
-    return objective.evaluation_metric()
+        objective.keep(keep, split)
+    score: Score = objective.metric.compute()
+    return score
 
 
 def make_trainer(
@@ -121,7 +123,7 @@ def make_trainer(
 
 
 def _places(config: TrainerConfig, rank: Rank, precision: list[Any]) -> dict[str, Any]:
-    """Where the Trainer computes, and in which precision."""
+    """Arguments of the Trainer on devices, strategy and precision."""
     if rank.size == 1:  # one alone, whatever the environment says of others
         return {"devices": 1, "plugins": [LightningEnvironment(), *precision]}
     # Looking for weights without a gradient also keeps gradients in the same buckets from the
@@ -147,6 +149,8 @@ def quiet_lightning() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Said of the library's recurrences on a GPU; ours are given weights made for each call.
         warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+        # Of several processes one may have no batch of a small split.
+        warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
         try:
             yield
         finally:

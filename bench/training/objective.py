@@ -1,17 +1,26 @@
-"""What every objective shares: sums and counts, clipping, the schedule, an exact checkpoint."""
+"""The base of all objectives: one LightningModule for each kind of training, any recurrence inside.
+
+A subclass gives batches, a loss as a sum with its count, and a metric; sums and counts, clipping,
+the schedule and an exact checkpoint are shared.
+"""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
 
+import msgspec
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from bench.core.config import RunConfig
 from bench.core.errors import BenchError
+from bench.core.structs import Frozen
 from bench.data.batching import BatchShare
 from bench.data.corpora import Corpus
 from bench.models.recurrence import Recurrence
@@ -26,7 +35,7 @@ from bench.training.collective import (
     restore_random_state,
     summed,
 )
-from bench.training.contract import Contract, mean_loss
+from bench.training.metrics import Score, SplitMetric, mean_of
 from bench.training.optimiser import (
     Schedule,
     WeightNoise,
@@ -36,24 +45,48 @@ from bench.training.optimiser import (
     sparse_tables,
 )
 
+OptionsT = TypeVar("OptionsT", bound=Frozen)
+
 
 class DivergedError(Exception):
-    """The loss left the numbers; carries where, for the record."""
+    """The loss became NaN, infinite or larger than any training's; says where."""
 
     def __init__(self, *, epoch: int, step: int, gradient_norm: float) -> None:
         super().__init__(f"diverged in epoch {epoch} at step {step}")
         self.epoch, self.step, self.gradient_norm = epoch, step, gradient_norm
 
 
-class Objective(Contract):
-    """A kind of task: examples -> loss and metric, around any recurrence.
+class Objective(pl.LightningModule):
+    """A kind of training: examples -> loss and metric, around any recurrence.
 
-    A subclass fills in the `Contract`. `training_step` returns the quantity that is
-    differentiated; the sums feed the learning curve.
+    Losses are sums with their counts, so unequal batches aggregate exactly. `training_step` returns
+    the quantity that is differentiated; the sums feed the learning curve. A subclass defines what
+    is abstract and `metric`; the rest has a usual answer.
     """
 
+    Options: ClassVar[type[Frozen]]
+    unit: ClassVar[Literal["token", "frame", "label"]] = "token"
+    """Unit of throughput and operations."""
+    validation: ClassVar[Literal["divided", "whole"]] = "divided"
+    """Share of the validation split's batches that each of several processes evaluates, or
+    all of them, as it must where a batch goes on from the state that the one before left."""
+    whole_batches: ClassVar[str | None] = None
+    """Why gradient accumulation is not exact for this loss; None where it is a sum over examples.
+    Among processes every batch is divided: they have its parts at once."""
+    final_search: ClassVar[Literal["same", "wider"]] = "same"
+    """`wider` where the final evaluation searches further than validation and needs more memory."""
+    metric: SplitMetric
+
     def __init__(self, config: RunConfig, corpus: Corpus) -> None:
-        super().__init__(config, corpus)
+        super().__init__()
+        self.config = config
+        self.corpus = corpus
+        self.loss_limit = float("inf")
+        """Mean loss of a batch above which the run has diverged."""
+        self.weight_noise = 0.0
+        """Standard deviation of the noise at which gradients are taken."""
+        self.carried: tuple[Tensor, ...] | None = None
+        """State at the end of the previous batch, for a text that goes on."""
         trainer = config.trainer
         self.schedule = Schedule(
             config.optim, max_epochs=trainer.max_epochs, stop_after=trainer.stop_after
@@ -69,8 +102,78 @@ class Objective(Contract):
         self.train_units = 0
         self._parts = Accumulation(trainer.accumulate, why_whole=self.whole_batches)
 
+    # What a subclass defines --------------------------------------------------------------------
+
+    @abstractmethod
+    def batch_loss(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """Sum of the loss over what was predicted (tokens, labels), and how many there were."""
+
+    @abstractmethod
+    def train_loader(self, *, rank: int = 0, world_size: int = 1) -> Any:
+        """Training batches: has `__len__`, `state_dict`, `load_state_dict`, `largest`.
+
+        Of several processes each has its part of every batch, and as many of them.
+        """
+
+    @abstractmethod
+    def evaluation_loader(self, split: str) -> Any:
+        """All of a split, each unit once, in a fixed order; has `largest`, and `every` where it may
+        be shared. The next evaluation is of this split."""
+
+    @abstractmethod
+    def flops_per_unit(self) -> int:
+        """Forward floating-point operations a unit, matrix products only."""
+
+    @property
+    @abstractmethod
+    def num_train_units(self) -> int:
+        """Units (tokens, frames) in the training split."""
+
+    @abstractmethod
+    def units_in(self, batch: Any) -> int:
+        """Units in a batch."""
+
+    @property
+    def bound(self) -> float | None:
+        """Best possible metric on the test split, where the distribution is known."""
+        return None
+
+    @property
+    def products_in_effect(self) -> str:
+        """Precision of the matrix products that this machine really used."""
+        return "float32"
+
+    def begin_sequence(self) -> None:
+        """Forget the carried state: a new text begins."""
+        self.carried = None
+
+    def update_loss(self, loss_sum: Tensor, count: Tensor, batch: Any) -> Tensor:
+        """The quantity that is differentiated; the mean over what was predicted, usually.
+
+        Of several processes, `loss_sum` is of this one's part of the batch, `count` of all parts,
+        and the results add up to what one process would have.
+        """
+        return loss_sum / count
+
+    def evaluate_batch(self, batch: Any, *, final: bool) -> None:
+        """Update `metric` with a batch; `final` evaluations may search further than validation."""
+        del final
+        self.metric.update(*self.batch_loss(batch))
+
+    def curve_values(self, loss_train: float, score: Score) -> dict[str, float | None]:
+        """A point of the learning curve: the metric, and the losses where it takes more."""
+        train = self.metric.from_loss(loss_train)
+        point = {"train": train, "valid": score.value}
+        if train is None:
+            point |= {"loss_train": loss_train, "loss_valid": score.loss}
+        return point
+
+    def keep(self, folder: Path, split: str) -> None:
+        """Write what the evaluation of `split` found besides its score."""
+        self.metric.keep(folder, split)
+
     def prepare(self) -> None:
-        """What a training asks of the network's parts, before any optimiser is made."""
+        """Set up parts of the network for training, before any optimiser is made."""
         sparse_tables(self.config.optim, self)
         for part in self.modules():
             if isinstance(part, Recurrence):
@@ -104,7 +207,7 @@ class Objective(Contract):
         of_all = sums.to(self.train_sums.device)
         self.train_sums += of_all[:2]
         self.train_units += int(of_all[2])
-        self._check_finite(*of_all[:2])
+        self._check_finite(*of_all[:2].tolist())
         if num_ranks() > 1:
             count = sums[1].to(count)
         loss = self.update_loss(loss_sum, self._parts.divisor(count, batch), batch)
@@ -116,9 +219,8 @@ class Objective(Contract):
         if self._parts.is_last:
             self._noise.remove()
 
-    def _check_finite(self, loss_sum: Tensor, count: Tensor) -> None:
-        loss = float(loss_sum.detach())
-        if not (math.isfinite(loss) and loss <= self.loss_limit * float(count)):
+    def _check_finite(self, loss_sum: float, count: float) -> None:
+        if not (math.isfinite(loss_sum) and loss_sum <= self.loss_limit * count):
             raise DivergedError(
                 epoch=self.current_epoch,
                 step=self.global_step,
@@ -146,12 +248,21 @@ class Objective(Contract):
         return self.num_clipped / self.num_clippings if self.num_clippings else None
 
     def on_validation_epoch_start(self) -> None:
+        self._begin_evaluation(divided=self.validation == "divided")
+
+    def on_test_epoch_start(self) -> None:
+        self._begin_evaluation(divided=False)
+
+    def _begin_evaluation(self, *, divided: bool) -> None:
         self._outer_state, self.carried = self.carried, None
-        self.evaluation_sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self.metric.reset()
+        self.metric.divided = divided
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        loss_sum, count = self.batch_loss(batch)
-        self.evaluation_sums += torch.stack([loss_sum.double(), count.double()])
+        self.evaluate_batch(batch, final=False)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.evaluate_batch(batch, final=True)
 
     def validation_loader(self, *, rank: int = 0, world_size: int = 1) -> Any:
         """This process's share of the validation split, or all of it, as `validation` says."""
@@ -160,40 +271,20 @@ class Objective(Contract):
             return batches
         return BatchShare(batches, rank=rank, world_size=world_size)
 
-    def _join_shares(self) -> None:
-        """Give each process what all have found in their shares of an evaluation."""
-        if num_ranks() > 1 and self.validation == "divided":
-            self.evaluation_sums = summed(self.evaluation_sums)
-            for found in self.findings:
-                for part in of_each(found):
-                    found.update(part)
-
     def on_validation_epoch_end(self) -> None:
         self.carried = self._outer_state
-        self._join_shares()
-        self.end_evaluation()
-        sums = as_first(self.evaluation_sums.tolist())
-        self.evaluation_sums = self.evaluation_sums.new_tensor(sums)
-        self._check_finite(*self.evaluation_sums)
+        score = as_first(self.metric.compute())
+        self._check_finite(score.loss, 1.0)
         lr = self.schedule.lr(self.current_epoch)
-        improved = self.schedule.report(as_first(self.validation_choice()))
+        improved = self.schedule.report(score.choice)
         if improved:
             self.best_weights = {k: v.detach().clone() for k, v in self.state_dict().items()}
         elif self.schedule.returns_to_best and self.best_weights is not None:
             self.load_state_dict(self.best_weights)
         point = {"epoch": self.current_epoch + 1, "step": self.global_step, "lr": lr}
-        values = self.curve_values(mean_loss(self.train_sums), mean_loss(self.evaluation_sums))
+        values = self.curve_values(mean_of(self.train_sums), score)
         self.curve.append({**point, **as_first(values)})
         self.trainer.should_stop = self.trainer.should_stop or self.schedule.finished
-
-    def on_test_epoch_start(self) -> None:
-        self.on_validation_epoch_start()
-
-    def test_step(self, batch: Any, batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx)
-
-    def on_test_epoch_end(self) -> None:
-        self.end_evaluation()
 
     # Checkpoints --------------------------------------------------------------------------------
 
@@ -249,5 +340,11 @@ class Objective(Contract):
         set_epoch = getattr(self.trainer.train_dataloader, "set_epoch", None)
         if set_epoch is not None:
             set_epoch(self.current_epoch)
-        # Lightning forgets between two sittings that the last epoch was to be the end.
+        # Lightning forgets between two sessions that the last epoch was to be the end.
         self.trainer.should_stop = self.schedule.finished
+
+
+def own_options(config: RunConfig, kind: type[OptionsT]) -> OptionsT:
+    """The objective's options as its struct; its name, where the configuration has one, is none."""
+    given = {key: value for key, value in config.objective.items() if key != "name"}
+    return msgspec.convert(given, kind)

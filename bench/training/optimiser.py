@@ -98,7 +98,7 @@ def clip_gradients(config: OptimConfig, parameters: list[nn.Parameter]) -> Tenso
 
 
 def exceeds_value(limit: float, parameters: list[nn.Parameter]) -> bool:
-    """Whether any gradient has an entry beyond `limit` in size."""
+    """Return True where a gradient has an entry beyond `limit` in size."""
     return float(nn.utils.get_total_norm(entries(parameters), norm_type=math.inf)) > limit
 
 
@@ -160,17 +160,17 @@ class Schedule:
 
     @property
     def returns_to_best(self) -> bool:
-        """Whether the last report asks for the best weights again."""
+        """True where the last report asks for the best weights again."""
         config = self.config
         return self.stalled and config.schedule == "plateau" and config.back_to_best
 
     @property
     def finished(self) -> bool:
-        """Whether validation has not improved for `stop_after` times in a row."""
+        """True where validation has not improved for `stop_after` times in a row."""
         return self.stop_after > 0 and self.num_stalls >= self.stop_after
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs."""
+        """State that a resumed run needs."""
         return {"best": self.best, "num_shrinks": self.num_shrinks, "num_stalls": self.num_stalls}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ class MixedTraining(MixedPrecision):
 
 
 def precision_plugins(trainer: TrainerConfig) -> list[Any]:
-    """What Lightning's Trainer is given for the configured precision."""
+    """Plugins of Lightning's Trainer for the configured precision."""
     if trainer.precision == "32":
         return []
     return [MixedTraining(trainer.precision, "cuda" if uses_cuda(trainer) else "cpu")]
@@ -46,7 +46,7 @@ def autocast(trainer: TrainerConfig, device: torch.device) -> torch.autocast:
 
 
 def uses_cuda(trainer: TrainerConfig) -> bool:
-    """Whether a training of this configuration computes on a GPU here."""
+    """Return True where this configuration trains on a GPU here."""
     return trainer.accelerator != "cpu" and torch.cuda.is_available()
 
 
@@ -67,5 +67,5 @@ def set_float32(trainer: TrainerConfig) -> None:
 
 
 def precision_in_effect(trainer: TrainerConfig, products: str) -> str:
-    """What the record says of products; `products` is of those that autocast leaves alone."""
+    """Precision of products for the record; `products` names those that autocast leaves alone."""
     return products if trainer.precision == "32" else f"{trainer.precision}, softmax {products}"

@@ -20,10 +20,10 @@ from bench.core.errors import LostProcessError
 from bench.core.ranks import ALONE, Rank
 
 PATIENCE = timedelta(minutes=30)
-"""How long one process waits for another that gives no sign; one that died is noticed at once."""
+"""Longest wait for a silent process; one that died is noticed at once."""
 POLL_SEC = 0.1
 FAREWELL_SEC = 10.0
-"""How long the first process waits until the others know that there is nothing to do."""
+"""Longest wait of the first process until the others know that there is nothing to do."""
 CALLED, DISMISSED = b"called", b"dismissed"
 _OF_A_LOSS = re.compile(
     r"gloo|nccl|TCPStore|connection (closed|reset|refused)|broken pipe|socket|timed out", re.I
@@ -65,7 +65,7 @@ class ProcessGroup:
                 self._store.set(f"decision/{self._attempt}", word)
 
     def is_called(self) -> bool:
-        """Whether this process is to train; waits until the first one knows."""
+        """Wait for the first process's decision; True where this process is to train."""
         assert self._store is not None
         with _losses_told():
             while not self._store.check([f"decision/{self._attempt}"]):
@@ -75,13 +75,13 @@ class ProcessGroup:
         return called
 
     def _num_heard(self, more: int) -> int:
-        """How many processes know the decision, with so many more."""
+        """Number of processes that know the decision, after adding so many."""
         assert self._store is not None
         return int(self._store.add(f"heard/{self._attempt}", more))
 
     @contextmanager
     def training(self) -> Iterator[None]:
-        """What the processes do in step; LostProcessError where another one has gone."""
+        """Context of training in step; LostProcessError where another process has gone."""
         if self._store is None:
             yield
             return
@@ -112,7 +112,7 @@ def _meet(rank: Rank) -> Any:
 
 
 def _apart(store: Any, name: str) -> Any:
-    """The same store for one training, so that what the one before left is not read."""
+    """Store of one training, so that values of an earlier one are not read."""
     return dist.PrefixStore(name, store)  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""What a user sees while a run goes on: a live bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class ProgressCallback(pl.Callback):
     def _describe(self, trainer: pl.Trainer, objective: Objective) -> str:
         loss, count = (float(value) for value in objective.train_sums)
         mean = loss / max(count, 1.0)
-        value = objective.metric_value(mean)
+        value = objective.metric.from_loss(mean)
         train = f"loss {mean:.4g}" if value is None else f"train {value:.4g}"
         valid = f" valid {objective.curve[-1]['valid']:.4g}" if objective.curve else ""
         return (

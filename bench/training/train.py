@@ -13,16 +13,22 @@ import torch
 
 from bench.core.config import TrainerConfig, num_processes
 from bench.core.outcome import Outcome
-from bench.core.provenance import peak_memory_bytes
 from bench.core.record import Cost, Divergence, Point
 from bench.data.corpora import Corpus
 from bench.layers.products import Products
 from bench.runs.lineage import runs_before
+from bench.runs.provenance import peak_memory_bytes
 from bench.runs.resolve import Resolved
-from bench.tracking.callback import TrackCallback
 from bench.tracking.tracker import NoTracker, Tracker
 from bench.training.arithmetic import counted_flops_per_unit, product_rate
-from bench.training.callbacks import Clock, EnergyCallback, PrunedError, Report, ReportCallback
+from bench.training.callbacks import (
+    Clock,
+    EnergyCallback,
+    PrunedError,
+    Report,
+    ReportCallback,
+    TrackCallback,
+)
 from bench.training.checkpoint import LAST, WEIGHTS, save_weights, warm_start
 from bench.training.fit import evaluate, fit
 from bench.training.objective import DivergedError, Objective
@@ -31,7 +37,7 @@ from bench.training.process_group import ProcessGroup
 from bench.training.progress import ProgressCallback, Style
 
 Flops = Literal["formula", "counted"]
-"""Whether the arithmetic of training is counted on a few batches as well."""
+"""`counted` measures the operations of training on a few batches as well."""
 
 
 def train(
@@ -55,7 +61,7 @@ def train(
     process_group.call()
     objective = _begin(resolved, corpus, folder)
     clock, energy = Clock(), EnergyCallback()
-    shown = ProgressCallback(style, metric=objective.metric)
+    shown = ProgressCallback(style, metric=objective.metric.name)
     callbacks = [energy, shown, TrackCallback(tracker)]
     callbacks += [ReportCallback(report)] if report else []
     divergence, pruned = None, False
@@ -72,8 +78,8 @@ def train(
         )
     return Outcome(
         metrics=metrics,
-        metric=objective.metric,
-        signature=objective.signature,
+        metric=objective.metric.name,
+        signature=objective.metric.signature,
         bound=objective.bound,
         cost=_cost(
             objective, clock, energy, num_units=_num_units(objective, divergence), flops=flops
@@ -114,8 +120,9 @@ def _measure(
     """Split -> metric, and signature -> split -> what is reported beside it."""
     metrics, beside = dict[str, float](), dict[str, dict[str, float]]()
     for split in splits:
-        metrics[split] = evaluate(objective, split, keep=folder)
-        for signature, value in objective.beside_metric().items():
+        score = evaluate(objective, split, keep=folder)
+        metrics[split] = score.value
+        for signature, value in score.beside.items():
             beside.setdefault(signature, {})[split] = value
     return metrics, beside
 

@@ -28,4 +28,5 @@ DOMAIN = Domain(
         )
     },
     outputs={"translation": "bench.translation.outputs:Translations"},
+    contestants="bench.translation.contestants:translation_speed",
 )

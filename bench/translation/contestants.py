@@ -1,16 +1,14 @@
-"""Translation: training steps beside plain programs, and decoding by batches beside one by one.
+"""Training steps of translation beside plain programs, and decoding in batches and one by one.
 
-For decoding, the end is made improbable and each translation as long as its reference, so that an
-untrained network has the work of a trained one.
+For decoding, each translation is as long as its reference, so that an untrained network has the
+work of a trained one.
 
-Shapes: B sentences.
+Shapes: B sentences, S source words, T target words, E embedding, H hidden, A annotation, R readout.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -20,42 +18,80 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from bench.core.errors import BenchError
 from bench.data.corpora import Corpus
-from bench.data.segmentation import END, START
+from bench.data.tokens import END, START
 from bench.models.recurrence import valid_steps
 from bench.runs.resolve import Resolved
 from bench.seq2seq.beam import beam_search
-from bench.speed import contest as decoding
+from bench.seq2seq.writer import shift_right
 from bench.speed.contest import (
-    NUM_BATCHES,
-    Contestant,
-    PlainSteps,
-    batches_at_random,
+    SpeedReport,
     contest,
     decoding_table,
+    heading,
+    plain_contestants,
+    shipped_contestant,
+    timed_objective,
+    training_facts,
 )
-from bench.speed.machine import device_of, named
-from bench.speed.steps import BareLoop, make_objective
+from bench.speed.machine import device_name
 from bench.translation.data.batches import TranslationBatch, TranslationBatches
-from bench.translation.network import Pairs, shifted
-from bench.translation.objective import EVALUATION_TOKENS, TranslationObjective, as_pairs
-
-# The programs that translation is held against: what one writes first.
-#
-# `nn.GRU` or `nn.LSTM` over packed sources, then over targets, a step at a time where each needs
-# its context, attention by `bmm`, `nn.Linear` over the vocabulary for every place of the padded
-# batch, `cross_entropy`, Adam as it comes; sentences in batches as they happen to fall.
-#
-# Shapes: B sentences, S source words, T target words, E embedding, H hidden, A annotation, R
-# readout.
-
+from bench.translation.objective import TranslationObjective, as_pairs
 
 Library = Literal["gru", "lstm"]
 State = Tensor | tuple[Tensor, ...]
 PADDING = -100
 
 
+def translation_speed(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> SpeedReport:
+    """Training steps of the shipped path and of plain programs, then decoding of the test split."""
+    objective = timed_objective(TranslationObjective, resolved, corpus)
+    shipped, splits = shipped_contestant(objective), objective.corpus.splits
+    models = {
+        f"plain nn.{library.upper()}": PlainTranslation(library, objective)
+        for library in get_args(Library)
+    }
+    make, num_pairs = objective.train_loader().batch, len(splits["train"])
+    plain = plain_contestants(objective, models, shipped.batches, make, num_pairs)
+    beam_size = objective.options.beam_size
+
+    def decode(batch: TranslationBatch) -> None:
+        pairs = as_pairs(batch)
+        beam_search(
+            objective.network.stepwise(pairs.source, pairs.source_lengths),
+            pairs.target_lengths,
+            start=START,
+            end=END,
+            forbidden=(START,),
+            beam_size=beam_size,
+        )
+
+    return SpeedReport(
+        heading=heading(
+            resolved,
+            training_facts(objective, shipped.batches, unit="target tokens"),
+            f"products {objective.products_in_effect}",
+            device_name(objective.device),
+        ),
+        tables=[
+            contest(objective, [shipped, *plain], unit="target tokens", num_rounds=num_rounds),
+            decoding_table(
+                objective,
+                TranslationBatches(splits["test"], batch_tokens=1, order="sorted"),
+                decode=decode,
+                size_of=lambda batch: len(batch.target),
+                source="sentence",
+                beam_size=beam_size,
+            ),
+        ],
+    )
+
+
 class PlainTranslation(nn.Module):
-    """The configured model with the library's recurrence in the place of its own."""
+    """The configured model, as one writes it first, around the library's recurrence.
+
+    Sources are packed; targets are read at once, or a step at a time where each step needs its
+    context; attention is `bmm`, and `nn.Linear` scores every place of the padded batch.
+    """
 
     def __init__(self, library: Library, objective: TranslationObjective) -> None:
         super().__init__()
@@ -65,33 +101,34 @@ class PlainTranslation(nn.Module):
             raise BenchError("an encoder of words alone has no plain program beside it")
         kind = {"gru": nn.GRU, "lstm": nn.LSTM}[library]
         hidden, layers = int(model["hidden_size"] or 0), int(model["num_layers"] or 1)
-        both = model["direction"] == "bidirectional"
+        is_bidirectional = model["direction"] == "bidirectional"
         self.num_layers = options.decoder_layers or layers
         self.hidden_size = options.decoder_size or hidden
-        size, annotation = options.embedding_size or hidden, hidden * (2 if both else 1)
+        size, annotation = options.embedding_size or hidden, hidden * (1 + is_bidirectional)
         self.source = nn.Embedding(len(corpus.source.symbols), size)
         self.target = nn.Embedding(len(corpus.target.symbols), size)
-        self.encoder = kind(size, hidden, layers, batch_first=True, bidirectional=both)
+        self.encoder = kind(size, hidden, layers, batch_first=True, bidirectional=is_bidirectional)
         self.attends = options.attention != "none"
         self.before = self.attends and options.attend == "before"
         self.feeds = options.feeding == "readout"
         context = annotation if self.attends else 0
         readout = objective.network.decoder.readout.size
-        read = size + self.before * context + self.feeds * readout
-        self.decoder = kind(read, self.hidden_size, self.num_layers, batch_first=True)
-        handed, taken = layers * annotation, self.num_layers * self.hidden_size
+        input_size = size + self.before * context + self.feeds * readout
+        self.decoder = kind(input_size, self.hidden_size, self.num_layers, batch_first=True)
+        sizes = (hidden, layers, is_bidirectional)
+        self.is_identity = sizes == (self.hidden_size, self.num_layers, False)
         num_states = 2 if library == "lstm" else 1
-        self.is_identity = (hidden, layers, both) == (self.hidden_size, self.num_layers, False)
-        self.bridge = nn.Linear(num_states * handed, num_states * taken)
+        self.bridge = nn.Linear(
+            num_states * layers * annotation, num_states * self.num_layers * self.hidden_size
+        )
         units = options.attention_size or self.hidden_size
         self.query = nn.Linear(self.hidden_size, units, bias=False)
         self.key = nn.Linear(annotation, units, bias=False)
         self.v = nn.Linear(units, 1, bias=False)
-        both_sizes = self.hidden_size + context
         if options.readout == "maxout":
-            self.readout = nn.Linear(both_sizes + size, 2 * readout)
+            self.readout = nn.Linear(self.hidden_size + context + size, 2 * readout)
         else:
-            self.readout = nn.Linear(both_sizes, readout, bias=False)
+            self.readout = nn.Linear(self.hidden_size + context, readout, bias=False)
         self.readout_size = readout
         self.output = nn.Linear(readout, len(corpus.target.symbols))
 
@@ -100,21 +137,21 @@ class PlainTranslation(nn.Module):
         pairs = as_pairs(batch)
         packed = pack_padded_sequence(
             self.source(pairs.source),
-            pairs.source_lengths.cpu(),  # where the library wants them
+            pairs.source_lengths.cpu(),  # the library requires it
             batch_first=True,
             enforce_sorted=False,
         )
-        found, last = self.encoder(packed)
-        h_BSA, _ = pad_packed_sequence(found, batch_first=True)
+        outputs, last = self.encoder(packed)
+        h_BSA, _ = pad_packed_sequence(outputs, batch_first=True)
         valid_BS = valid_steps(pairs.source_lengths, h_BSA.shape[1], h_BSA)
-        word_BTE = self.target(shifted(pairs.target))
+        word_BTE = self.target(shift_right(pairs.target))
         state = last if self.is_identity else self._bridged(last)
         if self.before or self.feeds:
             r_BTR = self._steps(word_BTE, h_BSA, valid_BS, state)
         else:
             s_BTH, _ = self.decoder(word_BTE, state)
             c_BTA = self._context(s_BTH, h_BSA, self.key(h_BSA), valid_BS)
-            r_BTR = self._read(s_BTH, c_BTA, word_BTE)
+            r_BTR = self._readout(s_BTH, c_BTA, word_BTE)
         counted_BT = valid_steps(pairs.target_lengths, r_BTR.shape[1], r_BTR)
         target_BT = pairs.target.where(counted_BT, PADDING)
         score_BTV = self.output(r_BTR)
@@ -133,19 +170,19 @@ class PlainTranslation(nn.Module):
         r_B1R = word_BTE.new_zeros(len(word_BTE), 1, self.readout_size)
         for word_B1E in word_BTE.split(1, dim=1):  # type: ignore[no-untyped-call]
             before_B1H = (state[0] if isinstance(state, tuple) else state)[-1][:, None]
-            c_B1A, read = None, [word_B1E]
+            c_B1A, inputs = None, [word_B1E]
             if self.before:
                 c_B1A = self._context(before_B1H, h_BSA, key_BSK, valid_BS)
                 assert c_B1A is not None
-                read.append(c_B1A)
+                inputs.append(c_B1A)
             if self.feeds:
-                read.append(r_B1R)
-            s_B1H, state = self.decoder(torch.cat(read, dim=2), state)
+                inputs.append(r_B1R)
+            s_B1H, state = self.decoder(torch.cat(inputs, dim=2), state)
             if not self.before:
                 c_B1A = self._context(s_B1H, h_BSA, key_BSK, valid_BS)
             elif self.options.readout == "maxout":
                 s_B1H = before_B1H
-            r_B1R = self._read(s_B1H, c_B1A, word_B1E)
+            r_B1R = self._readout(s_B1H, c_B1A, word_B1E)
             readouts.append(r_B1R)
         return torch.cat(readouts, dim=1)
 
@@ -165,105 +202,11 @@ class PlainTranslation(nn.Module):
         a_BTS = e_BTS.masked_fill(~valid_BS[:, None], -math.inf).softmax(2)
         return torch.bmm(a_BTS, h_BSA)
 
-    def _read(self, s_BTH: Tensor, c_BTA: Tensor | None, word_BTE: Tensor) -> Tensor:
-        both = s_BTH if c_BTA is None else torch.cat([s_BTH, c_BTA], dim=2)
+    def _readout(self, s_BTH: Tensor, c_BTA: Tensor | None, word_BTE: Tensor) -> Tensor:
+        parts = [s_BTH] if c_BTA is None else [s_BTH, c_BTA]
         if self.options.readout == "linear":
-            return both
+            return torch.cat(parts, dim=2)
         if self.options.readout == "tanh":
-            return torch.tanh(self.readout(both))
-        pairs = self.readout(torch.cat([both, word_BTE], dim=2))
+            return torch.tanh(self.readout(torch.cat(parts, dim=2)))
+        pairs = self.readout(torch.cat([*parts, word_BTE], dim=2))
         return torch.as_tensor(pairs.view(*pairs.shape[:2], -1, 2).amax(3))
-
-
-def translation_report(resolved: Resolved, corpus: Corpus, *, num_rounds: int) -> str:
-    """Training steps of the shipped path and of plain programs, then decoding of the test split."""
-    objective = make_objective(resolved, corpus)
-    if not isinstance(objective, TranslationObjective):
-        raise BenchError(f"no speed is measured of the objective {resolved.objective!r}")
-    contestants = _contestants(resolved, objective)
-    device = device_of(resolved)
-    table = contest(
-        contestants,
-        unit="target tokens",
-        units_in=objective.units_in,
-        num_rounds=num_rounds,
-        device=device,
-    )
-    heading = _heading(resolved, objective, contestants[0].batches)
-    return f"{heading}\n\n{table}\n\n{decoding_report(objective)}"
-
-
-def _heading(
-    resolved: Resolved, objective: TranslationObjective, batches: Sequence[TranslationBatch]
-) -> str:
-    num_weights = sum(parameter.numel() for parameter in objective.parameters())
-    num_tokens = sum(map(objective.units_in, batches)) / len(batches)
-    return (
-        f"{resolved.card.task} · {resolved.config.model['name']} · {num_weights:,} weights · "
-        f"batches of {num_tokens:,.0f} target tokens · products {objective.products_in_effect} · "
-        f"{named(device_of(resolved))}"
-    )
-
-
-def _contestants(resolved: Resolved, objective: TranslationObjective) -> list[Contestant]:
-    """The shipped path first, then the programs to beat.
-
-    Each gets the shipped path's batches, which hold sentences of like length, then batches as they
-    happen to fall.
-    """
-    every = objective.train_loader()
-    batches = list(itertools.islice(every, min(NUM_BATCHES, len(every))))
-    split = objective.corpus.splits["train"]
-    at_random = batches_at_random(
-        every.batch,
-        len(split),
-        num_batches=len(batches),
-        size=round(len(split) / len(every)),
-        seed=resolved.config.seed,
-    )
-    loop = BareLoop(objective, batches)
-    found = [Contestant(name="shipped", program=loop, batches=batches)]
-    for library in get_args(Library):
-        model = PlainTranslation(library, objective)
-        program = PlainSteps(
-            model, clip_at=resolved.config.optim.clip_at, device=device_of(resolved)
-        )
-        name = f"plain nn.{library.upper()}"
-        found.append(Contestant(name=f"{name}, the same batches", program=program, batches=batches))
-        found.append(
-            Contestant(name=f"{name}, batches at random", program=program, batches=at_random)
-        )
-    return found
-
-
-def decoding_report(objective: TranslationObjective) -> str:
-    """The test split by the configured beam: in batches, and some of its sentences one by one."""
-    objective.eval()
-    split, beam_size = objective.corpus.splits["test"], objective.options.beam_size
-    with torch.no_grad():
-        objective.network.get_parameter("output.bias")[END] -= 100.0
-    many = TranslationBatches(split, batch_tokens=EVALUATION_TOKENS, order="sorted")
-    single = TranslationBatches(split, batch_tokens=1, order="sorted")
-    stride = max(1, len(single) // decoding.NUM_ALONE)
-    alone = list(itertools.islice(single, 0, None, stride))
-    return decoding_table(
-        beam_size,
-        list(many),
-        alone,
-        decode=lambda batch: _decode(objective, as_pairs(batch), beam_size),
-        size_of=lambda batch: len(batch.target),
-        source="sentence",
-        num_all=len(split),
-        device=objective.device,
-    )
-
-
-def _decode(objective: TranslationObjective, pairs: Pairs, beam_size: int) -> None:
-    beam_search(
-        objective.network.searching(pairs.source, pairs.source_lengths),
-        pairs.target_lengths,
-        start=START,
-        end=END,
-        forbidden=(START,),
-        beam_size=beam_size,
-    )

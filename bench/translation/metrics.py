@@ -1,9 +1,9 @@
-"""BLEU of translations, sentence by sentence, and what is reported beside it: all by sacreBLEU.
+"""BLEU of translations from counts of each sentence, and the metrics reported beside it.
 
-BLEU (Papineni et al., 2002) is a function of counts that add up over sentences. Two texts can be
-scored, and the signature tells them apart. Detokenised: plain text, which sacreBLEU itself
-tokenises as mteval-v13a did (Post, 2018). Tokenised: words between blanks as the task cuts them,
-unsmoothed, which is what multi-bleu.pl of the papers counts.
+BLEU (Papineni et al., 2002) is a function of counts that add up over sentences. Either of two texts
+is scored, and the signature tells them apart. Detokenised: plain text, which sacreBLEU itself
+tokenises as mteval-v13a did (Post, 2018). Tokenised: words of the task's protocol between blanks,
+unsmoothed, as by the papers' multi-bleu.pl. sacreBLEU counts both.
 
 Shapes: U sentences, X any leading dimensions; 10 statistics of a sentence: words of hypothesis and
 reference, its n-grams of orders 1 to 4 that the reference has, all its n-grams of these orders.
@@ -31,19 +31,20 @@ if TYPE_CHECKING:
 Floats: TypeAlias = NDArray[np.float64]
 Text = Literal["detokenised", "tokenised"]
 Case = Literal["mixed", "lower"]
+ReplaceUnknown = Literal["never", "aligned"]
 NUM_PAIRED_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class BleuProtocol:
-    """Which BLEU it is."""
+    """Definition of BLEU for a task."""
 
     text: Text
     case: Case = "mixed"
     tokeniser: str | None = None
-    """What cut the words of tokenised text; part of the signature."""
-    unknown: Literal["never", "aligned"] = "never"
-    """Whether unknown words of the output were replaced by their aligned source words."""
+    """Name of the tokeniser of tokenised text; part of the signature."""
+    unknown: ReplaceUnknown = "never"
+    """Replacement of unknown words of the output by their aligned source words."""
 
     def __post_init__(self) -> None:
         if (self.tokeniser is None) != (self.text == "detokenised"):
@@ -53,8 +54,10 @@ class BleuProtocol:
 
     @property
     def signature(self) -> str:
-        """What the number is: sacreBLEU's own signature, then whose words they are."""
-        parts = [f"bleu|{_signature(_bleu(self))}"]
+        """sacreBLEU's own signature, then the tokeniser and the replacement of unknown words."""
+        metric = _bleu(self)
+        metric.corpus_score(["a"], [["a"]])  # a signature counts the references of the last score
+        parts = [f"bleu|{metric.get_signature()}"]
         if self.tokeniser:
             parts.append(f"words:{self.tokeniser}")
         if self.unknown != "never":
@@ -64,25 +67,24 @@ class BleuProtocol:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SentenceCounts:
-    """N-gram counts of each sentence: the units of a bootstrap, whose sums [U, 10] give BLEU."""
+    """N-gram counts of each sentence, `bench.runs.outputs.Units` whose sums give BLEU."""
 
     hypotheses: tuple[str, ...]
     references: tuple[str, ...]
     sums: Floats
+    """[U, 10]"""
     protocol: BleuProtocol
 
     @property
     def noun(self) -> str:
-        """The units in words, with their number."""
         return f"{len(self.sums):,} sentences of {int(self.sums[:, 1].sum()):,} reference words"
 
     @property
     def method(self) -> str:
-        """How sums over units become the metric."""
         return "n-gram counts and lengths are added over sentences and turned into BLEU"
 
     def metric(self, sums_X10: Floats) -> Floats:
-        """BLEU in percent, [X], of added statistics."""
+        """BLEU in percent [X] of added statistics."""
         smoothing: Literal["exp", "none"] = "exp" if self.protocol.text == "detokenised" else "none"
         return bleu(sums_X10, smoothing=smoothing)
 
@@ -122,7 +124,7 @@ class SentenceCounts:
 def count_sentences(
     hypotheses: Sequence[str], references: Sequence[str], *, protocol: BleuProtocol
 ) -> SentenceCounts:
-    """Compare each hypothesis with its reference; both as `protocol` names the text."""
+    """Count n-grams of each hypothesis and its reference; both texts as `protocol` says."""
     check_pairs(hypotheses, references)
     # The order is effective for single sentences only, and changes no count.
     metric = _bleu(protocol, order="effective")
@@ -157,8 +159,10 @@ def bleu(sums_X10: Floats, *, smoothing: Literal["exp", "none"]) -> Floats:
     return np.where(defined_X, value_X, 0.0)
 
 
-def beside_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Signature -> value in percent of what is reported of plain text whatever the task's metric.
+def beside_bleu(
+    hypotheses: Sequence[str], references: Sequence[str], *, unknown: ReplaceUnknown = "never"
+) -> dict[str, float]:
+    """Signature -> value in percent of the metrics of plain text that every task reports.
 
     Cased detokenised BLEU, chrF2 (Popović, 2015) and TER (Snover et al., 2006; lower is better).
     """
@@ -166,10 +170,11 @@ def beside_bleu(hypotheses: Sequence[str], references: Sequence[str]) -> dict[st
 
     check_pairs(hypotheses, references)
     metrics: dict[str, Metric] = {"bleu": BLEU(force=True), "chrf2": CHRF(), "ter": TER()}
+    suffix = "" if unknown == "never" else f"|unknown:{unknown}"
     found = {}
     for name, metric in metrics.items():
         value = float(metric.corpus_score(hypotheses, [references]).score)
-        found[f"{name}|{metric.get_signature()}"] = value
+        found[f"{name}|{metric.get_signature()}{suffix}"] = value
     return found
 
 
@@ -197,17 +202,6 @@ def _bleu(protocol: BleuProtocol, *, order: Literal["fixed", "effective"] = "fix
     )
 
 
-def _signature(metric: Metric) -> str:
-    metric.corpus_score(["a"], [["a"]])  # a signature counts the references of the last score
-    return str(metric.get_signature())
-
-
-# How long and how rare the words of a source sentence are, whatever segments a model reads.
-#
-# Words are those of mteval-v13a's tokenisation in lower case, so that runs over words and over
-# subwords can be drawn into one figure (Sutskever, Vinyals and Le, 2014, figure 3).
-
-
 @cache
 def _tokenizer() -> Tokenizer13a:
     from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
@@ -215,38 +209,39 @@ def _tokenizer() -> Tokenizer13a:
     return Tokenizer13a()  # type: ignore[no-untyped-call]
 
 
-def words(text: str) -> list[str]:
-    """The words of a plain sentence."""
+def words_13a(text: str) -> list[str]:
+    """Words of plain text by mteval-v13a's tokenisation, in lower case.
+
+    Lengths and frequencies count these, so that runs over words and over subwords can be drawn into
+    one figure.
+    """
     cut: str = _tokenizer()(text.rstrip())
     return cut.lower().split()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frequencies:
-    """How often each word stands in the training text, the most frequent first."""
+class WordFrequencies:
+    """Frequencies of the words of a training text."""
 
     counts: dict[str, int]
     ranks: dict[str, int]
-    """1 for the most frequent; equally frequent words in the order in which they come."""
+    """1 for the most frequent; equally frequent words by first occurrence."""
 
     @classmethod
-    def of(cls, lines: Iterable[str]) -> Frequencies:
+    def count(cls, lines: Iterable[str]) -> WordFrequencies:
         """Count the words of a text."""
         counts = Counter[str]()
         for line in lines:
-            counts.update(words(line))
+            counts.update(words_13a(line))
         ordered = sorted(counts, key=lambda word: -counts[word])
         return cls(counts=dict(counts), ranks={word: i for i, word in enumerate(ordered, start=1)})
 
     def mean_rank(self, text: str) -> float:
-        """The mean rank of a sentence's words; a word that was never seen comes after the last.
-
-        0 for a sentence without words.
-        """
+        """Mean rank of a sentence's words, 0 without words; an unseen word ranks after the last."""
         unseen = len(self.ranks) + 1
-        ranks = [self.ranks.get(word, unseen) for word in words(text)]
+        ranks = [self.ranks.get(word, unseen) for word in words_13a(text)]
         return sum(ranks) / len(ranks) if ranks else 0.0
 
     def fewest(self, text: str) -> int:
-        """How often the rarest word of a sentence was seen; 0 for a sentence without words."""
-        return min((self.counts.get(word, 0) for word in words(text)), default=0)
+        """Occurrences of a sentence's rarest word, 0 without words."""
+        return min((self.counts.get(word, 0) for word in words_13a(text)), default=0)

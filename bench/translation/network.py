@@ -1,7 +1,7 @@
-"""The whole network: source words to log-probabilities of target words.
+"""Network of translation: source words to log-probabilities of target words.
 
-Shapes: B sentences, S source words, T target words, V target vocabulary. Words are padded behind
-their end with anything; lengths count the end.
+Shapes: B sentences, S source words, T target words, E embedding, A annotation, V target vocabulary.
+Any id may pad a sentence behind its end; lengths count the end.
 """
 
 from __future__ import annotations
@@ -16,17 +16,15 @@ from bench.core.config import Scalar
 from bench.core.errors import BenchError
 from bench.layers.full import FullSoftmax
 from bench.layers.products import Products
-from bench.models import Arrangement, build_recurrence, model_options
+from bench.models import StackOptions, build_recurrence, model_options
 from bench.models.bidirectional import Bidirectional
 from bench.models.deep import Deep
-from bench.models.recurrence import Recurrence, State, keep, valid_steps
+from bench.models.recurrence import Recurrence, State, masked, valid_steps
 from bench.seq2seq.attention import Memory, build_attention
-from bench.seq2seq.decoder import Bridge, Carried, Decoder, Readout, initialise_
-from bench.seq2seq.options import NetworkOptions
-from bench.seq2seq.writer import Writer, shifted
+from bench.seq2seq.decoder import Bridge, Decoder, DecoderState, Readout, initialise_
+from bench.seq2seq.writer import Writer
 from bench.training.dropout import drop_by
-
-# A decoder from the options: its recurrence, attention and readout, with sizes that match.
+from bench.translation.options import NetworkOptions
 
 
 def build_decoder(
@@ -36,10 +34,9 @@ def build_decoder(
     embedding_size: int,
     annotation_size: int,
 ) -> Decoder:
-    """The decoder beside an encoder of the configuration `model`.
+    """Build recurrence, attention and readout beside an encoder of the configuration `model`.
 
-    Raises BenchError for a recurrence that reads what is yet to come, and for options that do not
-    go together.
+    Raises BenchError for a recurrence that is not causal, and for options that exclude each other.
     """
     name, own = decoder_options(model, options)
     hidden_size = int(own["hidden_size"] or 0)
@@ -88,11 +85,11 @@ def _check_feeding(options: NetworkOptions) -> None:
 def decoder_options(
     model: Mapping[str, Scalar], options: NetworkOptions
 ) -> tuple[str, dict[str, Scalar]]:
-    """Name and options of the decoder's recurrence: the encoder's own where it has them."""
+    """Name and options of the decoder's recurrence; options that both have are the encoder's."""
     encoder = str(model["name"])
     name = encoder if options.decoder_model == "same" else options.decoder_model
     known = set(model_options(name).__struct_fields__)
-    shared = known if name == encoder else {*Arrangement.__struct_fields__, "hidden_size"}
+    shared = known if name == encoder else {*StackOptions.__struct_fields__, "hidden_size"}
     own = {key: value for key, value in model.items() if key in shared & known}
     own["direction"] = "forward"
     if options.decoder_size:
@@ -102,13 +99,8 @@ def decoder_options(
     return name, own
 
 
-# The encoder: source words to annotations, one a word, and the last state.
-#
-# Shapes: B sentences, S source words, E embedding, A annotation.
-
-
 class Encoder(nn.Module):
-    """Any recurrence over word vectors, or, with `encoder` words, these vectors themselves."""
+    """Annotations of source words by any recurrence; with `encoder: words`, the word vectors."""
 
     def __init__(
         self, model: Mapping[str, object], options: NetworkOptions, vocabulary_size: int, size: int
@@ -123,16 +115,16 @@ class Encoder(nn.Module):
         self.annotation_size = size if self.recurrence is None else self.recurrence.output_size
 
     def forward(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Tensor, State]:
-        """Annotations h_BSA in the order of `source_BS`, zero at padding, and the last state.
+        """Annotations h_BSA in the order of `source_BS`, zero at padding, and the final state.
 
-        A source that is read backwards has the state of the backward reading.
+        The state is final in the order of reading.
         """
         options = self.options
         x_BSE = self.embedding(self._ordered(source_BS, lengths_B))
         x_BSE = drop_by(options.dropout_mask, x_BSE, options.dropout_source, self.training)
         state: State = ()
         if self.recurrence is None:
-            h_BSA = keep(x_BSE, valid_steps(lengths_B, source_BS.shape[1], x_BSE))
+            h_BSA = masked(x_BSE, valid_steps(lengths_B, source_BS.shape[1], x_BSE))
         else:
             h_BSA, state = self.recurrence(x_BSE, None, lengths_B)
         share = options.dropout_annotations
@@ -140,7 +132,7 @@ class Encoder(nn.Module):
         return self._ordered(h_BSA, lengths_B), state
 
     def _ordered(self, values_BS: Tensor, lengths_B: Tensor) -> Tensor:
-        """As they are read, or from there back: both are the same exchange of places."""
+        """Put values into the order of reading, or back: both are the same permutation."""
         if self.options.source_order == "forward":
             return values_BS
         place_BS = mirrored(lengths_B, values_BS.shape[1])
@@ -150,30 +142,27 @@ class Encoder(nn.Module):
 
     @property
     def state_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of the last state; none without a recurrence."""
+        """Shapes of the final state; empty without a recurrence."""
         return () if self.recurrence is None else self.recurrence.state_shapes()
 
     @property
     def backward_size(self) -> int:
-        """Entries of an annotation, its last ones, that a backward reading wrote; 0: none."""
+        """Number of entries, the last of an annotation, that the backward direction wrote."""
         top = self.recurrence
         if isinstance(top, Deep):
-            top = top.pile()[-1]
+            top = top.stack()[-1]
         return top.back.output_size if isinstance(top, Bidirectional) else 0
 
     def flops_per_step(self) -> int:
-        """Of a source word, matrix products only."""
+        """Floating-point operations of a source word, matrix products only."""
         return 0 if self.recurrence is None else self.recurrence.flops_per_step()
 
 
 def mirrored(lengths_B: Tensor, num_places: int) -> Tensor:
-    """Where each place [B, S] finds its word when a sentence is turned: its end stays the end."""
+    """Places [B, S] of the words of reversed sentences, whose ends stay behind them."""
     place_S = torch.arange(num_places, device=lengths_B.device)
-    turned_BS = lengths_B[:, None] - 2 - place_S
-    return torch.where(turned_BS >= 0, turned_BS, place_S)
-
-
-__all__ = ["Pairs", "TranslationNetwork", "shifted"]
+    mirrored_BS = lengths_B[:, None] - 2 - place_S
+    return torch.where(mirrored_BS >= 0, mirrored_BS, place_S)
 
 
 class Pairs(NamedTuple):
@@ -182,14 +171,14 @@ class Pairs(NamedTuple):
     source: Tensor
     """Ids, the end last, then padding [B, S]."""
     source_lengths: Tensor
-    """With the end [B]."""
+    """Tokens with the end [B]."""
     target: Tensor
-    """The same [B, T]."""
+    """Ids, the end last, then padding [B, T]."""
     target_lengths: Tensor
 
     @property
     def sources(self) -> tuple[Tensor, Tensor]:
-        """What is read."""
+        """Inputs of the encoder."""
         return self.source, self.source_lengths
 
 
@@ -198,7 +187,7 @@ class TranslationNetwork(Writer):
 
     `model` is the encoder's name and options; `target_counts_V` are the training counts of the
     target words, `source_size` is the size of the source vocabulary. Raises BenchError for options
-    that do not go together.
+    that exclude each other.
     """
 
     def __init__(
@@ -237,7 +226,7 @@ class TranslationNetwork(Writer):
             self._tie(source_size)
 
     def _tie(self, source_size: int) -> None:
-        """One matrix for the output weights and the target's, or both sides', word vectors."""
+        """Share the output weights with the word vectors of the target, or of both sides."""
         self.tie_output()
         if self.options.embeddings == "shared":
             if source_size != self.embedding.num_embeddings:
@@ -247,8 +236,8 @@ class TranslationNetwork(Writer):
                 )
             self.encoder.embedding = self.embedding
 
-    def encode(self, *source: Tensor) -> tuple[Memory, Carried]:
-        """What attention remembers of `source_BS` and `lengths_B`, and the decoder's beginning."""
+    def encode(self, *source: Tensor) -> tuple[Memory, DecoderState]:
+        """Memory of the sources (`source_BS`, `lengths_B`), and the decoder's first state."""
         source_BS, lengths_B = source
         h_BSA, state = self.encoder(source_BS, lengths_B)
         carried = self.decoder.begin(self.bridge(h_BSA, state, lengths_B), h_BSA)
@@ -257,7 +246,7 @@ class TranslationNetwork(Writer):
         if attention is None:
             empty = h_BSA[:, :, :0]
             return Memory(empty, empty, valid_BS), carried
-        return attention.remember(h_BSA, valid_BS), carried
+        return attention.build_memory(h_BSA, valid_BS), carried
 
     def loss(self, pairs: Pairs, *, teacher_forcing: float = 1.0) -> tuple[Tensor, Tensor]:
         """Sum of -log p over the target words and ends [], and their number []."""
@@ -274,7 +263,7 @@ class TranslationNetwork(Writer):
         return self.word_alignments(pairs.sources, pairs.target)
 
     def flops_per_target_word(self, sources_per_target: float, mean_source_words: float) -> int:
-        """Forward floating-point operations, matrix products only."""
+        """Forward floating-point operations of matrix products, those of source words included."""
         attention = self.decoder.attention
         of_source = self.encoder.flops_per_step()
         of_source += 0 if attention is None else attention.flops_per_word()

@@ -1,77 +1,100 @@
-"""What a translation model made of each sentence, kept beside a run's weights.
+"""Translations that an evaluation leaves beside a run's weights.
 
-    translations-test.jsonl    which BLEU it is and the search, then a line a sentence:
-                               source, reference, hypothesis, log-probabilities, rarity
+    translations-test.jsonl    a header: metric and search; then a line for each sentence: source,
+                               reference, hypothesis, log-probabilities, rarity of the words
 
 Needs neither weights nor torch, so that comparing runs and looking at their errors is quick.
+
+Shapes: U sentences.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
 import msgspec
 import numpy as np
 
 from bench.core.aligned import aligned
-from bench.core.errors import BenchError
-from bench.core.json_lines import read_json_lines, write_json_lines
-from bench.core.record import Record
 from bench.core.statistics import CONFIDENCE
-from bench.core.suite import Suite
 from bench.runs.error_curves import Curve, alike, curve, powers
-from bench.runs.kept import read_or_make
+from bench.runs.outputs import (
+    ErrorOptions,
+    ErrorReport,
+    LineOutputs,
+    Sample,
+    SampleTable,
+    SampleWord,
+    refuse_blocks,
+)
 from bench.translation.metrics import (
     BleuProtocol,
     Case,
+    ReplaceUnknown,
     SentenceCounts,
     Text,
     count_sentences,
-    words,
+    words_13a,
 )
+
+TOLERANCE_PERCENT = 0.05
+"""A sentence or two of a thousand may come out otherwise on a machine that rounds otherwise."""
+LENGTH, RANK, FEWEST = (
+    "words of the source",
+    "mean rank of the source's words",
+    "occurrences of the source's rarest word in training",
+)
+"""Groupings of `bench errors`: length as in D. Bahdanau, K. Cho and Y. Bengio (2015), figure 2;
+length and mean rank as in I. Sutskever, O. Vinyals and Q. Le (2014), figure 3."""
 
 
 class TranslatedSentence(msgspec.Struct, frozen=True, kw_only=True):
-    """One sentence and what was made of it."""
+    """A sentence and its translation."""
 
     source: str
     reference: str
     hypothesis: str
     reference_words: str
-    """Words as the task cuts them, between blanks; so are the next."""
+    """Words of the task's protocol between blanks, as in `hypothesis_words`."""
     hypothesis_words: str
     reference_nats: float
     """-log p(reference | source)."""
     hypothesis_nats: float
     mean_rank: float
-    """Of the source's words among those of the training text; 1 is the most frequent."""
+    """Mean frequency rank of the source's words in the training text; 1 is the most frequent."""
     fewest: int
-    """How often the rarest word of the source stands in the training text."""
+    """Occurrences of the source's rarest word in the training text."""
 
 
 class TranslationsHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line of a file of translations."""
+    """Definition of the metric, and name of the search."""
 
     signature: str
     text: Text
     case: Case
     tokeniser: str | None
-    unknown: str
+    unknown: ReplaceUnknown
     search: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Translations:
-    """All sentences of a split, in the corpus's order."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Translations(LineOutputs[TranslationsHeader, TranslatedSentence]):
+    """Translations of a split."""
 
-    header: TranslationsHeader
-    lines: Sequence[TranslatedSentence]
+    noun: ClassVar[str] = "translations"
+    stem: ClassVar[str] = "translations"
+    header_type = TranslationsHeader
+    line_type = TranslatedSentence
 
-    def counts(self) -> SentenceCounts:
-        """The n-gram counts, sentence by sentence."""
+    def value(self) -> float:
+        return self.units().value
+
+    def tolerance(self, expected: float) -> float:
+        return TOLERANCE_PERCENT
+
+    def units(self, block_length: int | None = None) -> SentenceCounts:
+        refuse_blocks(block_length, what="translation", unit="sentences")
         plain = self.header.text == "detokenised"
         return count_sentences(
             [line.hypothesis if plain else line.hypothesis_words for line in self.lines],
@@ -81,104 +104,59 @@ class Translations:
             ),
         )
 
-
-def translations_path(folder: Path, split: str) -> Path:
-    """Where the translations of a split are kept."""
-    return folder / f"translations-{split}.jsonl"
-
-
-def write_translations(folder: Path, split: str, made: Translations) -> None:
-    """Keep them."""
-    write_json_lines(translations_path(folder, split), made.header, made.lines)
-
-
-def read_translations(folder: Path, split: str) -> Translations | None:
-    """What was kept; None where nothing was."""
-    found = read_json_lines(
-        translations_path(folder, split), TranslationsHeader, TranslatedSentence
-    )
-    return Translations(header=found[0], lines=found[1]) if found else None
-
-
-# What translation models made of a split: read where it was kept, made again elsewhere.
-#
-# Whatever made it, its BLEU must be the value in the record.
-
-
-TOLERANCE_PERCENT = 0.05
-"""Room for a sentence or two of a thousand that another machine's rounding translates otherwise."""
-
-
-def kept_translations(
-    suite: Suite, record: Record, split: str, *, missing: Literal["make", "leave"] = "make"
-) -> Translations:
-    """The translations of a finished run.
-
-    Raises BenchError where they are gone and cannot, or with `leave` may not, be made again, and
-    where their BLEU is not the record's.
-    """
-    found = read_or_make(
-        suite, record, split, what="translations", read=read_translations, missing=missing
-    )
-    value, expected = found.counts().value, record.metrics[split]
-    path = translations_path(suite.artifacts(record.task, record.id), split)
-    if not abs(value - expected) <= TOLERANCE_PERCENT:
-        raise BenchError(
-            f"{path}: BLEU {value:.2f} where the record {record.id} "
-            f"says {expected:.2f}; delete it, or run again with --again"
-        )
-    return found
-
-
-# Where translations fail: BLEU over the length of sentences and over the rarity of their words.
-#
-# Length as in D. Bahdanau, K. Cho and Y. Bengio (2015), figure 2; length and mean rank of the words
-# as in I. Sutskever, O. Vinyals and Q. Le (2014), figure 3. Words are those of
-# `bench.translation.metrics`.
-#
-# Shapes: U sentences.
-
-
-LENGTH, RANK, FEWEST = (
-    "words of the source",
-    "mean rank of the source's words",
-    "occurrences of the source's rarest word in training",
-)
-
-
-def curves(made: Translations, *, num_groups: int) -> dict[str, Curve]:
-    """BLEU over length, mean rank and fewest occurrences, each by groups in rising order."""
-    counts = made.counts()
-    lengths_U = np.array([len(words(line.source)) for line in made.lines], np.float64)
-    ranks_U = np.array([line.mean_rank for line in made.lines])
-    fewest_U = np.array([line.fewest for line in made.lines], np.float64)
-    places = {
-        LENGTH: (lengths_U, alike(lengths_U, num_groups)),
-        RANK: (np.round(ranks_U), alike(ranks_U, num_groups)),
-        FEWEST: (fewest_U, powers(fewest_U)),
-    }
-    return {name: curve(counts.sums, counts.metric, *at) for name, at in places.items()}
-
-
-def as_tables(run: str, split: str, made: Translations, found: dict[str, Curve]) -> str:
-    """BLEU in all and by group."""
-    counts = made.counts()
-    header = made.header
-    parts = [
-        f"{run} on {split}, {counts.noun}\n{header.signature}\n"
-        f"search {header.search}, BLEU {counts.value:.2f}"
-    ]
-    for name, groups in found.items():
+    def samples(self) -> SampleTable:
         rows = [
-            (
-                group.label,
-                str(group.size),
-                f"{group.value:.2f}",
-                f"{group.low:.1f} to {group.high:.1f}",
-                f"{group.total[0] / max(group.total[1], 1.0):.2f}",
+            Sample(
+                name=f"sentence {number}",
+                source=line.source,
+                references=[line.reference],
+                words=[SampleWord(text=line.hypothesis)],
+                cells=[line.source, line.reference, line.hypothesis],
             )
-            for group in groups
+            for number, line in enumerate(self.lines, start=1)
         ]
-        columns = ("group", "sentences", "BLEU", f"{CONFIDENCE:.0%} interval", "length ratio")
-        parts.append(f"by {name}\n{aligned(columns, rows)}")
-    return "\n\n".join(parts)
+        columns = ["source", "reference", "hypothesis"]
+        return SampleTable(columns=columns, rows=rows, noun="sentences")
+
+    def errors(self, options: ErrorOptions) -> ErrorReport:
+        curves = self.curves(num_groups=options.num_groups)
+        units, header = self.units(), self.header
+        parts = [
+            f"{options.run} on {options.split}, {units.noun}\n{header.signature}\n"
+            f"search {header.search}, BLEU {units.value:.2f}"
+        ]
+        parts += [f"by {name}\n{_table(groups)}" for name, groups in curves.items()]
+        return ErrorReport(
+            text="\n\n".join(parts),
+            picture=f"bleu-{options.split}.png",
+            curves=curves,
+            axis="BLEU",
+        )
+
+    def curves(self, *, num_groups: int) -> dict[str, Curve]:
+        """BLEU by length, mean rank and fewest occurrences, groups in rising order."""
+        units = self.units()
+        lengths_U = np.array([len(words_13a(line.source)) for line in self.lines], np.float64)
+        ranks_U = np.array([line.mean_rank for line in self.lines])
+        fewest_U = np.array([line.fewest for line in self.lines], np.float64)
+        groups = {
+            LENGTH: (lengths_U, alike(lengths_U, num_groups)),
+            RANK: (np.round(ranks_U), alike(ranks_U, num_groups)),
+            FEWEST: (fewest_U, powers(fewest_U)),
+        }
+        return {name: curve(units.sums, units.metric, *of) for name, of in groups.items()}
+
+
+def _table(groups: Curve) -> str:
+    rows = [
+        (
+            group.label,
+            str(group.size),
+            f"{group.value:.2f}",
+            f"{group.low:.1f} to {group.high:.1f}",
+            f"{group.total[0] / max(group.total[1], 1.0):.2f}",
+        )
+        for group in groups
+    ]
+    columns = ("group", "sentences", "BLEU", f"{CONFIDENCE:.0%} interval", "length ratio")
+    return aligned(columns, rows)

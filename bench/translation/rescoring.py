@@ -1,7 +1,14 @@
-"""Another system's list of translations in a new order (Sutskever, Vinyals and Le, 2014, table 2).
+"""Rescoring of another system's n-best lists (Sutskever, Vinyals and Le, 2014, table 2).
 
 The new score is a weighted sum: of the system's own total, of log p(translation | source) by the
 models, and of single features where asked for. The paper takes an even average of the first two.
+
+Lists are as Moses writes them (P. Koehn et al., ACL 2007):
+
+    0 ||| the house is small ||| LM0= -12.3 TM0= -1.5 -0.2 ||| -4.75
+
+Sentence counted from 0, translation, features with their values, total score; what may follow,
+such as an alignment, is passed on.
 """
 
 from __future__ import annotations
@@ -12,32 +19,28 @@ from dataclasses import dataclass, replace
 
 from bench.core.errors import BenchError, nearest
 
-# Lists of the best translations as Moses writes them (P. Koehn et al., ACL 2007).
-#
-#     0 ||| the house is small ||| LM0= -12.3 TM0= -1.5 -0.2 ||| -4.75
-#
-# Sentence counted from 0, translation, features with their values, total score; what may follow,
-# such as an alignment, is passed on.
-
-
+EVEN = {"score": 0.5, "model": 0.5}
+"""The paper's weights."""
+Scorer = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
+"""Sources and targets -> natural log p(target | source)."""
 _SEPARATOR = "|||"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One line of a list."""
+    """Line of an n-best list."""
 
     sentence: int
     text: str
     features: str
-    """As written."""
+    """Text of all features."""
     score: float
     rest: tuple[str, ...] = ()
 
     def values(self) -> dict[str, float]:
-        """Feature -> value; the k-th of several values is called `name.k`, counted from 1.
+        """Feature -> value; the k-th of several values is called `name.k`, from 1.
 
-        Raises ValueError for what is not a list of names and numbers.
+        Raises ValueError for features that are no list of names and numbers.
         """
         found: dict[str, list[float]] = {}
         name = None
@@ -56,13 +59,13 @@ class Candidate:
         }
 
     def line(self) -> str:
-        """The candidate as Moses writes it."""
+        """Format the candidate as Moses does."""
         fields = (str(self.sentence), self.text, self.features, f"{self.score:.6f}", *self.rest)
         return f" {_SEPARATOR} ".join(fields)
 
 
 def read_candidates(lines: Iterable[str], *, name: str, num_sentences: int) -> Iterator[Candidate]:
-    """The candidates of a list in its order; raises BenchError naming the line at fault."""
+    """Read the candidates in order; BenchError naming a malformed line."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
@@ -91,15 +94,8 @@ def _candidate(line: str, num_sentences: int) -> Candidate:
     )
 
 
-EVEN = {"score": 0.5, "model": 0.5}
-"""The paper's weights."""
-
-Scorer = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
-"""Sources and targets -> log p(target | source), natural."""
-
-
 def parse_weights(given: Sequence[str]) -> dict[str, float]:
-    """`name=weight` each; the paper's where none is given."""
+    """Parse `name=weight` items; the paper's weights where there is none."""
     weights: dict[str, float] = {}
     for item in given:
         name, sign, number = item.rpartition("=")
@@ -122,30 +118,23 @@ def rescore(
     weights: Mapping[str, float],
     scorer: Scorer,
 ) -> list[list[Candidate]]:
-    """The candidates of each source, the best first; equal ones as they came.
+    """Sort the candidates of each source, best first, ties in the order given.
 
-    What the models' `scorer` finds is added to the features as `model=`. A source without
+    The log-probability by `scorer` is added to the features as `model=`. A source without
     candidates has an empty list. Raises BenchError for a weight of a feature that a candidate does
     not have.
     """
-    log_probs = _log_probs(candidates, sources, scorer)
+    pairs = list(dict.fromkeys((one.sentence, one.text) for one in candidates))  # lists repeat some
+    found = scorer([sources[place] for place, _ in pairs], [text for _, text in pairs])
+    log_probs = dict(zip(pairs, found, strict=True))
     by_sentence: list[list[Candidate]] = [[] for _ in sources]
     for candidate in candidates:
         log_prob = log_probs[candidate.sentence, candidate.text]
-        by_sentence[candidate.sentence].append(_weighed(candidate, log_prob, weights))
-    return [sorted(found, key=lambda candidate: -candidate.score) for found in by_sentence]
+        by_sentence[candidate.sentence].append(_rescored(candidate, log_prob, weights))
+    return [sorted(each, key=lambda candidate: -candidate.score) for each in by_sentence]
 
 
-def _log_probs(
-    candidates: Sequence[Candidate], sources: Sequence[str], scorer: Scorer
-) -> dict[tuple[int, str], float]:
-    """Each different translation of a source is scored once: lists repeat themselves."""
-    pairs = list(dict.fromkeys((candidate.sentence, candidate.text) for candidate in candidates))
-    found = scorer([sources[place] for place, _ in pairs], [text for _, text in pairs])
-    return dict(zip(pairs, found, strict=True))
-
-
-def _weighed(candidate: Candidate, log_prob: float, weights: Mapping[str, float]) -> Candidate:
+def _rescored(candidate: Candidate, log_prob: float, weights: Mapping[str, float]) -> Candidate:
     num_words = float(len(candidate.text.split()))
     values = {"score": candidate.score, "model": log_prob, "length": num_words}
     if not set(weights) <= set(values):

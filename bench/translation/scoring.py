@@ -1,164 +1,207 @@
-"""What was made of each sentence of a split, and how much of it the reference has."""
+"""Translations of batches as text, and the metric of a split of them.
+
+Shapes: B sentences, T target tokens, S source tokens; tokens include the end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
-from bench.translation.metrics import BleuProtocol, Frequencies, beside_bleu, count_sentences
-from bench.translation.outputs import (
-    TranslatedSentence,
-    Translations,
-    TranslationsHeader,
-    write_translations,
+from torch import Tensor
+
+from bench.core.errors import BenchError
+from bench.data.tokens import UNKNOWN
+from bench.seq2seq.beam import Hypothesis
+from bench.training.metrics import Score, SplitMetric
+from bench.translation.data.corpus import PairSplit, ParallelCorpus
+from bench.translation.metrics import (
+    ReplaceUnknown,
+    WordFrequencies,
+    beside_bleu,
+    count_sentences,
 )
+from bench.translation.network import TranslationNetwork
+from bench.translation.outputs import TranslatedSentence, Translations, TranslationsHeader
+from bench.translation.search import TranslationSearch, alignments
 
 
-class Hypothesis(Protocol):
-    """What a search found for a sentence."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Translation:
+    """A translation of a sentence."""
 
-    @property
-    def text(self) -> str:
-        """Plain."""
-        ...
-
-    @property
-    def tokenised(self) -> str:
-        """Words between blanks, subwords put together."""
-        ...
-
-    @property
-    def log_prob(self) -> float:
-        """Natural, of the tokens and the end."""
-        ...
-
-
-class Texts(Protocol):
-    """The sentences of a split, side by side."""
-
-    @property
-    def source_text(self) -> Sequence[str]:
-        """Plain."""
-        ...
-
-    @property
-    def target_text(self) -> Sequence[str]:
-        """Plain."""
-        ...
-
-    @property
-    def target_words(self) -> Sequence[str]:
-        """The task's words, between blanks."""
-        ...
+    tokens: tuple[int, ...]
+    """Without the end."""
+    text: str
+    """Plain."""
+    tokenised: str
+    """Words between blanks, subwords put together."""
+    log_prob: float
+    """Natural, of the tokens and the end."""
+    score: float
+    """`log_prob` after the length penalty."""
+    attention_TS: Tensor | None  # noqa: N815
+    """Weights of the source's tokens for each token; None where no network has attention, and where
+    it was not asked for."""
 
 
-class TranslationScoring:
-    """Scores the split that is being evaluated and keeps what was made of its sentences.
+def translate_batch(
+    networks: Sequence[TranslationNetwork],
+    search: TranslationSearch,
+    source_BS: Tensor,
+    lengths_B: Tensor,
+    *,
+    lines: Sequence[str],
+    corpus: ParallelCorpus,
+    replace_unknown: ReplaceUnknown,
+    attention: Literal["find", "omit"] = "find",
+    num_best: int = 1,
+) -> list[list[Translation]]:
+    """Best translations of each sentence, best first, by an ensemble; `lines` are their texts.
 
-    `begin`, `add` batch by batch in any order, then `bleu`, `beside` and `keep`.
+    Attention is found where unknown words are replaced, in any case.
+    """
+    found = search(networks, source_BS, lengths_B, num_best=num_best)
+    weights: list[list[Tensor | None]] = [[None for _ in best] for best in found]
+    if attention == "find" or replace_unknown == "aligned":
+        weights = alignments(networks, source_BS, lengths_B, found)
+    return [
+        [
+            to_translation(one, attention_TS, line, corpus=corpus, replace_unknown=replace_unknown)
+            for one, attention_TS in zip(best, best_weights, strict=True)
+        ]
+        for best, best_weights, line in zip(found, weights, lines, strict=True)
+    ]
+
+
+def to_translation(
+    found: Hypothesis,
+    attention_TS: Tensor | None,
+    line: str,
+    *,
+    corpus: ParallelCorpus,
+    replace_unknown: ReplaceUnknown,
+) -> Translation:
+    """Turn a hypothesis for the sentence `line` into text.
+
+    With `aligned`, an unknown word is replaced by the source word of attention's largest weight
+    (M.-T. Luong, I. Sutskever et al., 2015; S. Jean, K. Cho et al., 2015).
+    """
+    target = corpus.target
+    pieces = [target.symbols[token] for token in found.tokens]
+    if replace_unknown == "aligned" and UNKNOWN in found.tokens:
+        if attention_TS is None:
+            raise BenchError(
+                "unknown words are replaced by the words that attention points to, and these "
+                "models have none: leave the replacement out"
+            )
+        source_pieces = corpus.source.pieces(line)
+        source_T = attention_TS[:, : len(source_pieces)].argmax(1).tolist()
+        for place, token in enumerate(found.tokens):
+            if token == UNKNOWN:
+                pieces[place] = source_pieces[source_T[place]]
+    return Translation(
+        tokens=found.tokens,
+        text=target.decode_pieces(pieces),
+        tokenised=target.tokenise_pieces(pieces),
+        log_prob=found.log_prob,
+        score=found.score,
+        attention_TS=attention_TS,
+    )
+
+
+class TranslationMetric(SplitMetric):
+    """BLEU of the translations of a split; beside it plain BLEU, chrF2 and TER.
+
+    `search` names the search of the translations that are kept. It is not in the signature, since
+    the papers' columns mix beams.
     """
 
     def __init__(
         self,
+        corpus: ParallelCorpus,
         *,
-        protocol: BleuProtocol,
-        train_sources: Callable[[], Iterable[str]],
-        num_skipped: int = 0,
+        search: str,
+        unknown: ReplaceUnknown = "never",
+        choose_by: Literal["loss", "bleu"] = "bleu",
     ) -> None:
-        """`train_sources` gives the plain training sources when rarity is asked for; `num_skipped`
-        pairs of the scored splits were left out."""
-        self.protocol = protocol
-        self.num_skipped = num_skipped
-        self._train_sources = train_sources
-        self._frequencies: Frequencies | None = None
-        self.begin()
-
-    def begin(self, split: Texts | None = None) -> None:
-        """Forget the evaluation before; `split` is that of the next one, where it is known."""
-        self.found: dict[int, tuple[Hypothesis, float]] = {}
-        """Place in the split -> what was found, and the nats of the reference."""
-        self.split = split
+        super().__init__(name="bleu")
+        self.corpus, self.search, self.choose_by = corpus, search, choose_by
+        self.protocol = replace(corpus.bleu, unknown=unknown)
+        self.split: PairSplit = corpus.splits["valid"]
+        """The split that is translated."""
+        self.is_final = True
+        """False in validation during training, for which chrF2 and TER would take too long."""
+        self.found: dict[int, tuple[Translation, float]] = self.keyed()
+        """Place in the split -> translation, and -log p(reference | source)."""
 
     def add(
         self,
-        split: Texts,
-        places: Sequence[int],
-        hypotheses: Sequence[Hypothesis],
+        places: Iterable[int],
+        translations: Sequence[Translation],
         reference_nats: Sequence[float],
     ) -> None:
-        """Take in a batch, by places in its split; `reference_nats` are -log p(reference | source).
+        """Add translations of sentences by place; `reference_nats` are -log p(reference | source).
 
-        All batches between two `begin` are of one split.
+        The loss is added by `update`.
         """
-        assert self.split in (None, split)
-        self.split = split
-        found = zip(hypotheses, reference_nats, strict=True)
+        found = zip(translations, reference_nats, strict=True)
         self.found.update(zip(places, found, strict=True))
 
     @property
     def signature(self) -> str:
-        """What the metric is; not how the translations were searched, which is the system's."""
-        return self._counting_skipped(self.protocol.signature)
+        return self._with_skipped(self.protocol.signature)
 
-    @property
-    def bleu(self) -> float:
-        """The metric of what was added."""
-        plain = self.protocol.text == "detokenised"
-        found = [self.found[place][0] for place in sorted(self.found)]
-        return count_sentences(
-            [one.text if plain else one.tokenised for one in found],
-            self._references("target_text" if plain else "target_words"),
-            protocol=self.protocol,
-        ).value
+    def score(self, loss: float) -> Score:
+        split, places = self.split, sorted(self.found)
+        found = [self.found[place][0] for place in places]
+        texts = hypotheses = [one.text for one in found]
+        plain = references = [split.target_text[place] for place in places]
+        if self.protocol.text == "tokenised":
+            hypotheses = [one.tokenised for one in found]
+            references = [split.target_words[place] for place in places]
+        bleu = count_sentences(hypotheses, references, protocol=self.protocol).value
+        choice = loss if self.choose_by == "loss" else 100.0 - bleu
+        beside = dict[str, float]()
+        if self.is_final:
+            values = beside_bleu(texts, plain, unknown=self.protocol.unknown)
+            beside = {self._with_skipped(key): value for key, value in values.items()}
+            beside.pop(self.signature, None)
+        return Score(value=bleu, loss=loss, choice=choice, beside=beside)
 
-    @property
-    def beside(self) -> dict[str, float]:
-        """Signature -> value of what stands beside the metric; the metric itself is left out."""
-        texts = [self.found[place][0].text for place in sorted(self.found)]
-        values = beside_bleu(texts, self._references("target_text"))
-        if self.protocol.unknown != "never":
-            values = {f"{key}|unknown:{self.protocol.unknown}": v for key, v in values.items()}
-        named = {self._counting_skipped(key): value for key, value in values.items()}
-        named.pop(self.signature, None)
-        return named
-
-    def keep(self, folder: Path, split: str, search: str) -> None:
-        """Write what was made of every sentence, in the order of the split; `search` says how."""
-        if self._frequencies is None:
-            self._frequencies = Frequencies.of(self._train_sources())
+    def keep(self, folder: Path, split: str) -> None:
         header = TranslationsHeader(
             signature=self.signature,
             text=self.protocol.text,
             case=self.protocol.case,
             tokeniser=self.protocol.tokeniser,
             unknown=self.protocol.unknown,
-            search=search,
+            search=self.search,
         )
-        lines = [self._kept(place, self._frequencies) for place in sorted(self.found)]
-        write_translations(folder, split, Translations(header=header, lines=lines))
+        lines = [self._line(place, *found) for place, found in sorted(self.found.items())]
+        Translations(header=header, lines=lines).write(folder, split)
 
-    def _kept(self, place: int, frequencies: Frequencies) -> TranslatedSentence:
-        assert self.split is not None
-        hypothesis, nats = self.found[place]
+    def _line(self, place: int, translation: Translation, nats: float) -> TranslatedSentence:
         source = self.split.source_text[place]
         return TranslatedSentence(
             source=source,
             reference=self.split.target_text[place],
-            hypothesis=hypothesis.text,
+            hypothesis=translation.text,
             reference_words=self.split.target_words[place],
-            hypothesis_words=hypothesis.tokenised,
+            hypothesis_words=translation.tokenised,
             reference_nats=nats,
-            hypothesis_nats=-hypothesis.log_prob,
-            mean_rank=frequencies.mean_rank(source),
-            fewest=frequencies.fewest(source),
+            hypothesis_nats=-translation.log_prob,
+            mean_rank=self._frequencies.mean_rank(source),
+            fewest=self._frequencies.fewest(source),
         )
 
-    def _references(self, name: Literal["target_text", "target_words"]) -> list[str]:
-        if self.split is None:
-            return []
-        texts: Sequence[str] = getattr(self.split, name)
-        return [texts[place] for place in sorted(self.found)]
+    @cached_property
+    def _frequencies(self) -> WordFrequencies:
+        return WordFrequencies.count(self.corpus.splits["train"].source_text)
 
-    def _counting_skipped(self, signature: str) -> str:
-        return f"{signature}|skipped:{self.num_skipped}" if self.num_skipped else signature
+    def _with_skipped(self, signature: str) -> str:
+        num_skipped = len(self.corpus.skipped)
+        return f"{signature}|skipped:{num_skipped}" if num_skipped else signature

@@ -8,14 +8,20 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from PIL import Image
 
 from bench.captioning.data.corpus import CaptionCorpus
-from bench.captioning.data.prepared import prepare_captions
+from bench.captioning.data.prepared import prepare
 from bench.captioning.data.specification import CaptionsSpec, GivenFeatures
+from bench.core.config import DataConfig
+from bench.core.suite import Suite, shipped_folder
 from bench.data.files import FileSpec
+from bench.data.problems import Progress
+from bench.data.sources import Download
 
+CARD = Suite(folder=shipped_folder()).card("flickr8k")
 SPLITS = {"train": ["a.jpg", "b.jpg", "c.jpg"], "valid": ["d.jpg"], "test": ["e.jpg", "f.jpg"]}
 CAPTIONS = {
     "a.jpg": ["A dog 's in a T-shirt .", "The dog runs !"],
@@ -46,11 +52,25 @@ def write_flickr8k(folder: Path) -> CaptionsSpec:
     return flickr8k_spec()
 
 
-def tiny(folder: Path, spec: CaptionsSpec | None = None, **settings: Any) -> CaptionCorpus:
+def tiny(
+    folder: Path,
+    spec: CaptionsSpec | None = None,
+    *,
+    twin: str | None = None,
+    cache: Path | None = None,
+    weights: Download = "never",
+    progress: Progress | None = None,
+    **data: Any,
+) -> CaptionCorpus:
     """The corpus in `folder`, written there first where no card of it is given."""
-    spec = spec or write_flickr8k(folder)
-    usual = {"task": "tiny", "path": folder, "cache": folder.parent / "cache"}
-    return prepare_captions(spec, **{**usual, **settings})
+    corpus = spec or write_flickr8k(folder)
+    return prepare(
+        msgspec.structs.replace(CARD, task="tiny", twin=twin, corpus=corpus),
+        DataConfig(path=str(folder), **data),
+        cache=cache or folder.parent / "cache",
+        weights=weights,
+        progress=progress,
+    )
 
 
 def flickr8k_spec(**changes: Any) -> CaptionsSpec:

@@ -41,7 +41,6 @@ def make_split(
         names=names,
         feature_row=np.arange(first_row, first_row + len(names)),
         captions=captions,
-        texts=[[" ".join(tokens) for tokens in own] for own in captions],
         rows=Rows.of(vocabulary.encode(tokens) for own in captions for tokens in own),
     )
 

@@ -17,7 +17,7 @@ from bench.captioning.network.captioner import CaptionNetwork
 from bench.captioning.network.options import CaptioningOptions
 from bench.core.config import RunConfig, Scalar
 from bench.data.rows import Rows
-from bench.data.segmentation import END
+from bench.data.tokens import END
 from bench.models import resolve_options
 
 NUM_WORDS, NUM_FEATURES, NUM_REGIONS = 8, 5, 3
@@ -114,7 +114,6 @@ def _split(
         names=[names[place] for place in places],
         feature_row=np.array(places, np.int64),
         captions=own,
-        texts=[[" ".join(tokens) for tokens in of_one] for of_one in own],
         rows=Rows.of(vocabulary.encode(tokens) for of_one in own for tokens in of_one),
     )
 

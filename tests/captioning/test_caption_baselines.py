@@ -15,11 +15,12 @@ from bench.captioning.baselines.nearest import Nearest
 from bench.captioning.baselines.reference_captions import Human, RandomCaption
 from bench.captioning.data.corpus import CaptionCorpus
 from bench.captioning.nearest_contestants import plain_consensus, plain_nearest, plain_similarity
-from bench.captioning.outputs import captions_path, read_captions
+from bench.captioning.outputs import Captions
 from bench.captioning.scoring import CaptionScoring
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.domains import baseline_class, load_domain
+from bench.runs.outputs import find_outputs
 from bench.runs.resolve import resolve
 from bench.runs.run import RunOptions, corpus_of, run, run_trial
 
@@ -99,7 +100,7 @@ def test_people_are_held_against_each_other() -> None:
 def test_a_single_caption_has_nothing_to_be_held_against() -> None:
     model = Human()
     model.fit(make_corpus(4), seed=1)
-    with pytest.raises(BenchError, match=r"\.jpg of test has one caption and nothing"):
+    with pytest.raises(BenchError, match=r"\.jpg of test has one caption and no other"):
         model.turns("test")
 
 
@@ -124,10 +125,10 @@ def test_a_run_scores_and_keeps_captions(
     names = {signature.partition("|")[0] for signature in record.beside}
     assert {"bleu-1", "bleu-4", "rouge-l", "cider-plain", "copies"} <= names
     for split in ("valid", "test"):
-        kept = read_captions(tiny.artifacts(TASK, record.id), split)
+        kept = Captions.read(tiny.artifacts(TASK, record.id), split)
         assert kept is not None
         assert kept.header.signature == record.signature
-        assert kept.scores().value == pytest.approx(record.metrics[split])
+        assert kept.value() == pytest.approx(record.metrics[split])
         assert len(kept.turns) == (2 if model == "human" else 1)
         if model != "human":
             assert all(line.is_copy for line in kept.lines)
@@ -137,18 +138,16 @@ def test_a_trial_leaves_test_alone(tiny: Suite) -> None:
     resolved = resolve(tiny, TASK, model="nearest", overrides={"model": {"k": 2, "m": 1}})
     record = run_trial(resolved, tiny, report=lambda *_: None)
     assert set(record.metrics) == {"valid"}
-    assert not captions_path(tiny.artifacts(TASK, record.id), "test").exists()
+    assert not Captions.path(tiny.artifacts(TASK, record.id), "test").exists()
     assert run(resolved, tiny, RunOptions()).metrics["valid"] == record.metrics["valid"]
 
 
-def test_captions_that_are_gone_are_made_again(tiny: Suite) -> None:
-    from bench.captioning.outputs import kept_captions
-
+def test_captions_that_are_gone_are_regenerated(tiny: Suite) -> None:
     record = run(resolve(tiny, TASK, model="random-caption"), tiny)
-    path = captions_path(tiny.artifacts(TASK, record.id), "test")
+    path = Captions.path(tiny.artifacts(TASK, record.id), "test")
     before = path.read_bytes()
     path.unlink()
-    assert kept_captions(tiny, record, "test").scores().value == record.metrics["test"]
+    assert find_outputs(tiny, record, "test").value() == record.metrics["test"]
     assert path.read_bytes() == before
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
+from batch_contract import ShuffledBatchContract
 
 from bench.captioning.data.batches import CaptionBatch, CaptionBatches, ImageBatches
 from bench.captioning.data.corpus import CaptionSplit
@@ -32,7 +33,6 @@ def made(seed: int = 0, *, grid: bool = False) -> tuple[CaptionSplit, FeatureSto
         names=names,
         feature_row=np.arange(NUM_IMAGES)[::-1].copy(),
         captions=captions,
-        texts=[[" ".join(tokens) for tokens in image] for image in captions],
         rows=Rows.of([int(word) for word in tokens] for image in captions for tokens in image),
     )
     array = rng.normal(size=(NUM_IMAGES, 3, 4) if grid else (NUM_IMAGES, 4)).astype(np.float16)
@@ -41,6 +41,16 @@ def made(seed: int = 0, *, grid: bool = False) -> tuple[CaptionSplit, FeatureSto
 
 def batches(**settings: Any) -> CaptionBatches:
     return CaptionBatches(*made(), **{"batch_tokens": 60, "seed": 3, **settings})
+
+
+class TestContract(ShuffledBatchContract):
+    changes: ClassVar = [{"seed": 4}, {"batch_tokens": 50}, {"order": "sorted"}]
+
+    def loader(self, **settings: Any) -> CaptionBatches:
+        return batches(**settings)
+
+    def places(self, batch: CaptionBatch) -> list[int]:
+        return batch.place.tolist()
 
 
 def places(found: list[CaptionBatch]) -> list[int]:
@@ -54,14 +64,13 @@ def test_a_batch_holds_captions_and_their_images(grid: bool) -> None:
         for row, (place, image) in enumerate(
             zip(batch.place.tolist(), batch.image.tolist(), strict=True)
         ):
-            number = place - int(split.first[image])
-            ids, length = split.ids(image, number), int(batch.lengths[row])
+            ids, length = split.rows[place], int(batch.lengths[row])
             assert batch.caption[row].tolist() == [
                 *ids.tolist(),
                 2,
                 *[0] * (batch.caption.shape[1] - length),
             ]
-            assert length == len(split.captions[image][number]) + 1
+            assert length == len(split.captions[image][place - int(split.first[image])]) + 1
             expected = store.array[NUM_IMAGES - 1 - image].astype(np.float32)
             np.testing.assert_array_equal(batch.features[row].numpy(), expected)
         assert batch.features.dtype == torch.float32
@@ -79,27 +88,11 @@ def test_every_caption_once_and_no_batch_too_large(batch_tokens: int) -> None:
         assert batch.caption.numel() <= batch_tokens or len(batch.caption) == 1
 
 
-def test_epochs_differ_and_are_the_same_for_a_seed() -> None:
-    loader, twin = batches(), batches()
-    first, second = places(list(loader)), places(list(loader))
-    assert first != second
-    assert [places(list(twin)), places(list(twin))] == [first, second]
-    assert places(list(batches(seed=4))) != first
-
-
 def test_sorted_batches_are_always_the_same() -> None:
     loader = batches(order="sorted")
     lengths = [int(batch.lengths.max()) for batch in loader]
     assert lengths == sorted(lengths, reverse=True)
     assert places(list(loader)) == places(list(loader))
-
-
-def test_long_captions_are_left_out_when_told_to() -> None:
-    loader = batches(longest=6)
-    found = places(list(loader))
-    lengths = loader.split.rows.length_N
-    assert sorted(found) == np.flatnonzero(lengths <= 6).tolist()
-    assert loader.num_left_out == int((lengths > 6).sum())
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
@@ -118,29 +111,6 @@ def test_ranks_share_each_batch(world_size: int) -> None:
     assert len(whole) <= len(list(alone))
 
 
-@pytest.mark.parametrize("num_done", [1, 5])
-def test_a_saved_place_is_resumed_exactly(num_done: int) -> None:
-    loader = batches()
-    list(loader)
-    going = iter(loader)
-    for _ in range(num_done):
-        next(going)
-    state = loader.state_dict()
-    rest = places(list(going))
-    other = batches()
-    other.load_state_dict(state)
-    assert places(list(other)) == rest
-    assert places(list(other)) == places(list(loader))
-
-
-@pytest.mark.parametrize(
-    "change", [{"seed": 4}, {"batch_tokens": 50}, {"order": "sorted"}, {"longest": 6}]
-)
-def test_a_place_of_other_batches_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(BenchError, match="the saved place belongs to batches of"):
-        batches(**change).load_state_dict(batches().state_dict())
-
-
 def test_other_features_are_other_batches() -> None:
     split, store = made()
     other = CaptionBatches(split, made(1)[1], batch_tokens=60, seed=3)
@@ -148,17 +118,19 @@ def test_other_features_are_other_batches() -> None:
         other.load_state_dict(CaptionBatches(split, store, batch_tokens=60, seed=3).state_dict())
 
 
-@pytest.mark.parametrize(("batch_size", "world_size"), [(5, 1), (5, 2), (23, 1), (100, 3)])
-def test_every_image_once_and_in_order(batch_size: int, world_size: int) -> None:
+@pytest.mark.parametrize("batch_size", [5, 23, 100])
+def test_every_image_once_and_in_order(batch_size: int) -> None:
     split, store = made()
-    ranks = [
-        list(ImageBatches(split, store, batch_size=batch_size, rank=rank, world_size=world_size))
-        for rank in range(world_size)
-    ]
-    images = [int(image) for rank in ranks for batch in rank for image in batch.image]
-    assert sorted(images) == list(range(NUM_IMAGES))
-    assert world_size > 1 or images == sorted(images)
-    for batch in ranks[0]:
+    loader = ImageBatches(split, store, batch_size=batch_size)
+    found = list(loader)
+    assert len(found) == len(loader)
+    images = [image for batch in found for image in batch.image.tolist()]
+    assert images == list(range(NUM_IMAGES))
+    shares = [list(loader.every(2, first=first)) for first in (0, 1)]
+    assert [len(share) for share in shares] == [-(-len(found) // 2), len(found) // 2]
+    shared = [image for share in shares for batch in share for image in batch.image.tolist()]
+    assert sorted(shared) == images
+    for batch in found:
         expected = store.rows(split.feature_row[batch.image.numpy()])
         np.testing.assert_array_equal(batch.features.numpy(), expected)
 
@@ -167,7 +139,7 @@ def test_every_image_once_and_in_order(batch_size: int, world_size: int) -> None
     ("settings", "message"),
     [
         ({"batch_tokens": 0}, "batch_tokens must be at least 1"),
-        ({"longest": 0, "world_size": 2}, "0 captions of at most 0 tokens are too few for 2"),
+        ({"world_size": 99}, "captions are too few for 99 processes"),
     ],
 )
 def test_batches_that_cannot_be(settings: dict[str, Any], message: str) -> None:

@@ -11,12 +11,12 @@ import pytest
 from command_line import CommandLine
 from made_captions import TASK, add_run, images, make_suite, people, scored
 
-from bench.captioning.errors import AGREEMENT, agreement, curves
-from bench.captioning.metrics import METRICS
-from bench.captioning.outputs import captions_path, kept_captions, read_captions
+from bench.captioning.metrics.scores import METRICS
+from bench.captioning.outputs import AGREEMENT, Captions, agreement
 from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
+from bench.runs.outputs import ErrorOptions, find_outputs
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,12 @@ def records(suite: Suite) -> dict[str, Record]:
     }
 
 
+def found(suite: Suite, record: Record, **options: Any) -> Captions:
+    outputs = find_outputs(suite, record, "test", **options)
+    assert isinstance(outputs, Captions)
+    return outputs
+
+
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     return CommandLine(monkeypatch, capsys)
@@ -41,18 +47,18 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 def test_what_is_kept_has_the_scores_of_the_run(suite: Suite, records: dict[str, Record]) -> None:
     for record in records.values():
-        found = kept_captions(suite, record, "test")
-        assert found.scores().value == pytest.approx(record.metrics["test"])
+        made = found(suite, record)
+        assert made.value() == pytest.approx(record.metrics["test"])
         values = {s.partition("|")[0]: v["test"] for s, v in record.beside.items()}
         copies = values.pop("copies")
-        assert found.scores().values == pytest.approx({**values, "cider": record.metrics["test"]})
-        assert found.header.copying.identical_percent == pytest.approx(copies)
-        is_copy = [line.is_copy for line in found.lines]
+        assert made.scores.values == pytest.approx({**values, "cider": record.metrics["test"]})
+        assert made.header.copying.identical_percent == pytest.approx(copies)
+        is_copy = [line.is_copy for line in made.lines]
         assert 100 * np.mean(is_copy) == pytest.approx(copies)
 
 
 def test_lines_say_what_was_copied_and_from_where(suite: Suite, records: dict[str, Record]) -> None:
-    lines = kept_captions(suite, records["good"], "test").lines
+    lines = found(suite, records["good"]).lines
     assert [line.image for line in lines] == [f"test-{i}.jpg" for i in range(40)]
     assert [line.nearest_image for line in lines[:10]] == [f"train-{i}.jpg" for i in range(10)]
     assert [line.longest for line in lines[:10]] == [9] * 10
@@ -62,7 +68,7 @@ def test_lines_say_what_was_copied_and_from_where(suite: Suite, records: dict[st
 
 
 def test_people_have_a_line_for_each_turn(suite: Suite, records: dict[str, Record]) -> None:
-    made = kept_captions(suite, records["people"], "test")
+    made = found(suite, records["people"])
     assert [len(turn) for turn in made.turns] == [40] * 5
     assert {len(line.references) for line in made.lines} == {4}
     assert "|refs:4|" in records["people"].signature
@@ -72,15 +78,32 @@ def test_people_have_a_line_for_each_turn(suite: Suite, records: dict[str, Recor
 def test_agreement_is_of_each_reference_with_the_others(
     suite: Suite, records: dict[str, Record]
 ) -> None:
-    made = kept_captions(suite, records["good"], "test")
-    found = agreement(made.lines)
-    assert found is not None
-    assert np.corrcoef(found, np.arange(40))[0, 1] < -0.7, "made to agree less and less"
-    assert found.mean() == pytest.approx(records["people"].metrics["test"])
-    (name, curve), *rest = curves(made, num_groups=4).items()
-    assert (name, rest) == (AGREEMENT, [])
+    made = found(suite, records["good"])
+    agreement_U = agreement(made.lines)
+    assert agreement_U is not None
+    assert np.corrcoef(agreement_U, np.arange(40))[0, 1] < -0.7, "made to agree less and less"
+    assert agreement_U.mean() == pytest.approx(records["people"].metrics["test"])
+    report = made.errors(ErrorOptions(run="gru", split="test", folder=Path(), num_groups=4))
+    (name, curve), *rest = report.curves.items()
+    assert (name, rest, report.axis) == (AGREEMENT, [], "CIDEr")
     assert sum(group.size for group in curve) == 40
     assert all(group.low <= group.value <= group.high for group in curve)
+
+
+def test_samples_are_the_first_turn(suite: Suite, records: dict[str, Record]) -> None:
+    made = found(suite, records["good"])
+    table = made.samples()
+    assert [row.name for row in table.rows] == [line.image for line in made.lines]
+    assert np.mean([row.score for row in table.rows]) == pytest.approx(made.value())
+    copy, other = table.rows[0], table.rows[-1]
+    assert copy.note == "copy"
+    assert copy.nearest_image == "train-0.jpg"
+    assert other.note == f"{made.lines[-1].longest} of 9 words in a row copied"
+    cells = dict(zip(table.columns, copy.cells, strict=True))
+    assert cells["image"] == copy.image == "test-0.jpg"
+    assert cells["caption"] == cells["nearest in training"] == copy.words[0].text
+    assert cells["people"].splitlines() == list(copy.references)
+    assert len(found(suite, records["people"]).samples().rows) == 40
 
 
 def test_tables_and_a_picture(bench: CommandLine, suite: Suite, records: dict[str, Record]) -> None:
@@ -126,12 +149,12 @@ def test_runs_are_compared_over_images(
     options = ("--resamples", "500", "--format", "json", "--suite", str(suite.folder))
     said = bench("compare", *both, *options)
     assert said.status == 0, said
-    found: dict[str, Any] = json.loads(said.out)
-    assert found["units"] == "40 images of 200 reference captions"
-    assert "document frequencies" in found["method"]
-    (pair,) = found["pairs"]
+    comparison: dict[str, Any] = json.loads(said.out)
+    assert comparison["units"] == "40 images of 200 reference captions"
+    assert "document frequencies" in comparison["method"]
+    (pair,) = comparison["pairs"]
     assert (pair["tests"][0]["name"], pair["outcome"]) == ("paired bootstrap", "better")
-    first = found["measurements"][0]["over_units"]
+    first = comparison["measurements"][0]["over_units"]
     assert first["low"] < records["good"].metrics["test"] < first["high"]
 
 
@@ -152,7 +175,7 @@ def test_tables_have_a_column_for_each_score(bench: CommandLine, suite: Suite) -
     [
         (("errors", "gru-1234", "--num-groups", "0"), "--num-groups 0: give 1 or more"),
         (("errors", "gru-1234", "--num-examples", "-1"), "--num-examples -1: give 0 or more"),
-        (("errors", "gru-1234", "lstm-1234", "--picture", "a.svg"), "different references"),
+        (("errors", "gru-1234", "lstm-1234", "--picture", "a.svg"), "different units"),
         (("errors", "gru-1234", "--split", "valid"), "run gru-12345678-s1"),
         (("compare", "gru-1234", "srn-1234", "--block-length", "5"), "resampled by images"),
         (("compare", "gru-1234", "human-1234"), "signature"),
@@ -170,14 +193,14 @@ def test_what_cannot_be_shown_is_refused(
 def test_captions_that_disagree_with_the_record_or_are_damaged_are_refused(tmp_path: Path) -> None:
     suite = make_suite(Suite(folder=tmp_path / "suite"))
     record = add_run(suite, scored(spoilt=0.1))
-    path = captions_path(suite.artifacts(TASK, record.id), "test")
+    path = Captions.path(suite.artifacts(TASK, record.id), "test")
     other = scored(spoilt=0.8)
     other.keep(path.parent, "test", "beam(5)")
-    with pytest.raises(BenchError, match=r"CIDEr .* where the record .* says"):
-        kept_captions(suite, record, "test")
+    with pytest.raises(BenchError, match=r"cider .* where the record .* says"):
+        found(suite, record)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(BenchError, match=r"damaged .* delete it"):
-        read_captions(path.parent, "test")
+        found(suite, record)
     path.unlink()
     with pytest.raises(BenchError, match="captions of the test split were not kept here"):
-        kept_captions(suite, record, "test", missing="leave")
+        found(suite, record, missing="leave")

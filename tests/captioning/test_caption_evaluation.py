@@ -11,10 +11,10 @@ from command_line import CommandLine
 from tiny_captioning import TASK, make_suite
 
 from bench.captioning.evaluation import find_captioners, make_captioner
-from bench.captioning.outputs import read_captions
+from bench.captioning.outputs import Captions
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.data.segmentation import END
+from bench.data.tokens import END
 from bench.runs.ensembles import SearchOverrides
 
 RUN = ("run", "--task", TASK, "--track", "none", "--quiet", "--model")
@@ -63,10 +63,10 @@ def test_an_ensemble_is_measured_and_recorded(bench: Any, suite: Suite, runs: li
     assert objective["beam_size"] == 3
     assert objective["evaluation_of"].split()[0].endswith("[0,1]")
     assert record.signature == runs[0].signature
-    kept = read_captions(suite.artifacts(TASK, record.id), "test")
+    kept = Captions.read(suite.artifacts(TASK, record.id), "test")
     assert kept is not None
     assert kept.header.search == "beam(3)+longest(12)"
-    assert kept.scores().value == pytest.approx(record.metrics["test"])
+    assert kept.value() == pytest.approx(record.metrics["test"])
     again = bench("evaluate", *reversed(names), "--mode", "caption", "--beam", 3)
     assert again.status == 0
     assert evaluated(suite, "caption") == [record]
@@ -112,24 +112,3 @@ def test_a_ranking_network_is_trained_by_its_objective(bench: Any, suite: Suite)
     said = bench("evaluate", record.id, "--mode", "caption")
     assert said.status == 2
     assert "is of ranking: it does not describe images" in said.err
-
-
-WRONG = [
-    (("evaluate", "RUN", "--mode", "retrieval", "--beam", 2), "--beam is not an option of"),
-    (("evaluate", "RUN", "--mode", "caption", "--tune"), "--tune is not an option of --mode cap"),
-    (("evaluate", "RUN", "RUN", "--mode", "caption"), "named twice"),
-    (("evaluate", "RUN", "--mode", "caption", "--beam", 0), "--beam 0: give 1 or more"),
-    (("evaluate", "--mode", "caption"), "name a finished run of a captioning task"),
-    (("evaluate", "RUN", "--mode", "dynamic"), "is captions: `bench evaluate` reads text"),
-    ((*RUN, "gru", "--objective.image", "attention"), "needs features by regions"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=[m for _, m in WRONG])
-def test_mistakes_are_told_in_one_line(
-    bench: Any, runs: list[Record], arguments: tuple[Any, ...], message: str
-) -> None:
-    said = bench(*(runs[0].id if word == "RUN" else word for word in arguments))
-    assert said.status == 2, said
-    assert len(said.err.strip().splitlines()) == 1
-    assert message in said.err

@@ -19,10 +19,10 @@ from bench.captioning.network.captioner import CaptionNetwork
 from bench.captioning.network.options import CaptioningOptions
 from bench.captioning.network.search import CaptionSearch, quick_search
 from bench.core.errors import BenchError
-from bench.data.segmentation import END, START, UNKNOWN
+from bench.data.tokens import END, START, UNKNOWN
 from bench.models import MODELS
 from bench.seq2seq.beam import LengthPenalty
-from bench.seq2seq.writer import shifted
+from bench.seq2seq.writer import shift_right
 
 ALL_KINDS = pytest.mark.parametrize("kind", KINDS)
 ALL_MODELS = pytest.mark.parametrize("name", MODELS)
@@ -89,14 +89,14 @@ def test_a_scan_is_what_steps_find(kind: str, name: str) -> None:
     """Training reads an image that comes first in the scan of the words, a search before it."""
     network = make(KINDS[kind], name=name)
     images = images_for(network, 4)
-    at_once = network.read_all((images,), shifted(CAPTIONS)).readouts
+    at_once = network.decode_source((images,), shift_right(CAPTIONS)).readouts
     memory, carried = network.encode(images)
     stepwise = []
-    for word_B in shifted(CAPTIONS).unbind(1):
+    for word_B in shift_right(CAPTIONS).unbind(1):
         r_BR, carried = network.decoder.step(network.embedding(word_B), memory, carried)
         stepwise.append(r_BR)
     torch.testing.assert_close(at_once, torch.stack(stepwise, dim=1))
-    read = network.read(shifted(CAPTIONS), *network.encode(images)).readouts
+    read = network.decode(shift_right(CAPTIONS), *network.encode(images)).readouts
     torch.testing.assert_close(at_once, read)
 
 

@@ -17,8 +17,8 @@ from bench.captioning.data.corpus import CaptionCorpus
 from bench.captioning.network.captioner import WordRegions, alignments_path
 from bench.captioning.network.options import CaptioningOptions
 from bench.captioning.objectives.captioning import CaptioningObjective
-from bench.captioning.outputs import read_captions
-from bench.data.segmentation import END
+from bench.captioning.outputs import Captions
+from bench.data.tokens import END
 from bench.training.fit import evaluate, fit
 from bench.training.objective import DivergedError
 
@@ -97,11 +97,12 @@ def test_nothing_depends_on_how_images_are_batched(
     found = []
     for size in (1, 3, 100):
         monkeypatch.setattr("bench.captioning.objectives.captioning.EVALUATION_IMAGES", size)
-        value = evaluate(objective, "test")
-        loss, count = objective.evaluation_sums.tolist()
-        best = [objective.found[place] for place in sorted(objective.found)]
-        found.append((value, [one.tokens for one in best], round(loss, 3), count))
-        assert sorted(objective.found) == [0, 1, 2, 3]
+        value = evaluate(objective, "test").value
+        loss, count = objective.metric.loss.tolist()
+        captions = objective.metric.found
+        best = [captions[place].tokens for place in sorted(captions)]
+        found.append((value, best, round(loss, 3), count))
+        assert sorted(captions) == [0, 1, 2, 3]
     assert found[0] == found[1] == found[2]
 
 
@@ -112,32 +113,34 @@ def test_the_loss_of_a_split_is_over_all_its_captions(corpus: CaptionCorpus) -> 
     (batch,) = CaptionBatches(split, corpus.features, batch_tokens=10**6, order="sorted")
     with torch.no_grad():
         loss, count = objective.batch_loss(batch)
-    assert objective.evaluation_sums.tolist() == pytest.approx([float(loss), int(count)])
-    assert int(count) == int(split.rows.length_N.sum()) + split.num_captions
+    assert objective.metric.loss.tolist() == pytest.approx([float(loss), int(count)])
+    assert int(count) == split.num_tokens == int(split.rows.length_N.sum()) + split.num_captions
 
 
 def test_the_measure_is_that_of_the_configured_search(corpus: CaptionCorpus) -> None:
     objective = make(corpus, {"beam_size": 4})
-    evaluate(objective, "test")
-    wide = sum(one.log_prob for one in objective.found.values())
-    assert objective.search.signature == "beam(4)"
+    metric = objective.metric
+    beside = evaluate(objective, "test").beside
+    wide = sum(one.log_prob for one in metric.found.values())
+    assert objective.search.signature == metric.search == "beam(4)"
     objective.search = objective.quick_search
     evaluate(objective, "test")
-    assert wide > sum(one.log_prob for one in objective.found.values())
-    assert objective.metric == "cider"
-    assert objective.signature == objective.scored.signature
-    assert objective.signature.startswith("cider|")
-    names = [signature.partition("|")[0] for signature in objective.beside_metric()]
+    assert wide > sum(one.log_prob for one in metric.found.values())
+    assert metric.name == "cider"
+    assert metric.signature == metric.scored.signature
+    assert metric.signature.startswith("cider|")
+    names = [signature.partition("|")[0] for signature in beside]
     assert {"bleu-1", "bleu-4", "rouge-l", "cider-plain", "copies"} <= set(names)
 
 
 def test_validation_chooses_by_cider_or_loss(corpus: CaptionCorpus) -> None:
     for choice in ("cider", "loss"):
         objective = make(corpus, {"choose_by": choice})
-        cider = evaluate(objective, "valid")
-        loss, count = objective.evaluation_sums.tolist()
-        expected = 1000 - cider if choice == "cider" else loss / count
-        assert objective.validation_choice() == pytest.approx(expected)
+        score = evaluate(objective, "valid")
+        loss, count = objective.metric.loss.tolist()
+        expected = 1000 - score.value if choice == "cider" else loss / count
+        assert score.choice == pytest.approx(expected)
+        assert score.loss == pytest.approx(loss / count)
 
 
 def test_units_are_tokens_with_the_ends(corpus: CaptionCorpus) -> None:
@@ -156,9 +159,21 @@ def test_a_network_that_has_diverged_is_told_by_its_loss(corpus: CaptionCorpus) 
     objective.network.get_parameter("output.bias").data[5] = math.nan
     objective.on_validation_epoch_start()
     objective.validation_step(next(iter(objective.evaluation_loader("valid"))), 0)
-    assert bool(objective.evaluation_sums[0].isnan())
+    assert bool(objective.metric.loss[0].isnan())
+    assert not objective.metric.found
+    score = objective.metric.compute()
+    assert math.isnan(score.value)
+    assert math.isnan(score.choice)
     with pytest.raises(DivergedError):
-        objective._check_finite(*objective.evaluation_sums)
+        objective.on_validation_epoch_end()
+
+
+def test_validation_computes_no_score_beside_the_metric(corpus: CaptionCorpus) -> None:
+    objective = make(corpus)
+    objective.on_validation_epoch_start()
+    objective.validation_step(next(iter(objective.evaluation_loader("valid"))), 0)
+    assert objective.metric.compute().beside == {}
+    assert "training" not in vars(objective.metric.scoring), "counting them takes long"
 
 
 def test_scheduled_sampling_reads_other_words_in_training_only(corpus: CaptionCorpus) -> None:
@@ -186,10 +201,10 @@ def test_a_run_learns_what_is_shown_and_keeps_what_it_wrote(features: Any, tmp_p
     fit(objective, tmp_path)
     losses = [point["loss_valid"] for point in objective.curve]
     assert losses[-1] < 0.5 * losses[0]
-    value = evaluate(objective, "test", keep=tmp_path)
-    kept = read_captions(tmp_path, "test")
+    value = evaluate(objective, "test", keep=tmp_path).value
+    kept = Captions.read(tmp_path, "test")
     assert kept is not None
-    assert kept.scores().value == pytest.approx(value)
+    assert kept.value() == pytest.approx(value)
     assert [line.image for line in kept.lines] == list(corpus.splits["test"].names)
     assert all(line.log_prob is not None and line.log_prob < 0 for line in kept.lines)
     aligned = alignments_path(tmp_path, "test")

@@ -39,9 +39,9 @@ def slowly_longest(caption: Sequence[str], training: Sequence[Sequence[str]]) ->
 @pytest.mark.parametrize("seed", range(5))
 def test_the_longest_copied_ngram_is_that_of_a_slow_search(seed: int) -> None:
     training, captions = drawn(seed, 30, "abcd"), drawn(seed + 100, 40, "abcdx")
-    copied = TrainingCaptions(training).copied(captions)
-    assert copied.longest.tolist() == [slowly_longest(c, training) for c in captions]
-    assert copied.identical.tolist() == [c in training for c in captions]
+    read = TrainingCaptions(training)
+    assert read.longest(captions).tolist() == [slowly_longest(c, training) for c in captions]
+    assert read.identical(captions).tolist() == [c in training for c in captions]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_longest_copied_ngram_is_that_of_a_slow_search(seed: int) -> None:
     ],
 )
 def test_ngrams_end_with_their_captions(caption: str, longest: int) -> None:
-    assert TrainingCaptions(TRAINING).copied([list(caption)]).longest.tolist() == [longest]
+    assert TrainingCaptions(TRAINING).longest([list(caption)]).tolist() == [longest]
 
 
 def test_figures_of_a_small_case() -> None:

@@ -24,6 +24,7 @@ from caption_trees import (
 
 from bench.captioning.data import extraction
 from bench.captioning.data.extraction import CLASSICAL
+from bench.captioning.data.images import find_images
 from bench.captioning.data.prepared import WEIGHTS
 from bench.captioning.data.specification import COMPUTED
 from bench.captioning.data.store import open_store
@@ -39,14 +40,14 @@ def test_rows_are_float32_in_the_order_asked_for(tmp_path: Path) -> None:
     assert found.dtype == np.float32
     assert found.tolist() == [[3, 3.5, 4, 4.5], [0, 0.5, 1, 1.5], [3, 3.5, 4, 4.5]]
     assert isinstance(store.array, np.memmap)
-    assert (len(store), store.size, store.is_grid) == (7, 4, False)
+    assert (len(store), store.size, store.array.ndim) == (7, 4, 2)
 
 
 def test_a_grid_has_a_row_a_region(tmp_path: Path) -> None:
     write_features(tmp_path, "x")
     np.save(tmp_path / "x.npy", np.zeros((7, 9, 5), np.float32))
     store = open_store("x", tmp_path / "x.npy", tmp_path / "x.names.txt", what="y")
-    assert (store.size, store.is_grid) == (5, True)
+    assert (store.size, store.array.ndim) == (5, 3)
     assert store.rows(np.array([1])).shape == (1, 9, 5)
 
 
@@ -142,11 +143,11 @@ def test_computed_features_are_those_of_each_image(tmp_path: Path, name: str) ->
     }
     corpus = tiny(tmp_path / "tiny", spec, **settings)
     assert told == [(7, 7)]
-    assert corpus.images is not None
-    test = corpus.splits["test"]
+    images, test = find_images(tmp_path / "tiny", spec.images), corpus.splits["test"]
+    assert images is not None
     rows = corpus.features.rows(test.feature_row)
     for row, image in zip(rows, test.names, strict=True):
-        pixels = np.asarray(corpus.images(image), np.float32) / np.float32(255)
+        pixels = np.asarray(images(image), np.float32) / np.float32(255)
         np.testing.assert_array_equal(row, CLASSICAL[name](pixels))
     again = tiny(tmp_path / "tiny", spec, **settings)
     assert told == [(7, 7)]
@@ -156,11 +157,12 @@ def test_computed_features_are_those_of_each_image(tmp_path: Path, name: str) ->
 def test_images_may_be_files_of_any_size(tmp_path: Path) -> None:
     spec = write_flickr8k(tmp_path / "tiny")
     write_folder(tmp_path / "tiny/images", size=(200, 150))
-    corpus = tiny(tmp_path / "tiny", spec, features="colour-histogram")
-    assert corpus.images is not None
-    assert corpus.images("a.jpg").size == (200, 150)
+    assert tiny(tmp_path / "tiny", spec, features="colour-histogram").features.size == 640
+    images = find_images(tmp_path / "tiny", spec.images)
+    assert images is not None
+    assert images("a.jpg").size == (200, 150)
     with pytest.raises(BenchError, match=r"holds no image z\.jpg"):
-        corpus.images("z.jpg")
+        images("z.jpg")
 
 
 def test_images_that_lack_one_of_a_split(tmp_path: Path) -> None:
@@ -174,7 +176,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     spec = write_flickr8k(tmp_path / "tiny")
     write_folder(tmp_path / "tiny/images")
     (tmp_path / "tiny/images/more/b.jpg").write_bytes(b"no image")
-    with pytest.raises(BenchError, match=r"b.jpg cannot be read as an image"):
+    with pytest.raises(BenchError, match=r"b\.jpg in .*images cannot be read as an image"):
         tiny(tmp_path / "tiny", spec, features="hog")
     assert not list((tmp_path / "cache/image-features").glob("*/features.npy"))
 

@@ -12,8 +12,10 @@ from bench.captioning.data.corpus import CaptionCorpus
 from bench.captioning.data.extraction import CLASSICAL
 from bench.captioning.data.specification import CaptionsSpec
 from bench.core.config import DataConfig
+from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
 from bench.data.corpora import load_corpus
+from bench.domains import load_attribute, load_domain
 
 SUITE = Suite(folder=shipped_folder())
 
@@ -56,7 +58,7 @@ def test_how_often_people_say_what_stands_in_training(flickr8k: CaptionCorpus) -
 
 def test_the_given_features(flickr8k: CaptionCorpus) -> None:
     store = flickr8k.features
-    assert (store.name, len(store), store.size, store.is_grid) == ("squeezenet", 8091, 512, False)
+    assert (store.name, store.array.shape) == ("squeezenet", (8091, 512))
     first = flickr8k.splits["train"]
     assert first.names[0] == "2513260012_03d33305cf.jpg"
     assert store.names[int(first.feature_row[0])] == first.names[0]
@@ -65,14 +67,30 @@ def test_the_given_features(flickr8k: CaptionCorpus) -> None:
     assert len(np.unique(rows, axis=0)) == 50
 
 
-def test_its_images_can_be_opened_and_described(flickr8k: CaptionCorpus) -> None:
-    assert flickr8k.images is not None
+def test_its_images_can_be_opened_and_described(
+    flickr8k: CaptionCorpus, bench_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_DATA", str(bench_data))
+    images = load_attribute(str(load_domain("captions").images))(SUITE.card("flickr8k").corpus)
     for name in flickr8k.splits["test"].names[:3]:
-        picture = flickr8k.images(name)
+        picture = images(name)
         assert (picture.size, picture.mode) == ((128, 128), "RGB")
         pixels = np.asarray(picture, np.float32) / np.float32(255)
         for describe in CLASSICAL.values():
             assert float(np.linalg.norm(describe(pixels))) > 0
+
+
+def test_images_that_are_not_there_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_images = load_attribute(str(load_domain("captions").images))
+    spec = SUITE.card("flickr8k").corpus
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path))
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    with pytest.raises(BenchError, match=r"put flickr8k_128px_q85\.tar or .* into .*/flickr8k/"):
+        open_images(spec)
+    scenes = open_images(SUITE.card("synthetic-captions").corpus)
+    assert scenes("test-00001").mode == "RGB"
 
 
 def test_every_file_of_the_card_has_its_checksum() -> None:

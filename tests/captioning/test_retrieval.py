@@ -24,10 +24,10 @@ from small_captions import (
 from bench.captioning.network.captioner import WordRegions, alignments_path
 from bench.captioning.network.options import RankingOptions
 from bench.captioning.network.ranking import RankingNetwork, Ranks, normalised, ranking_loss, ranks
-from bench.captioning.network.search import log_likelihoods, num_nodes, prefix_tree
+from bench.captioning.network.search import log_likelihoods, prefix_tree
 from bench.captioning.objectives.ranking import RankingObjective
 from bench.core.errors import BenchError
-from bench.data.segmentation import END
+from bench.data.tokens import END
 from bench.models import MODELS
 from bench.training.fit import evaluate, fit
 
@@ -42,7 +42,7 @@ def test_a_tree_of_prefixes_holds_every_sentence_once() -> None:
     assert [len(level.token) for level in levels] == [3, 3, 3, 3, 1, 1]
     ends = dict(pair for level in levels for pair in zip(level.sentence, level.leaf, strict=True))
     assert sorted(ends) == list(range(7))
-    assert num_nodes(levels) == 1 + 2 + 2 + 2 + 1 + 1
+    assert [len(level.inner) for level in levels] == [2, 2, 2, 1, 1, 0]
     for number, row in enumerate(SENTENCES):  # each is read back from its leaf to the root
         node, found = ends[number], []
         for depth in range(len(row), -1, -1):
@@ -195,7 +195,7 @@ def test_regions_are_compared_word_by_word() -> None:
     score_BI = network.similarity(found, regions)
     region_BT, product_BT = network.align(found, regions)
     for b, i in itertools.product(range(2), range(2)):
-        words = found.vectors[b, : lengths_B[b]]
+        words = found[b, : lengths_B[b]]
         each = [[float(word @ region) for region in regions[i]] for word in words]
         assert float(score_BI[b, i]) == pytest.approx(sum(map(max, each)))
         if b == i:
@@ -227,13 +227,17 @@ def test_a_run_learns_to_rank(similarity: Any, tmp_path: Path) -> None:
     fit(objective, tmp_path)
     losses = [point["loss_valid"] for point in objective.curve]
     assert min(losses) < 0.8 * losses[0]
-    value = evaluate(objective, "test", keep=tmp_path)
-    assert value == pytest.approx(objective.ranks.mean_recall)
-    assert objective.metric == "recall"
-    assert objective.signature == Ranks.signature(
+    score = evaluate(objective, "test", keep=tmp_path)
+    metric, split = objective.metric, corpus.splits["test"]
+    found = ranks(np.stack([metric.scores[place] for place in range(8)]), split.image_of)
+    assert score.value == found.mean_recall
+    assert score.choice == 100 - score.value
+    assert metric.name == "recall"
+    assert metric.signature == Ranks.signature(
         f"ranking({similarity})", num_images=4, num_captions=8
     )
-    assert len(objective.beside_metric()) == 8
+    assert score.beside == found.beside(f"ranking({similarity})")
+    assert len(score.beside) == 8
     assert objective.num_train_units == sum(map(objective.units_in, objective.train_loader()))
     path = alignments_path(tmp_path, "test")
     assert path.exists() == (similarity == "regions")

@@ -1,4 +1,4 @@
-"""`bench speed` of captions: the programs that are timed side by side compute the same."""
+"""`bench speed` of captions: the programs compared compute the same loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
 
 
-def test_steps_and_searches_are_set_side_by_side(
+def test_steps_and_searches_are_compared(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr("bench.speed.contest.NUM_ALONE", 3)

@@ -17,7 +17,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("similarity", ["cider", "bleu", "overlap"])
-def test_stages_are_set_side_by_side(bench: CommandLine, tmp_path: Path, similarity: str) -> None:
+def test_stages_are_compared(bench: CommandLine, tmp_path: Path, similarity: str) -> None:
     suite = make_suite(tmp_path)
     options = ("--model.k", "5", "--model.similarity", similarity, "--suite", str(suite.folder))
     said = bench(*SPEED, "nearest", *options)
@@ -34,7 +34,7 @@ def test_stages_are_set_side_by_side(bench: CommandLine, tmp_path: Path, similar
     assert [len(row.split()) for row in rows[:3]] == [4, 4, 4]
 
 
-def test_a_plain_loop_that_disagrees_is_a_fault(
+def test_a_plain_loop_that_chooses_other_captions_is_an_error(
     bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -46,7 +46,7 @@ def test_a_plain_loop_that_disagrees_is_a_fault(
     assert "the plain loop chose other captions" in said.err
 
 
-def test_other_baselines_have_no_speed(bench: CommandLine, tmp_path: Path) -> None:
+def test_other_baselines_are_refused(bench: CommandLine, tmp_path: Path) -> None:
     suite = make_suite(tmp_path)
     said = bench(*SPEED, "human", "--suite", str(suite.folder))
     assert said.status != 0

@@ -1,4 +1,4 @@
-"""`bench speed` prints what follows from its own timings; how fast things are fails no test."""
+"""Reports of `bench speed` follow from their own timings; no test depends on a speed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 def rows(block: str) -> dict[str, list[float]]:
-    """Name -> numbers of the lines below a table's header; names may hold one blank."""
+    """Numbers by name of the lines below a table's header; names may hold one blank."""
     found: dict[str, list[float]] = {}
     for line in block.splitlines()[2:]:
         name, *cells = [cell for cell in line.strip().split("  ") if cell.strip()]
@@ -33,7 +33,7 @@ def exact_ms(cells: list[float], num_tokens: int = 12) -> float:
     return ms if ms > 1 else 1000 * num_tokens / per_sec
 
 
-def test_output_layers_are_compared_on_the_task_s_words_and_on_many(bench: CommandLine) -> None:
+def test_output_layers_are_compared_on_the_task_s_words_and_on_50_000(bench: CommandLine) -> None:
     said = bench(*SMALL.split(), "--part", "output")
     assert said.status == 0, said
     heading, *blocks = said.out.strip().split("\n\n")
@@ -55,7 +55,7 @@ def test_output_layers_are_compared_on_the_task_s_words_and_on_many(bench: Comma
     ("part", "contestants"),
     [("step", ["shipped", "plain loop", "nn.LSTM"]), ("cell", ["shipped", "plain loop"])],
 )
-def test_a_part_is_set_beside_its_plain_loop(
+def test_steps_and_cells_are_compared_with_their_plain_loop(
     bench: CommandLine, part: str, contestants: list[str]
 ) -> None:
     said = bench(*SMALL.split(), "--part", part)
@@ -64,7 +64,7 @@ def test_a_part_is_set_beside_its_plain_loop(
         assert any(line.startswith(name) for line in said.out.splitlines()), said.out
 
 
-def test_half_precision_is_said_and_timed_of_whole_steps_only(bench: CommandLine) -> None:
+def test_half_precision_is_timed_in_whole_steps_only(bench: CommandLine) -> None:
     said = bench(*SMALL.split(), "--trainer.precision", "bf16-mixed")
     assert said.status == 0, said
     assert "bf16-mixed, softmax bfloat16" in said.out.splitlines()[0]

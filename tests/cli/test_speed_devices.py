@@ -1,4 +1,4 @@
-"""Where `bench speed` measures, and what it says that a step must move at the least."""
+"""Devices of `bench speed`, and the bytes that a step must move."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bench.core.config import OptimConfig
 from bench.frames.data.batches import FrameBatch
 from bench.layers.products import Products
 from bench.models import build_recurrence
-from bench.models.fast.cuda_graphs import SIGHTINGS
+from bench.models.fast.cuda_graphs import RECORD_AT_CALL
 from bench.speed.lines import Line, cell_bytes, num_moments, step_bytes, table
-from bench.speed.machine import bandwidth_call, moved, product_calls, take_turns
-from bench.text.contestants import LibraryLanguageModel
+from bench.speed.machine import bandwidth_call, product_calls, take_turns, to_device
+from bench.text.contestants import PlainLanguageModel
 
 SMALL = "speed --task synthetic-text --model srn --model.hidden-size 16 --rounds 1"
 META = torch.device("meta")
@@ -30,14 +30,14 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU, for all that torch says."""
+def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU, as far as torch reports."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
 
 
 @pytest.mark.parametrize("part", ["step", "cell", "output"])
-def test_a_gpu_that_is_not_there_is_refused(
+def test_a_missing_gpu_is_refused(
     bench: CommandLine, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -45,29 +45,29 @@ def test_a_gpu_that_is_not_there_is_refused(
     assert "--device cuda, but torch sees no GPU: leave it out" in said.only_line
 
 
-def test_other_devices_are_no_choice(bench: CommandLine) -> None:
+def test_other_devices_are_refused(bench: CommandLine) -> None:
     assert bench(*f"{SMALL} --device gpu".split()).status != 0
 
 
-def test_the_device_is_named_in_one_way(bench: CommandLine) -> None:
+def test_the_device_is_set_by_one_option(bench: CommandLine) -> None:
     said = bench(*f"{SMALL} --trainer.accelerator gpu".split())
     assert "by --device cpu or --device cuda" in said.only_line
 
 
-@pytest.mark.usefixtures("seen")
+@pytest.mark.usefixtures("fake_gpu")
 def test_nearest_neighbours_stay_on_the_cpu(bench: CommandLine, tmp_path: Path) -> None:
     suite = tiny_captioning.make_suite(tmp_path)
     words = f"speed --task {tiny_captioning.TASK} --model nearest --suite {suite.folder}"
     assert "leave out --device cuda" in bench(*words.split(), "--device", "cuda").only_line
 
 
-def test_a_call_on_a_gpu_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_on_a_gpu_are_synchronized(monkeypatch: pytest.MonkeyPatch) -> None:
     happened: list[str] = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: happened.append(device.type))
     calls = {name: lambda name=name: happened.append(name) for name in ("a", "b")}
     take_turns(calls, num_rounds=1, warm_up=1, device=torch.device("cuda"))
     around = ["cuda", "a", "cuda", "cuda", "b", "cuda"]
-    assert happened == around * (1 + SIGHTINGS + 1), "graphs are recorded before it counts"
+    assert happened == around * (1 + RECORD_AT_CALL + 1), "graphs are recorded before it counts"
     happened.clear()
     take_turns(calls, num_rounds=2, warm_up=1)
     assert happened == ["a", "b"] * 3
@@ -86,16 +86,16 @@ def test_limits_are_measured_on_the_device(
     assert (flops, num_bytes) == (2 * 3 * 4 * 5, 2 * 4096)
 
 
-def test_batches_are_moved_as_they_are() -> None:
+def test_batches_keep_their_type_and_dtypes_on_a_device() -> None:
     parts = torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.arange(2), torch.tensor(2)
-    (batch,) = moved([FrameBatch(*parts)], META)
+    (batch,) = to_device([FrameBatch(*parts)], META)
     assert isinstance(batch, FrameBatch)
     assert {part.device.type for part in batch} == {"meta"}
 
 
 def test_bytes_of_a_step() -> None:
     E, H, V, N = 3, 5, 7, 11
-    model = LibraryLanguageModel(E, H, V)
+    model = PlainLanguageModel(nn.LSTM(E, H), V)
     words, lstm, output = V * E, 4 * H * (E + H + 2), V * (H + 1)
     total = words + lstm + output
     # Weights but words read twice; gradients written and read; weights and two moments both.
@@ -107,7 +107,7 @@ def test_bytes_of_a_step() -> None:
 
 
 def test_tied_word_vectors_are_read_as_weights() -> None:
-    model = LibraryLanguageModel(4, 4, 6)
+    model = PlainLanguageModel(nn.LSTM(4, 4), 6)
     before = step_bytes(model, num_tokens=1, sizes=(4, 4), num_moments=0)
     model.output.weight = model.embedding.weight
     # One matrix less that is written, read and so on; what is left is read forward and backward.
@@ -135,7 +135,7 @@ def test_moments_of_optimisers(config: OptimConfig, expected: int) -> None:
     assert num_moments(config) == expected
 
 
-def test_a_line_says_its_shares_and_what_it_stands_beside() -> None:
+def test_a_line_has_ratios_and_shares_of_the_limits() -> None:
     limits = {"flops_per_token": 10**6, "rate": 1e9, "num_bytes": 10**6, "bandwidth": 1e9}
     lines = [
         Line(name="shipped", step_sec=0.01, num_tokens=5, **limits),  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ def test_a_line_says_its_shares_and_what_it_stands_beside() -> None:
 
 
 @pytest.mark.parametrize(("part", "last"), [("step", "same hidden size"), ("cell", "nn.LSTM(16)")])
-def test_every_part_stands_beside_a_library_s_lstm_of_its_size(
+def test_steps_and_cells_are_compared_with_an_lstm_of_their_size(
     bench: CommandLine, part: str, last: str
 ) -> None:
     sizes = "--objective.batch-size 2 --objective.bptt-length 6 --trainer.threads 1"

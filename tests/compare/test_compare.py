@@ -1,4 +1,4 @@
-"""Whole comparisons: verdicts, what decides, what is said."""
+"""Whole comparisons: tests, outcomes, verdicts and notes."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_two_groups_are_tested_over_seeds_and_over_units(
     assert "3 seeds can resolve " in pair.verdict
 
 
-def test_the_better_one_comes_first_in_the_sentence_whatever_the_order(toy: Suite) -> None:
+def test_the_verdict_names_the_better_one_first_in_either_order(toy: Suite) -> None:
     one = only_pair(compared(toy, "scrn", "srn"))
     other = only_pair(compared(toy, "srn", "scrn"))
     assert other.outcome == "worse"
@@ -71,7 +71,7 @@ def test_a_difference_within_the_spread_of_seeds_is_a_tie(toy: Suite) -> None:
     assert "3 seeds can resolve " in pair.verdict
 
 
-def test_single_runs_are_tested_over_units_and_the_sentence_says_of_what(toy: Suite) -> None:
+def test_single_runs_are_tested_over_units_only(toy: Suite) -> None:
     names = [f"{model}-name{model}-default-s1" for model in ("srn", "scrn")]
     pair = only_pair(compared(toy, *names))
     assert [test.name for test in pair.tests] == ["paired bootstrap"]
@@ -81,7 +81,7 @@ def test_single_runs_are_tested_over_units_and_the_sentence_says_of_what(toy: Su
     assert pair.resolvable is None
 
 
-def test_a_model_without_a_seed_is_a_number(toy: Suite, records: dict[str, list[Record]]) -> None:
+def test_a_seedless_model_is_a_constant(toy: Suite, records: dict[str, list[Record]]) -> None:
     pair = only_pair(compared(toy, "srn", "ngram"))
     mirrored = only_pair(compared(toy, "ngram", "srn"))
     a, (constant,) = values(records["srn"]), values(records["ngram"])
@@ -151,7 +151,7 @@ def test_a_shift_of_one_percent_is_seen_on_the_same_text_only(tmp_path: Path) ->
     assert comparison.pairs[0].outcome == "better"
 
 
-def test_resamples_too_few_for_so_many_comparisons_are_told(toy: Suite) -> None:
+def test_too_few_resamples_are_noted(toy: Suite) -> None:
     names = [f"{model}-name{model}-default-s1" for model in ("scrn", "lstm", "srn")]
     few = compare(toy, names, task="toy", resampling=Resampling(num_resamples=100))
     assert few.notes == [
@@ -173,7 +173,7 @@ def test_resamples_too_few_for_so_many_comparisons_are_told(toy: Suite) -> None:
         (["scrn"], Reading(split="test"), Resampling(seed=-1), "--seed -1"),
     ],
 )
-def test_settings_that_make_no_sense(
+def test_invalid_settings_are_rejected(
     toy: Suite, names: list[str], reading: Reading, resampling: Resampling, message: str
 ) -> None:
     with pytest.raises(BenchError, match=message):

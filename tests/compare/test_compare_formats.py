@@ -1,4 +1,4 @@
-"""Comparisons for people and for programs."""
+"""Formats of comparisons, and the command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from compared_runs import add_run, compared, make_suite
 
 from bench.cli import main
 from bench.compare import Comparison, Reading, render
-from bench.compare.formats import COLUMNS
+from bench.compare.formats import CSV_COLUMNS
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.table import Format
@@ -37,9 +37,7 @@ def two(toy: Suite) -> Comparison:
 
 
 @pytest.mark.parametrize("format", ["text", "md", "latex"])
-def test_people_read_verdicts_numbers_and_how_they_were_made(
-    three: Comparison, format: Format
-) -> None:
+def test_text_formats_have_verdicts_numbers_and_a_legend(three: Comparison, format: Format) -> None:
     said = render(three, format)
     assert "A tie: scrn" in said
     assert "after Holm's correction for 3 comparisons" in said
@@ -64,7 +62,7 @@ def test_markdown_has_a_line_for_each_test(two: Comparison) -> None:
     assert "±" in lines[2]
 
 
-def test_latex_is_whole(three: Comparison) -> None:
+def test_latex_has_both_tables(three: Comparison) -> None:
     latex = render(three, "latex")
     assert latex.count(r"\begin{table}") == latex.count(r"\end{table}") == 2
     assert r"\label{tab:toy-comparison-2}" in latex
@@ -72,7 +70,7 @@ def test_latex_is_whole(three: Comparison) -> None:
     assert "hidden\\_size" in latex
 
 
-def test_text_of_two_fits_a_terminal_and_says_what_is_left_out(two: Comparison) -> None:
+def test_text_fits_a_terminal_and_names_dropped_columns(two: Comparison) -> None:
     text = render(two, "text", width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert "Not shown at this width: " in text
@@ -91,7 +89,7 @@ def test_json_has_frozen_keys_and_every_verdict(three: Comparison) -> None:
 
 def test_csv_has_a_line_for_each_interval_and_test(three: Comparison) -> None:
     lines = list(csv.DictReader(io.StringIO(render(three, "csv"))))
-    assert list(lines[0]) == list(COLUMNS)
+    assert list(lines[0]) == list(CSV_COLUMNS)
     assert [line["test"] for line in lines].count("mean") == 6
     tests = [line for line in lines if line["second"]]
     assert len(tests) == 3 + 2 + 2
@@ -147,7 +145,7 @@ def test_the_command_prints_and_writes(
     assert json.loads(path.read_bytes())["seed"] == 7
 
 
-def test_csv_leaves_its_notes_on_stderr(
+def test_notes_of_csv_go_to_stderr(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suite = make_suite(tmp_path / "suite")
@@ -170,7 +168,7 @@ def test_csv_leaves_its_notes_on_stderr(
         (("scrn", "--sed", "3"), "did you mean '--seed'?"),
     ],
 )
-def test_what_is_wrong_is_one_line(
+def test_errors_are_one_line(
     toy: Suite,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""Test units that are not there: made again, or told; seeds are compared all the same."""
+"""Missing test units: regenerated or noted; seeds are compared all the same."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def only_pair(comparison: Comparison) -> Pair:
     return pair
 
 
-def test_without_log_probabilities_seeds_are_compared_and_the_rest_is_told(tmp_path: Path) -> None:
+def test_without_log_probabilities_seeds_are_compared_and_a_note_says_so(tmp_path: Path) -> None:
     suite = make_suite(tmp_path / "suite")
     made = fill(suite)
     for record in made["srn"]:
@@ -33,10 +33,10 @@ def test_without_log_probabilities_seeds_are_compared_and_the_rest_is_told(tmp_p
     assert comparison.measurements[0].over_units is not None
     (note,) = comparison.notes
     assert note.startswith("No test units of srn-namesrn-default: per-token log-probabilities")
-    assert "`--missing make` makes them again" in note
+    assert "`--missing make` regenerates them" in note
 
 
-def test_with_neither_seeds_nor_units_nothing_is_claimed(tmp_path: Path) -> None:
+def test_without_seeds_or_units_the_pair_is_untested(tmp_path: Path) -> None:
     suite = make_suite(tmp_path / "suite")
     text_N = -np.random.default_rng(0).exponential(4.0, 2000)
     for model in ("scrn", "srn"):
@@ -48,7 +48,7 @@ def test_with_neither_seeds_nor_units_nothing_is_claimed(tmp_path: Path) -> None
     assert pair.verdict.startswith("Not tested: ")
 
 
-def test_log_probabilities_that_are_not_the_records_are_told(tmp_path: Path) -> None:
+def test_log_probabilities_of_another_run_are_noted(tmp_path: Path) -> None:
     suite = make_suite(tmp_path / "suite")
     record = add_run(suite, -np.random.default_rng(0).exponential(4.0, 2000))
     path = log_probs_path(suite.artifacts("toy", record.id), "test")
@@ -58,7 +58,9 @@ def test_log_probabilities_that_are_not_the_records_are_told(tmp_path: Path) -> 
     assert comparison.measurements[0].over_units is None
 
 
-def test_trained_runs_have_their_units_made_again(suite: Suite, runs: dict[str, Record]) -> None:
+def test_missing_units_of_trained_runs_are_regenerated(
+    suite: Suite, runs: dict[str, Record]
+) -> None:
     said: list[str] = []
     path = log_probs_path(suite.artifacts("text", runs["lstm"].id), "test")
     before = path.read_bytes()
@@ -74,7 +76,7 @@ def test_trained_runs_have_their_units_made_again(suite: Suite, runs: dict[str, 
     assert over_units.low < runs["lstm"].metrics["test"] < over_units.high
 
 
-def test_trained_runs_without_weights_say_so(
+def test_trained_runs_without_weights_are_noted(
     suite: Suite, runs: dict[str, Record], tmp_path: Path
 ) -> None:
     place = Suite(folder=tmp_path)

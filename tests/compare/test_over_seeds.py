@@ -1,4 +1,4 @@
-"""Tests over seeds: scipy's and statsmodels' answers, enumeration, simulation."""
+"""Tests over seeds, against scipy, statsmodels, enumeration and simulation."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scipy import stats
 
 from bench.compare.over_seeds import (
     effect_size,
+    min_permutation_p,
     one_sample_test,
     permutation_test,
     pooled_std,
     resolvable_difference,
-    smallest_p,
     welch_test,
 )
 
@@ -50,7 +50,7 @@ def test_one_side_without_spread_is_tested_and_warns_of_nothing() -> None:
     assert found.p == pytest.approx(alone)
 
 
-def test_a_number_without_a_seed_is_one_sample() -> None:
+def test_a_constant_is_tested_by_one_sample() -> None:
     found = one_sample_test([6.0, 6.1, 6.2], 5.0)
     expected = stats.ttest_1samp([6.0, 6.1, 6.2], 5.0)
     assert found is not None
@@ -62,7 +62,7 @@ def test_a_number_without_a_seed_is_one_sample() -> None:
 
 
 @pytest.mark.parametrize(("num_a", "num_b"), [(3, 3), (2, 4), (4, 3)])
-def test_few_seeds_are_arranged_in_every_way(num_a: int, num_b: int) -> None:
+def test_few_seeds_are_permuted_exactly(num_a: int, num_b: int) -> None:
     rng = np.random.default_rng(num_a)
     a, b = rng.normal(0, 1, num_a), rng.normal(1, 1, num_b)
     pooled = np.concatenate([a, b])
@@ -80,7 +80,7 @@ def test_few_seeds_are_arranged_in_every_way(num_a: int, num_b: int) -> None:
     assert f"all {math.comb(num_a + num_b, num_a)} arrangements" in found.detail
 
 
-def test_many_seeds_are_arranged_at_random_but_always_the_same() -> None:
+def test_many_seeds_are_permuted_at_random_and_reproducibly() -> None:
     first, second = (permutation_test(A, B, num_resamples=2000, seed=1) for _ in range(2))
     assert first == second
     assert first is not None
@@ -96,7 +96,7 @@ def test_the_smallest_p_is_reached_by_groups_that_do_not_overlap(
     found = permutation_test(a, b, num_resamples=10_000, seed=1)
     assert found is not None
     assert found.p == pytest.approx(p)
-    assert smallest_p(num_a, num_b) == pytest.approx(p)
+    assert min_permutation_p(num_a, num_b) == pytest.approx(p)
 
 
 def test_pooled_deviation_weighs_by_degrees_of_freedom() -> None:
@@ -130,7 +130,7 @@ def test_effect_size_is_corrected_for_few_seeds() -> None:
         (34, None, 0.495029131),
     ],
 )
-def test_what_seeds_resolve_is_what_statsmodels_says(
+def test_the_resolvable_difference_equals_that_of_statsmodels(
     num_a: int, num_b: int | None, expected: float
 ) -> None:
     """`TTestIndPower` and `TTestPower` of statsmodels 0.15, level 0.05, power 0.8."""
@@ -139,7 +139,7 @@ def test_what_seeds_resolve_is_what_statsmodels_says(
 
 
 @pytest.mark.parametrize("num", [2, 3, 8])
-def test_a_resolvable_difference_is_found_four_times_in_five(num: int) -> None:
+def test_a_resolvable_difference_is_found_with_the_stated_power(num: int) -> None:
     rng = np.random.default_rng(num)
     difference = resolvable_difference(1.0, num, num)
     a, b = rng.normal(0, 1, (20_000, num)), rng.normal(difference, 1, (20_000, num))

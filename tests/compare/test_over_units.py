@@ -1,4 +1,4 @@
-"""The bootstrap over test units: scipy's own on a mean, honest coverage, pairing that pays."""
+"""Bootstrap over test units: agreement with scipy, coverage, power of pairing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.compare import TokenBlocks, Units, token_blocks
-from bench.compare.over_units import bootstrap_units, multiplicities, two_sided_p
+from bench.compare import Units
+from bench.compare.over_units import bootstrap_p, bootstrap_units, multiplicities
 from bench.core.errors import BenchError
+from bench.text.outputs import TokenBlocks, token_blocks
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def test_multiplicities_count_every_row() -> None:
     assert multiplicities(index_BU[0]).tolist() == [2, 1, 0, 1]
 
 
-def test_the_interval_of_a_mean_is_scipys() -> None:
+def test_the_interval_of_a_mean_equals_scipys() -> None:
     values_U = np.random.default_rng(1).gamma(2.0, 1.0, 60)
     (ours,), _ = bootstrap_units([[blocks(values_U)]], [], num_resamples=2000, seed=3)
     theirs = stats.bootstrap(
@@ -48,7 +49,7 @@ def test_the_interval_of_a_mean_is_scipys() -> None:
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
 
 
-def test_a_plain_loop_draws_the_same() -> None:
+def test_a_plain_loop_gives_the_same_intervals() -> None:
     """Perplexities of two groups, one of two runs, resampled one by one."""
     rng = np.random.default_rng(7)
     logs = [rng.normal(-4.0, 1.0, 95) for _ in range(3)]
@@ -72,7 +73,7 @@ def test_a_plain_loop_draws_the_same() -> None:
     assert difference.p == pytest.approx(2 * min(below, 1 - below), abs=0.01)
 
 
-def test_any_statistics_that_add_up_are_units() -> None:
+def test_any_additive_statistics_can_be_resampled() -> None:
     rng = np.random.default_rng(2)
     words = rng.integers(3, 30, 80)
     sums = np.stack([rng.binomial(words, 0.2), words], axis=1).astype(float)
@@ -89,7 +90,7 @@ def test_any_statistics_that_add_up_are_units() -> None:
     assert high.low > low.low
 
 
-def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
+def test_intervals_have_their_nominal_coverage() -> None:
     """1,000 texts of 60 skewed blocks; the truth is known. Coverage may be off by three points."""
     rng = np.random.default_rng(17)
     num_texts, num_covered = 1000, 0
@@ -100,7 +101,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     assert 0.92 <= num_covered / num_texts <= 0.98
 
 
-def test_pairing_finds_a_small_shift_and_no_shift_where_there_is_none() -> None:
+def test_the_paired_test_has_power_and_its_nominal_level() -> None:
     """A shift of a tenth of the text's own spread; tests at 0.05 err in about that share."""
     rng = np.random.default_rng(23)
     found = {0.0: 0, 0.1: 0}
@@ -134,10 +135,10 @@ def test_p_and_interval_agree() -> None:
     ],
 )
 def test_p_counts_the_rarer_side(drawn: list[float], p: float) -> None:
-    assert two_sided_p(np.array(drawn)) == pytest.approx(p)
+    assert bootstrap_p(np.array(drawn)) == pytest.approx(p)
 
 
-def test_longer_blocks_are_wider_where_losses_depend_on_their_neighbours() -> None:
+def test_longer_blocks_widen_the_interval_of_correlated_losses() -> None:
     rng = np.random.default_rng(31)
     losses_N = np.repeat(rng.normal(5.0, 1.0, 200), 50) + rng.normal(0, 1.0, 10_000)
     widths = []
@@ -149,7 +150,7 @@ def test_longer_blocks_are_wider_where_losses_depend_on_their_neighbours() -> No
     assert widths[2] == pytest.approx(widths[1], rel=0.3)
 
 
-def test_runs_over_other_units_are_refused() -> None:
+def test_runs_over_different_units_are_rejected() -> None:
     with pytest.raises(BenchError, match=r"not measured on the same units: 100 .*, 90 "):
         bootstrap_units(
             [[blocks(np.ones(10))], [blocks(np.ones(9))]], [(0, 1)], num_resamples=100, seed=1

@@ -1,7 +1,9 @@
-"""Names of runs, groups and rows; what cannot be compared."""
+"""Names of runs, groups and rows, and runs that cannot be compared."""
 
 from __future__ import annotations
 
+import inspect
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from bench.compare.subjects import SEEDLESS, Subject, find_subjects
 from bench.core.errors import BenchError
 from bench.core.record import Record, write_record
 from bench.core.suite import Suite, shipped_folder
-from bench.domains import all_baselines
+from bench.domains import all_baselines, load_attribute
 
 TEXT_N = -np.random.default_rng(0).exponential(4.0, 2000)
 
@@ -58,12 +60,12 @@ def test_a_digest_is_a_group() -> None:
         ("s*", ["scrn", "srn"]),
     ],
 )
-def test_a_pattern_is_every_row_that_fits(toy: Suite, pattern: str, models: list[str]) -> None:
+def test_a_pattern_selects_every_matching_row(toy: Suite, pattern: str, models: list[str]) -> None:
     found = named(toy, pattern, task="toy")
     assert [subject.finished[0].model for subject in found] == models
 
 
-def test_published_rows_are_named_by_their_label_and_the_missing_are_told() -> None:
+def test_labels_select_published_rows_and_unmeasured_ones_are_noted() -> None:
     shipped = Suite(folder=shipped_folder())
     found, notes = find_subjects(shipped, ["LSTM, 2 x *"], task="ptb", split="test")
     assert [subject.label for subject in found] == ["LSTM, 2 x 200, no dropout (small)"]
@@ -84,14 +86,14 @@ def test_published_rows_are_named_by_their_label_and_the_missing_are_told() -> N
         ("", None, "no run or group ''"),
     ],
 )
-def test_a_name_of_nothing_or_of_several(
+def test_unknown_and_ambiguous_names_are_rejected(
     toy: Suite, name: str, task: str | None, message: str
 ) -> None:
     with pytest.raises(BenchError, match=message):
         named(toy, name, task=task)
 
 
-def test_one_name_in_two_tasks_asks_for_the_task(tmp_path: Path) -> None:
+def test_a_name_in_two_tasks_needs_the_task(tmp_path: Path) -> None:
     suite = make_suite(tmp_path)
     for task in ("toy", "ptb"):
         record = msgspec.structs.replace(make_record(50.0), task=task)
@@ -108,7 +110,7 @@ def test_equal_labels_get_their_names(toy: Suite) -> None:
 
 
 @pytest.mark.parametrize("names", [("srn", "srn"), ("srn", "srn-namesrn-default-s2")])
-def test_nothing_is_compared_with_itself(toy: Suite, names: tuple[str, str]) -> None:
+def test_a_run_is_not_compared_with_itself(toy: Suite, names: tuple[str, str]) -> None:
     with pytest.raises(BenchError, match="is named twice"):
         named(toy, *names)
 
@@ -124,7 +126,7 @@ def test_nothing_is_compared_with_itself(toy: Suite, names: tuple[str, str]) -> 
         ({"config": {"model": {"name": "gru"}, "data": {"minimum_count": 2}}}, "different data"),
     ],
 )
-def test_what_measures_something_else_is_refused(
+def test_incomparable_runs_are_rejected(
     tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     suite = make_suite(tmp_path)
@@ -135,7 +137,7 @@ def test_what_measures_something_else_is_refused(
         compared(suite, "scrn", "gru")
 
 
-def test_two_tasks_are_refused(tmp_path: Path) -> None:
+def test_runs_of_two_tasks_are_rejected(tmp_path: Path) -> None:
     suite = make_suite(tmp_path)
     add_run(suite, TEXT_N)
     other = msgspec.structs.replace(make_record(50.0, model={"name": "gru"}), task="ptb")
@@ -153,9 +155,11 @@ def test_diverged_seeds_are_counted(tmp_path: Path) -> None:
     assert (measurement.measured.n, measurement.num_diverged) == (1, 1)
 
 
-def test_models_called_seedless_exist_and_draw_nothing() -> None:
-    assert set(all_baselines()) >= SEEDLESS
-    for name in all_baselines():
-        path = all_baselines()[name].partition(":")[0].replace(".", "/") + ".py"
-        source = (Path(__file__).parents[2] / path).read_text()
+def test_seedless_models_exist_and_draw_no_random_numbers() -> None:
+    classes = {name: load_attribute(target) for name, target in all_baselines().items()}
+    assert set(classes) >= SEEDLESS
+    for name, own in classes.items():
+        source = inspect.getsource(sys.modules[own.__module__])
+        for other in set(classes.values()) - {own}:
+            source = source.replace(inspect.getsource(other), "")
         assert (name in SEEDLESS) == ("default_rng" not in source), name

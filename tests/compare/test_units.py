@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from bench.compare import token_blocks
-from bench.compare.units import usual_block_length
 from bench.core.errors import BenchError
+from bench.text.outputs import token_blocks, usual_block_length
 
 LOG_PROBS_N = np.array([-1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0])
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench.core.errors import BenchError
-from bench.core.published import read_citation_keys, read_published
+from bench.core.published import read_published
 from bench.core.structs import Frozen, options_struct, to_struct
 from bench.core.suite import Suite, shipped_folder
 from bench.domains import all_baselines, load_attribute
@@ -24,7 +24,8 @@ ROW: dict[str, Any] = {
     "match": {"model": "scrn", "model.hidden_size": 100},
 }
 SHIPPED = sorted(shipped_folder().glob("results/*/published.yaml"))
-CITED = read_citation_keys(shipped_folder() / "results" / "references.bib")
+REFERENCES = (shipped_folder() / "results" / "references.bib").read_text(encoding="utf-8")
+CITED = re.findall(r"^@[a-z]+\{([^,]+),$", REFERENCES, re.M)
 
 
 def write(folder: Path, *rows: Any) -> Path:
@@ -33,7 +34,7 @@ def write(folder: Path, *rows: Any) -> Path:
     return path
 
 
-def test_a_row_is_read_and_its_model_spelled_out(tmp_path: Path) -> None:
+def test_a_row_is_read_and_its_model_key_expanded(tmp_path: Path) -> None:
     (row,) = read_published(write(tmp_path, ROW))
     assert row.match == {"model.name": "scrn", "model.hidden_size": 100}
     assert row.metrics == {"test": 115}
@@ -64,9 +65,7 @@ def test_a_row_is_read_and_its_model_spelled_out(tmp_path: Path) -> None:
         ({"match": None, "why": "no model", "recipe": "scrn"}, "a row without a match is not run"),
     ],
 )
-def test_a_fault_is_named_with_file_and_row(
-    tmp_path: Path, change: dict[str, Any], message: str
-) -> None:
+def test_an_error_names_file_and_row(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     path = write(tmp_path, {**ROW, "label": "first"}, {**ROW, **change})
     with pytest.raises(BenchError, match=re.escape(message)) as caught:
         read_published(path)
@@ -75,7 +74,7 @@ def test_a_fault_is_named_with_file_and_row(
 
 
 @pytest.mark.parametrize("key", list(ROW))
-def test_no_key_may_be_missing(tmp_path: Path, key: str) -> None:
+def test_every_key_is_required(tmp_path: Path, key: str) -> None:
     row = {name: value for name, value in ROW.items() if name != key}
     with pytest.raises(BenchError, match=f"row 1.*{key}"):
         read_published(write(tmp_path, row))
@@ -91,14 +90,14 @@ def test_no_key_may_be_missing(tmp_path: Path, key: str) -> None:
         ("rows: []\nrow: []", "unknown key 'row'"),
     ],
 )
-def test_a_file_of_another_shape_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_a_malformed_file_is_rejected(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "published.yaml"
     path.write_text(text)
     with pytest.raises(BenchError, match=re.escape(message)):
         read_published(path)
 
 
-def test_two_rows_of_one_label_are_refused(tmp_path: Path) -> None:
+def test_repeated_labels_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="label 'SCRN' is given twice"):
         read_published(write(tmp_path, ROW, ROW))
 

@@ -6,8 +6,16 @@ from typing import Literal
 import pytest
 from scipy import stats
 
-from bench.core.statistics import Measured, compare, holm, measure, printed_precision, welch
-from bench.core.student import t_quantile, two_sided_p
+from bench.core.statistics import (
+    Measured,
+    compare,
+    holm,
+    measure,
+    printed_precision,
+    t_quantile,
+    two_sided_p,
+    welch,
+)
 
 # Two-sided 95 % and 99 % points of Student's t as every textbook tabulates them.
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 9: 2.262, 30: 2.042, 100: 1.984}
@@ -26,7 +34,7 @@ def test_t_quantile_at_another_confidence(degrees: int, expected: float) -> None
 
 @pytest.mark.parametrize("degrees", [1, 1.3, 2, 2.7, 4, 9.5, 30, 1e3, 1e5])
 @pytest.mark.parametrize("t", [0.0, 1e-6, 0.1, 1.0, 2.5, 5.0, 50.0, 1e160])
-def test_p_of_student_is_that_of_scipy(degrees: float, t: float) -> None:
+def test_two_sided_p_equals_scipys(degrees: float, t: float) -> None:
     expected = 2 * stats.t.sf(t, degrees)
     assert two_sided_p(t, degrees) == pytest.approx(expected, rel=1e-9, abs=1e-250)
     assert two_sided_p(-t, degrees) == two_sided_p(t, degrees)
@@ -34,7 +42,7 @@ def test_p_of_student_is_that_of_scipy(degrees: float, t: float) -> None:
 
 @pytest.mark.parametrize("degrees", [1, 2, 3.3, 17])
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
-def test_t_quantile_is_that_of_scipy(degrees: float, confidence: float) -> None:
+def test_t_quantile_equals_scipys(degrees: float, confidence: float) -> None:
     expected = stats.t.ppf((1 + confidence) / 2, degrees)
     assert t_quantile(degrees, confidence) == pytest.approx(expected, rel=1e-9)
 
@@ -48,7 +56,7 @@ def test_t_quantile_is_that_of_scipy(degrees: float, confidence: float) -> None:
         ([5.0, 5.01, 5.0], [5.5, 5.6, 5.4, 5.8]),
     ],
 )
-def test_welch_is_that_of_scipy(a: list[float], b: list[float]) -> None:
+def test_welch_equals_scipys(a: list[float], b: list[float]) -> None:
     expected = stats.ttest_ind(a, b, equal_var=False).pvalue
     assert welch(measure(a), measure(b)) == pytest.approx(expected, rel=1e-9)
 
@@ -90,7 +98,7 @@ def test_interval_of_three_seeds() -> None:
 @pytest.mark.parametrize(
     ("printed", "half"), [(115, 0.5), (115.0, 0.05), (141.2, 0.05), (54.44, 0.005)]
 )
-def test_precision_is_that_of_the_printed_digits(printed: float, half: float) -> None:
+def test_printed_precision_is_half_a_unit_of_the_last_digit(printed: float, half: float) -> None:
     assert printed_precision(printed) == pytest.approx(half)
 
 

@@ -1,4 +1,4 @@
-"""What is fetched from mirrors, refused and left alone (a loopback server stands for them)."""
+"""Downloads from mirrors (a loopback server stands for them): fetched, refused, left alone."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_nothing_is_fetched_unasked(server: str, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("sized", [True, False])
-def test_the_first_honest_mirror_serves(
+def test_the_first_correct_mirror_is_used(
     server: str, tmp_path: Path, mirrors: list[str], sized: bool
 ) -> None:
     made = [archive(server + m) if m.endswith("zip") else plain(server + m) for m in mirrors]

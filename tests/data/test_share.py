@@ -1,4 +1,4 @@
-"""Shares of the batches of an evaluation: together all of them, each as one process has it."""
+"""Shares of an evaluation's batches: together all of them, each as one process has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a corpus is looked for, what is said when it is missing, and folders of one's own."""
+"""Search for corpora, the message when one is missing, and folders of the user's own."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_status_of_the_real_files(bench_data: Path, monkeypatch: pytest.MonkeyPa
         ("my-training", "my_dev.en", "TEST.TXT"),
     ],
 )
-def test_files_of_ones_own_are_known_by_name(tmp_path: Path, names: tuple[str, ...]) -> None:
+def test_own_files_are_found_by_name(tmp_path: Path, names: tuple[str, ...]) -> None:
     for name, content in zip(names, TEXT.values(), strict=True):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "README.md").write_text("about")
@@ -116,7 +116,7 @@ def test_files_of_ones_own_are_known_by_name(tmp_path: Path, names: tuple[str, .
         (("train.txt", "valid.txt", "test.txt", "a.test.txt"), r"several test texts \(a.test.txt"),
     ],
 )
-def test_a_doubtful_folder_is_an_error(
+def test_an_ambiguous_folder_is_an_error(
     tmp_path: Path, names: tuple[str, ...], message: str
 ) -> None:
     for name in names:
@@ -126,7 +126,7 @@ def test_a_doubtful_folder_is_an_error(
         corpus_files(spec, tmp_path)
 
 
-def test_ones_own_text_needs_a_folder() -> None:
+def test_own_text_needs_a_folder() -> None:
     with pytest.raises(BenchError, match=r"--data.path DIR"):
         load_corpus(read_card(TASKS / "text.yaml"))
 

@@ -55,7 +55,7 @@ def test_a_small_card() -> None:
         ({"ranges": {"train": {"file": "x", "first_byte": 0, "num_bytes": 1}}}, "'x' is not one"),
     ],
 )
-def test_a_card_that_cannot_be_meant(change: dict[str, Any], message: str) -> None:
+def test_invalid_cards_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=message):
         msgspec.convert({**GOOD, **change}, SPECS)
 

@@ -1,4 +1,4 @@
-"""All records as one table: what each column holds, in both formats alike."""
+"""Export of records: the meaning of every column, equal cells in both formats."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def as_cell(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def test_both_formats_say_the_same(files: Path) -> None:
+def test_both_formats_have_the_same_cells(files: Path) -> None:
     wanted = [{key: as_cell(value) for key, value in row.items()} for row in from_parquet(files)]
     assert from_csv(files) == wanted
     assert len(wanted) == 15
@@ -115,7 +115,7 @@ def test_a_setting_is_of_the_narrowest_kind(values: list[Any], kind: str, found:
     assert [field.value(Entry(shelf="runs", record=record)) for record in records] == found
 
 
-def test_the_schema_is_documented_in_words_and_in_the_file(files: Path) -> None:
+def test_every_column_is_documented(files: Path) -> None:
     text = (files / "records.md").read_text()
     schema = parquet.read_schema(files / "records.parquet")
     for name in schema.names:
@@ -130,7 +130,7 @@ def test_the_same_records_give_the_same_bytes(filled: Suite, files: Path, tmp_pa
         assert path.read_bytes() == (files / path.name).read_bytes()
 
 
-def test_without_the_extra_csv_is_offered(
+def test_without_pyarrow_the_error_suggests_csv(
     filled: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -141,7 +141,7 @@ def test_without_the_extra_csv_is_offered(
     assert names == {"records.csv", "records.md"}
 
 
-def test_nothing_to_export_is_said(filled: Suite, tmp_path: Path) -> None:
+def test_an_export_without_records_is_an_error(filled: Suite, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="no records of text to export"):
         export(filled, ["text"], tmp_path)
     with pytest.raises(BenchError, match="unknown task 'frst', did you mean 'first'"):

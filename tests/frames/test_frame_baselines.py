@@ -9,11 +9,11 @@ import pytest
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.frames.baselines import HALF_LEVEL, FrameBaseline, MeanFrame, Persistence, scored
+from bench.frames.baselines import HALF_LEVEL, FrameBaseline, MeanFrame, Persistence, predict_split
 from bench.frames.data.corpus import FrameCorpus
 from bench.frames.data.prepared import prepare_frames
 from bench.frames.data.specification import SyntheticFramesSpec
-from bench.frames.outputs import read_frames
+from bench.frames.outputs import PredictedFrames
 from bench.runs.resolve import resolve
 from bench.runs.run import run
 
@@ -68,7 +68,7 @@ def test_uncalibrated_persistence_is_a_copy(corpus: FrameCorpus) -> None:
 
 def test_scores_are_sums_over_pixels(corpus: FrameCorpus) -> None:
     model = fitted(Persistence(), corpus)
-    found, frames = scored(model, corpus, "test"), all_frames(corpus, "test")
+    found, frames = predict_split(model, corpus, "test"), all_frames(corpus, "test")
     x, p = frames[:, 3:] / 255, model.predict(frames[:, :3], 2).astype(np.float64)
     nats = -(x * np.log(p) + (1 - x) * np.log(1 - p)).sum((2, 3))
     np.testing.assert_allclose(found.cross_entropy, nats, rtol=1e-5)
@@ -80,7 +80,7 @@ def test_scores_are_sums_over_pixels(corpus: FrameCorpus) -> None:
 
 def test_calibration_costs_nothing_and_certainty_does(corpus: FrameCorpus) -> None:
     learned, copied = (
-        scored(fitted(Persistence(calibration=kind), corpus), corpus, "test").metrics()
+        predict_split(fitted(Persistence(calibration=kind), corpus), corpus, "test").metrics()
         for kind in ("learned", "none")
     )
     assert corpus.bound < learned["cross-entropy"] < copied["cross-entropy"]
@@ -99,7 +99,7 @@ def test_a_run_of_a_baseline(tmp_path: Path, model: str, num_parameters: int) ->
     assert record.bound is not None
     assert record.metrics["test"] > record.bound
     assert record.cost.num_parameters == num_parameters
-    kept = read_frames(suite.artifacts(record.task, record.id), "test")
+    kept = PredictedFrames.read(suite.artifacts(record.task, record.id), "test")
     assert kept is not None
     assert kept.metrics()["cross-entropy"] == pytest.approx(record.metrics["test"])
     (mse,) = record.beside.values()

@@ -14,7 +14,7 @@ from bench.core.suite import Suite
 from bench.frames.contestants import PlainConvolutional, PlainDense, PlainLoop
 from bench.frames.data.batches import FrameBatch
 from bench.frames.objective import FramePrediction
-from bench.frames.outputs import frames_path
+from bench.frames.outputs import PredictedFrames
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,6 @@ def test_data_says_what_moves_and_how_much_can_be_said(bench: CommandLine, suite
     assert lines[1] == ("frames of 12 x 12 pixels, 2 of 6 things in each; 4 are given, 3 predicted")
     assert "no predictor has a cross-entropy below" in lines[2]
     assert lines[3] == f"{TASK}: generated; sequences: train 20, valid 10, test 12"
-
-
-@pytest.mark.parametrize("setting", ["--data.minimum-count 2", "--data.features gist"])
-def test_a_setting_of_other_data_is_refused(bench: CommandLine, suite: Suite, setting: str) -> None:
-    command = f"run --task {TASK} --model gru --suite {suite.folder} {setting}"
-    assert "is frames, which knows no" in bench(*command.split()).only_line
 
 
 def test_missing_digits_are_asked_for(
@@ -77,10 +71,10 @@ def test_errors_are_shown_by_how_far_ahead(bench: CommandLine, suite: Suite) -> 
     assert both.read_text().count(copy.id) >= 1
 
 
-def test_lost_predictions_are_made_again(bench: CommandLine, suite: Suite) -> None:
+def test_lost_predictions_are_regenerated(bench: CommandLine, suite: Suite) -> None:
     for model in ("conv-lstm", "persistence"):
         record = ran(bench, suite, model)
-        path = frames_path(suite.artifacts(TASK, record.id), "test")
+        path = PredictedFrames.path(suite.artifacts(TASK, record.id), "test")
         before = path.read_bytes()
         path.unlink()
         assert bench("errors", record.id, "--picture", "none", "--suite", suite.folder).status == 0
@@ -104,7 +98,7 @@ def test_runs_are_told_apart_by_their_sequences(bench: CommandLine, suite: Suite
         ("--model srn --model.num-layers 2 --objective.readout all", ["plain nn.LSTM"]),
     ],
 )
-def test_steps_are_set_side_by_side(
+def test_training_steps_are_compared(
     bench: CommandLine, suite: Suite, settings: str, names: list[str]
 ) -> None:
     said = bench(*f"speed --task {TASK} {settings} --rounds 1 --suite {suite.folder}".split())

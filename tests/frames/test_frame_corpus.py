@@ -43,9 +43,9 @@ def folder(tmp_path: Path) -> Path:
 def split_of(**options: Any) -> FrameSplit:
     """One sequence of two frames: two sprites that overlap in the first."""
     sprites = np.array([[[200, 100], [0, 255]], [[50, 150], [255, 0]]], np.uint8)
-    place = np.array([[[[0, 0], [1, 1]], [[0, 1], [2, 2]]]], np.int16)
-    thing = np.array([[0, 1]])
-    return FrameSplit(sprites=sprites, frame_size=4, thing=thing, place=place, **options)
+    corner = np.array([[[[0, 0], [1, 1]], [[0, 1], [2, 2]]]], np.int16)
+    sprite = np.array([[0, 1]])
+    return FrameSplit(sprites=sprites, frame_size=4, sprite=sprite, corner=corner, **options)
 
 
 def test_the_brighter_pixel_shows() -> None:
@@ -116,9 +116,9 @@ def test_digits_are_drawn_from_the_file(folder: Path) -> None:
     assert len(drawn) == 5
     assert {d.tobytes() for d in drawn} < {i.tobytes() for i in images}
     assert {"images.gz", "train frames"} < set(corpus.checksums)
-    assert corpus.splits["test"].place.shape == (4, 2, 20, 2)
-    assert corpus.splits["test"].place.max() <= 12
-    steps = np.diff(corpus.splits["train"].place.astype(float), axis=2)
+    assert corpus.splits["test"].corner.shape == (4, 2, 20, 2)
+    assert corpus.splits["test"].corner.max() <= 12
+    steps = np.diff(corpus.splits["train"].corner.astype(float), axis=2)
     assert np.hypot(steps[..., 0], steps[..., 1]).max() <= 5 + math.sqrt(2)
 
 

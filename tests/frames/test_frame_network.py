@@ -102,7 +102,7 @@ def test_every_way_predicts_what_was_asked_for(
     ("name", "options"), [("lstm", {}), ("conv-lstm", {}), ("lstm", {"reads": "patch"})]
 )
 def test_free_running_reads_what_it_has_said(name: str, options: dict[str, Any]) -> None:
-    """As if the predictions had been given, and one frame more was asked for each time."""
+    """Predictions are those of a network that is given them and asked for one frame more."""
     made, seen = network(name, {"hidden_size": 4}, future="free-running", **options), given()
     expected = []
     for _ in range(PREDICTED):

@@ -15,10 +15,11 @@ from bench.core.suite import Suite
 from bench.frames.data.batches import FrameBatch
 from bench.frames.network import to_patches
 from bench.frames.objective import FramePrediction
-from bench.frames.outputs import read_frames
+from bench.frames.outputs import PredictedFrames
 from bench.runs.run import run
 from bench.training.arithmetic import counted_flops_per_unit
 from bench.training.fit import evaluate
+from bench.training.metrics import Score
 from bench.training.objective import DivergedError
 
 
@@ -57,23 +58,23 @@ def test_teacher_forcing_trains_on_every_next_frame_and_evaluates_alone(suite: S
     assert int(count) == 12 * 3
     free = make_objective(suite, {"objective": {"future": "free-running"}}, model="lstm")
     torch.testing.assert_close(loss, free.batch_loss(batch)[0])
-    assert objective.curve_values(2.0, 1.0)["train"] is None
+    assert objective.curve_values(2.0, Score(value=1.0, loss=1.0, choice=1.0))["train"] is None
 
 
 def test_evaluation_adds_up_whatever_the_batches(suite: Suite, tmp_path: Path) -> None:
     objective = make_objective(suite, model="gru").float()
-    value = evaluate(objective, "test", keep=tmp_path)
-    kept = read_frames(tmp_path, "test")
+    score = evaluate(objective, "test", keep=tmp_path)
+    kept = PredictedFrames.read(tmp_path, "test")
     assert kept is not None
     assert kept.cross_entropy.shape == kept.squared_error.shape == (12, 3)
-    assert kept.metrics()["cross-entropy"] == pytest.approx(value, rel=1e-9)
-    (signature, mse), *others = objective.beside_metric().items()
+    assert kept.metrics()["cross-entropy"] == pytest.approx(score.value, rel=1e-9)
+    (signature, mse), *others = score.beside.items()
     assert not others
     assert signature == "mse|unit:frame|pixels:sum|given:4|predicted:3|size:12"
     assert kept.metrics()["mse"] == pytest.approx(mse, rel=1e-9)
     batch = first_batch(objective)
     loss, count = objective.batch_loss(batch)
-    assert float(loss.detach() / count) == pytest.approx(value, rel=1e-5)
+    assert float(loss.detach() / count) == pytest.approx(score.value, rel=1e-5)
     p = torch.sigmoid(objective.network(to_patches(batch.frames[:, :4].float() / 255, 3), 3))
     true = to_patches(batch.frames[:, 4:].float() / 255, 3)
     squared_BK = ((p - true) ** 2).sum((2, 3)).detach().numpy()
@@ -83,7 +84,7 @@ def test_evaluation_adds_up_whatever_the_batches(suite: Suite, tmp_path: Path) -
 def test_what_is_shown_is_the_first_sequences(suite: Suite, tmp_path: Path) -> None:
     objective = make_objective(suite, model="conv-lstm").float()
     evaluate(objective, "valid", keep=tmp_path)
-    kept = read_frames(tmp_path, "valid")
+    kept = PredictedFrames.read(tmp_path, "valid")
     assert kept is not None
     frames = objective.corpus.splits["valid"].frames(np.arange(8))
     np.testing.assert_array_equal(kept.given, frames[:, :4])
@@ -112,7 +113,7 @@ def test_the_bound_is_the_noise_alone(suite: Suite) -> None:
     objective = make_objective(suite, model="srn")
     assert objective.bound == pytest.approx(objective.corpus.bound)
     assert 0 < objective.corpus.bound < 15
-    assert objective.signature == (
+    assert objective.metric.signature == (
         "cross-entropy|unit:frame|pixels:sum|log:nats|given:4|predicted:3|size:12"
     )
 
@@ -136,7 +137,7 @@ def test_a_loss_far_beyond_half_a_chance_has_diverged(suite: Suite) -> None:
 def test_the_formula_counts_what_is_computed(
     suite: Suite, model: str, groups: dict[str, Any]
 ) -> None:
-    """But for gradients that nothing needs: of the inputs, and of a state that is zero."""
+    """Gradients that nothing needs are left out: of the inputs, and of a state that is zero."""
     objective = make_objective(suite, groups, model=model).float()
     counted = counted_flops_per_unit(objective, num_batches=1)
     assert 0.6 < counted / (3 * objective.flops_per_unit()) <= 1.001
@@ -153,6 +154,6 @@ def test_a_run_learns_and_keeps_its_frames(suite: Suite) -> None:
     assert {s.partition("|")[0] for s in record.beside} == {"mse"}
     folder = suite.artifacts(record.task, record.id)
     assert (folder / "frames-test.png").is_file()
-    kept = read_frames(folder, "test")
+    kept = PredictedFrames.read(folder, "test")
     assert kept is not None
     assert kept.metrics()["cross-entropy"] == pytest.approx(record.metrics["test"])

@@ -1,11 +1,11 @@
-"""Where things go: straight ahead, back from the edges, the same on every machine."""
+"""Paths of sprites: straight ahead, back from the edges, the same on every machine."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bench.frames.data.motion import any_speed, choices, directions, paths, whole_pixels
+from bench.frames.data.motion import directions, draw_indices, integer_motion, paths, uniform_motion
 
 
 def stream() -> np.random.PCG64:
@@ -24,20 +24,20 @@ def stream() -> np.random.PCG64:
     ],
 )
 def test_a_path(start: float, velocity: float, expected: list[int]) -> None:
-    place_MT2 = paths(np.array([[start, 5.0]]), np.array([[velocity, 0.0]]), num_frames=8, room=10)
-    assert place_MT2[0, :, 0].tolist() == expected
-    assert place_MT2[0, :, 1].tolist() == [5] * 8
+    corner_MT2 = paths(np.array([[start, 5.0]]), np.array([[velocity, 0.0]]), num_frames=8, room=10)
+    assert corner_MT2[0, :, 0].tolist() == expected
+    assert corner_MT2[0, :, 1].tolist() == [5] * 8
 
 
-def test_things_stay_in_the_frame() -> None:
-    moving = any_speed(stream(), 500, room=36, slowest=3.0, fastest=5.0)
-    place_MT2 = paths(*moving, num_frames=20, room=36)
-    assert place_MT2.min() == 0
-    assert place_MT2.max() == 36
+def test_sprites_stay_in_the_frame() -> None:
+    moving = uniform_motion(stream(), 500, room=36, slowest=3.0, fastest=5.0)
+    corner_MT2 = paths(*moving, num_frames=20, room=36)
+    assert corner_MT2.min() == 0
+    assert corner_MT2.max() == 36
 
 
 def test_speeds_and_directions_are_uniform() -> None:
-    start_M2, velocity_M2 = any_speed(stream(), 20_000, room=36, slowest=3.0, fastest=5.0)
+    start_M2, velocity_M2 = uniform_motion(stream(), 20_000, room=36, slowest=3.0, fastest=5.0)
     speed_M = np.hypot(*velocity_M2.T)
     assert speed_M.min() >= 3.0
     assert speed_M.max() <= 5.0
@@ -53,7 +53,7 @@ def test_directions_have_length_one() -> None:
 
 
 def test_whole_pixels_are_all_that_occur_and_nothing_rests() -> None:
-    start_M2, velocity_M2 = whole_pixels(stream(), 5_000, room=9, fastest=2)
+    start_M2, velocity_M2 = integer_motion(stream(), 5_000, room=9, fastest=2)
     assert set(start_M2.ravel()) == set(range(10))
     assert set(velocity_M2.ravel()) == {-2, -1, 0, 1, 2}
     pairs, counts = np.unique(velocity_M2, axis=0, return_counts=True)
@@ -62,6 +62,6 @@ def test_whole_pixels_are_all_that_occur_and_nothing_rests() -> None:
     np.testing.assert_allclose(counts / 5_000, 1 / 24, atol=0.012)
 
 
-def test_choices_are_uniform() -> None:
-    counts = np.bincount(choices(stream(), 9_000, of=3), minlength=3)
+def test_indices_are_uniform() -> None:
+    counts = np.bincount(draw_indices(stream(), 9_000, of=3), minlength=3)
     np.testing.assert_allclose(counts / 9_000, 1 / 3, atol=0.02)

@@ -15,23 +15,23 @@ from recurrence_cases import CASES, INPUT_SIZE, Case
 from torch import Tensor
 
 from bench.models.fast import cuda_graphs, fusion
-from bench.models.fast.cuda_graphs import FEWEST_STEPS, Replays
+from bench.models.fast.cuda_graphs import MIN_STEPS, GraphCache
 from bench.models.recurrence import Recurrence, State
 
 DEVICE = torch.device("cuda")
-B, T = 3, 2 * FEWEST_STEPS
+B, T = 3, 2 * MIN_STEPS
 LENGTHS = [None, [T, 5, 0]]
 LIMITS = {torch.float64: 1e-10, torch.float32: 2e-4}
-NUM_CALLS = cuda_graphs.SIGHTINGS + 2
+NUM_CALLS = cuda_graphs.RECORD_AT_CALL + 2
 
 
 @pytest.fixture(autouse=True)
-def exact(monkeypatch: pytest.MonkeyPatch) -> Replays:
+def exact(monkeypatch: pytest.MonkeyPatch) -> GraphCache:
     """Products of whole factors, and graphs of this test alone."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    replays = Replays()
-    monkeypatch.setattr(cuda_graphs, "REPLAYS", replays)
-    return replays
+    graphs = GraphCache()
+    monkeypatch.setattr(cuda_graphs, "GRAPHS", graphs)
+    return graphs
 
 
 @pytest.fixture(params=CASES, ids=str)
@@ -107,7 +107,7 @@ LOOPED = ["lstm-none-coupled", "lstm-full-separate", "gru-before", "jordan-sigmo
 
 
 @pytest.mark.parametrize("name", [*LOOPED, "lstm-diagonal-separate", "conv-lstm-map"])
-def test_loops_are_replayed(name: str, exact: Replays) -> None:
+def test_loops_are_replayed(name: str, exact: GraphCache) -> None:
     (wanted,) = [case for case in CASES if str(case) == name]
     recurrence = wanted.build().to(DEVICE)
     for number in range(NUM_CALLS):
@@ -121,7 +121,7 @@ def test_kernels_are_fused_where_triton_is() -> None:
 
 
 @pytest.mark.parametrize("name", ["lstm-none-separate", "gru-after", "srn-tanh-none-projected"])
-def test_the_library_s_kernels_are_taken_where_they_fit(name: str, exact: Replays) -> None:
+def test_the_library_s_kernels_are_taken_where_they_fit(name: str, exact: GraphCache) -> None:
     (wanted,) = [case for case in CASES if str(case) == name]
     recurrence = wanted.build().to(DEVICE)
     x_BTD, state = moved(*inputs(recurrence, 0), torch.float64)

@@ -1,4 +1,4 @@
-"""A sweep of four trials of a tenth of a second, through the command line in this process."""
+"""Sweep of four short trials, run through the command line in this process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ sampler: {name: random, seed: 1}
 def sweep_through(
     launcher: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str
 ) -> None:
-    """Run the sweep by two workers of a launcher, and see that every trial was carried out once."""
+    """Run the sweep with two workers of a launcher and check that each trial was run once."""
     make_suite(folder)
     (folder / "sweeps").mkdir()
     (folder / "sweeps" / "small.yaml").write_text(SWEEP)

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster of two nodes, for real."""
+"""Workers on a real Ray cluster of two nodes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from processes import is_running, wait_for
 from small_sweep import sweep_through
 
 from bench.core.errors import BenchError
-from bench.launch.launcher import LOST, Worker, make_launcher
-from bench.launch.ray_cluster import NEVER_STARTED, RayLauncher, RayOptions
-from bench.launch.watch import Ended, watch
+from bench.launch.launcher import EXIT_LOST, Worker, WorkerSpec, make_launcher
+from bench.launch.ray_cluster import EXIT_NEVER_STARTED, RayLauncher, RayOptions
+from bench.launch.watch import WatchedWorker, watch
 
+pytestmark = pytest.mark.slow
 STOPS = """
 import os, sys, time
 try:
@@ -26,7 +27,7 @@ except KeyboardInterrupt:
     print("stopped", flush=True)
     sys.exit(130)
 """
-STARTED_BY = """
+PRINTS_NODE = """
 import os, pathlib, time
 print(os.environ["COLOUR"], os.environ["OMP_NUM_THREADS"], os.getcwd(), flush=True)
 actor = pathlib.Path(f"/proc/{os.getppid()}/stat").read_text()
@@ -37,7 +38,7 @@ time.sleep(1)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """The address of two nodes of one CPU each."""
+    """Address of a cluster of two nodes with one CPU each."""
     root = Path(__file__).resolve().parents[2]
     before = {key: os.environ.get(key) for key in ("PYTHONPATH", "RAY_USAGE_STATS_ENABLED")}
     os.environ.update(PYTHONPATH=str(root), RAY_USAGE_STATS_ENABLED="0")
@@ -73,7 +74,7 @@ def python(program: str, *arguments: object) -> list[str]:
     return [sys.executable, "-c", program, *map(str, arguments)]
 
 
-def run(launcher: Any, folder: Path, program: str, **settings: Any) -> list[Ended]:
+def run(launcher: Any, folder: Path, program: str, **settings: Any) -> list[WatchedWorker]:
     defaults: dict[str, Any] = {
         "environment": {"COLOUR": "blue"},
         "logs": folder,
@@ -91,7 +92,7 @@ def lines(folder: Path, number: int) -> list[str]:
 
 
 def test_two_workers_use_both_nodes(launcher: RayLauncher, tmp_path: Path) -> None:
-    ended = run(launcher, tmp_path, STARTED_BY)
+    ended = run(launcher, tmp_path, PRINTS_NODE)
     assert [end.exit_code for end in ended] == [0, 0]
     found = [lines(tmp_path, number) for number in (1, 2)]
     assert [first for first, _ in found] == [f"blue 1 {Path.cwd()}"] * 2
@@ -99,7 +100,7 @@ def test_two_workers_use_both_nodes(launcher: RayLauncher, tmp_path: Path) -> No
     assert len(nodes) == 2, nodes
 
 
-def test_exit_codes_come_back_and_who_dies_is_replaced(
+def test_exit_codes_are_reported_and_a_killed_worker_is_replaced(
     launcher: RayLauncher, tmp_path: Path
 ) -> None:
     program = (
@@ -107,14 +108,14 @@ def test_exit_codes_come_back_and_who_dies_is_replaced(
         f"log = open({str(tmp_path)!r} + '/worker-1.log').read()\nprint('here', flush=True)\n"
         "if not log: os.kill(os.getpid(), 9)"
     )
-    said: list[str] = []
-    ended = run(launcher, tmp_path, program, on_event=said.append)
+    events: list[str] = []
+    ended = run(launcher, tmp_path, program, on_event=events.append)
     assert [(end.exit_code, end.num_restarts) for end in ended] == [(0, 1), (2, 0)]
     assert lines(tmp_path, 1) == ["here", "here"]
-    assert "worker-1 was killed by SIGKILL; started again (1 of 1)" in said
+    assert "worker-1 was killed by SIGKILL; started again (1 of 1)" in events
 
 
-def test_ctrl_c_ends_the_workers_in_order(launcher: RayLauncher, tmp_path: Path) -> None:
+def test_ctrl_c_interrupts_the_workers(launcher: RayLauncher, tmp_path: Path) -> None:
     def interrupt_once_they_run() -> None:
         if lines(tmp_path, 1) and lines(tmp_path, 2):
             raise KeyboardInterrupt
@@ -124,23 +125,30 @@ def test_ctrl_c_ends_the_workers_in_order(launcher: RayLauncher, tmp_path: Path)
     assert [lines(tmp_path, number)[1:] for number in (1, 2)] == [["stopped"]] * 2
 
 
-def test_a_worker_dies_with_its_actor_and_one_without_a_place_can_be_called_off(
+def test_a_worker_dies_with_its_actor_and_a_waiting_one_can_be_cancelled(
     launcher: RayLauncher, tmp_path: Path
 ) -> None:
     def start(number: int) -> Worker:
-        log = tmp_path / f"worker-{number}.log"
-        return launcher.start(python(STOPS), environment={}, log=log, name=f"worker-{number}")
+        name = f"worker-{number}"
+        return launcher.start(
+            WorkerSpec(
+                command=tuple(python(STOPS)),
+                environment={},
+                log=tmp_path / f"{name}.log",
+                name=name,
+            )
+        )
 
     workers = [start(number) for number in (1, 2, 3)]
     wait_for(lambda: sum(bool(lines(tmp_path, number)) for number in (1, 2, 3)) == 2)
     wait_for(lambda: [worker.exit_code() for worker in workers] == [None] * 3)
     (waiting,) = (w for n, w in enumerate(workers, start=1) if not lines(tmp_path, n))
     waiting.interrupt()
-    assert waiting.exit_code() == NEVER_STARTED
+    assert waiting.exit_code() == EXIT_NEVER_STARTED
     for worker in workers:
         worker.kill()
-    assert {worker.exit_code() for worker in workers if worker is not waiting} == {LOST}
-    pids = [int(said[0]) for n in (1, 2, 3) if (said := lines(tmp_path, n))]
+    assert {worker.exit_code() for worker in workers if worker is not waiting} == {EXIT_LOST}
+    pids = [int(found[0]) for n in (1, 2, 3) if (found := lines(tmp_path, n))]
     wait_for(lambda: not any(map(is_running, pids)))
 
 
@@ -151,7 +159,9 @@ def test_a_worker_dies_with_its_actor_and_one_without_a_place_can_be_called_off(
         ({"gpus": "1"}, "no node has 1 CPUs and 1 GPUs (the most: 1 and 0)"),
     ],
 )
-def test_what_no_node_has_is_refused(cluster: str, options: dict[str, str], message: str) -> None:
+def test_resources_of_no_node_are_refused(
+    cluster: str, options: dict[str, str], message: str
+) -> None:
     with pytest.raises(BenchError) as caught:
         make_launcher("ray", {"address": cluster, **options})
     assert message in str(caught.value)

@@ -1,8 +1,7 @@
-"""Workers through submitit, for real: its own executor of this machine takes Slurm's place."""
+"""Workers through submitit, whose local executor takes the place of Slurm."""
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import subprocess
@@ -13,12 +12,13 @@ from typing import Any
 
 import pytest
 import submitit
+from processes import is_running, wait_for
 from small_sweep import sweep_through
 
 from bench.core.errors import BenchError
 from bench.launch import slurm
-from bench.launch.launcher import LOST, make_launcher
-from bench.launch.slurm import Attendant, SlurmLauncher, SlurmOptions
+from bench.launch.launcher import EXIT_LOST, WorkerSpec, make_launcher
+from bench.launch.slurm import SlurmLauncher, SlurmOptions, SlurmTask
 from bench.launch.watch import watch
 
 STOPS = """
@@ -33,14 +33,20 @@ except KeyboardInterrupt:
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(__file__).resolve().parents[2]
     monkeypatch.setenv("PYTHONPATH", str(root))
-    monkeypatch.setattr(slurm, "ARRIVAL_SEC", 0.5)
+    monkeypatch.setattr(slurm, "RESULT_DELAY_SEC", 0.5)
 
 
 def python(program: str, *arguments: object) -> list[str]:
     return [sys.executable, "-c", program, *map(str, arguments)]
+
+
+def spec(folder: Path, command: list[str]) -> WorkerSpec:
+    return WorkerSpec(
+        command=tuple(command), environment={}, log=folder / "worker-1.log", name="worker-1"
+    )
 
 
 def lines(folder: Path, number: int = 1) -> list[str]:
@@ -48,7 +54,7 @@ def lines(folder: Path, number: int = 1) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-def test_jobs_run_with_their_exit_codes_logs_and_variables(tmp_path: Path) -> None:
+def test_jobs_report_exit_codes_and_get_logs_and_variables(tmp_path: Path) -> None:
     program = (
         "import os, sys\nprint(sys.argv[1], os.environ['COLOUR'], os.environ['OMP_NUM_THREADS'])\n"
         "print(os.getcwd())\nraise SystemExit(int(sys.argv[1]))"
@@ -69,7 +75,7 @@ def test_jobs_run_with_their_exit_codes_logs_and_variables(tmp_path: Path) -> No
     assert lines(tmp_path, 2)[0] == "2 blue 3"
 
 
-def test_ctrl_c_ends_the_job_in_order(tmp_path: Path) -> None:
+def test_ctrl_c_interrupts_the_job(tmp_path: Path) -> None:
     def interrupt_once_it_runs() -> None:
         if lines(tmp_path):
             raise KeyboardInterrupt
@@ -90,10 +96,9 @@ def test_ctrl_c_ends_the_job_in_order(tmp_path: Path) -> None:
     assert list((tmp_path / "submitit").glob("*.stop")) == []
 
 
-def test_a_job_that_is_killed_takes_its_worker_along_and_is_lost(tmp_path: Path) -> None:
+def test_a_cancelled_job_ends_its_worker_and_is_lost(tmp_path: Path) -> None:
     launcher = SlurmLauncher(SlurmOptions(cluster="local"))
-    log = tmp_path / "worker-1.log"
-    worker = launcher.start(python(STOPS), environment={}, log=log, name="worker-1")
+    worker = launcher.start(spec(tmp_path, python(STOPS)))
     until = time.monotonic() + 30
     while not lines(tmp_path) and time.monotonic() < until:
         assert worker.exit_code() is None
@@ -101,37 +106,20 @@ def test_a_job_that_is_killed_takes_its_worker_along_and_is_lost(tmp_path: Path)
     worker.kill()
     while (code := worker.exit_code()) is None and time.monotonic() < until:
         time.sleep(0.1)
-    assert code == LOST
-    while is_running(int(lines(tmp_path)[0])) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not is_running(int(lines(tmp_path)[0]))
+    assert code == EXIT_LOST
+    wait_for(lambda: not is_running(int(lines(tmp_path)[0])))
 
 
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_when_the_time_is_up_the_worker_ends_in_order(tmp_path: Path) -> None:
-    """submitit raises in the job's main thread; the worker must get its SIGINT before that."""
-    attends = (
+def test_a_job_interrupts_its_worker_at_the_time_limit(tmp_path: Path) -> None:
+    """SIGINT reaches the worker before submitit's exception ends the job."""
+    runs_task = (
         "import pickle, signal, sys\n"
         "def up(*_): raise RuntimeError('time is up')\n"
         "signal.signal(signal.SIGUSR2, up)\n"
         "pickle.loads(bytes.fromhex(sys.argv[1]))()"
     )
-    attendant = Attendant(
-        command=tuple(python(STOPS)),
-        environment={},
-        folder=tmp_path,
-        log=tmp_path / "worker-1.log",
-        name="worker-1",
-        stop=tmp_path / "stop",
-    )
-    job = subprocess.Popen(python(attends, pickle.dumps(attendant).hex()), stderr=subprocess.PIPE)
+    task = SlurmTask(spec=spec(tmp_path, python(STOPS)), stop=tmp_path / "stop")
+    job = subprocess.Popen(python(runs_task, pickle.dumps(task).hex()), stderr=subprocess.PIPE)
     while not lines(tmp_path):
         assert job.poll() is None
         time.sleep(0.05)
@@ -141,7 +129,9 @@ def test_when_the_time_is_up_the_worker_ends_in_order(tmp_path: Path) -> None:
     assert lines(tmp_path)[1:] == ["stopped"]
 
 
-def test_what_a_job_asks_for_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_become_parameters_of_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given: dict[str, Any] = {}
 
     class Executor:
@@ -151,14 +141,14 @@ def test_what_a_job_asks_for_is_passed_on(tmp_path: Path, monkeypatch: pytest.Mo
         def update_parameters(self, **parameters: Any) -> None:
             given.update(parameters)
 
-        def submit(self, attendant: Attendant) -> None:
-            given["command"] = attendant.command
+        def submit(self, task: SlurmTask) -> None:
+            given["command"] = task.spec.command
 
     monkeypatch.setattr(submitit, "AutoExecutor", Executor)
     options = {"partition": "long", "time-min": "90", "cpus": "4", "gpus": "1", "memory-gb": "8"}
     launcher = make_launcher("slurm", options)
-    launcher.start(["true"], environment={}, log=tmp_path / "worker-1.log", name="worker-1")
-    wanted = {
+    launcher.start(spec(tmp_path, ["true"]))
+    expected = {
         "cluster": "slurm",
         "command": ("true",),
         "slurm_partition": "long",
@@ -169,17 +159,16 @@ def test_what_a_job_asks_for_is_passed_on(tmp_path: Path, monkeypatch: pytest.Mo
         "nodes": 1,
         "tasks_per_node": 1,
     }
-    assert wanted.items() <= given.items()
+    assert expected.items() <= given.items()
 
 
-def test_where_there_is_no_slurm_one_line_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_slurm_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     launcher = make_launcher("slurm")
     with pytest.raises(BenchError, match=r"--launcher slurm: .*srun"):
-        launcher.start(["true"], environment={}, log=tmp_path / "worker-1.log", name="worker-1")
+        launcher.start(spec(tmp_path, ["true"]))
 
 
-def test_a_sweep_by_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_a_sweep_in_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep_through("slurm", tmp_path, monkeypatch, "--launcher.cluster", "local")

@@ -1,4 +1,4 @@
-"""Local workers for real: started, replaced when they die, stopped in order, never orphaned."""
+"""Local workers: started, replaced when they die, stopped in order, never orphaned."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from processes import is_running, wait_for
 
 from bench.core.errors import BenchError
 from bench.launch import tether
-from bench.launch.launcher import Worker, make_launcher, shared_threads
+from bench.launch.launcher import Worker, WorkerSpec, make_launcher, thread_variables
 from bench.launch.local import LocalLauncher
-from bench.launch.watch import Ended, watch
+from bench.launch.watch import WatchedWorker, last_line, watch
 
-ENDS_IN_ORDER = """
+STOPS_ON_INTERRUPT = """
 import os, pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
 try:
@@ -63,7 +63,7 @@ def run(
     command_for: Callable[[int], Sequence[str]],
     num_workers: int = 1,
     **settings: Any,
-) -> list[Ended]:
+) -> list[WatchedWorker]:
     defaults: dict[str, Any] = {
         "environment": {},
         "logs": folder / "logs",
@@ -76,7 +76,7 @@ def run(
 
 
 def pids(folder: Path) -> list[int]:
-    """The processes that have written down their number."""
+    """Pids of the processes that have written theirs."""
     texts = [path.read_text() for path in folder.glob("*.pid")]
     return [int(text) for text in texts if text]
 
@@ -89,7 +89,7 @@ def test_each_worker_has_its_number_its_log_and_the_added_variables(tmp_path: Pa
         ("worker-2", 0, 0),
         ("worker-3", 0, 0),
     ]
-    assert [end.last_line for end in ended] == [f"{n} blue True" for n in (1, 2, 3)]
+    assert [last_line(end.log) for end in ended] == [f"{n} blue True" for n in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(
@@ -102,25 +102,25 @@ def test_each_worker_has_its_number_its_log_and_the_added_variables(tmp_path: Pa
         ("import os; os.kill(os.getpid(), 9)", -9, 3),
     ],
 )
-def test_who_dies_is_started_again_up_to_the_bound(
+def test_a_worker_that_dies_is_restarted_up_to_the_limit(
     tmp_path: Path, program: str, code: int, num_starts: int
 ) -> None:
-    said: list[str] = []
+    events: list[str] = []
     program = f"print('here', flush=True)\n{program}"
-    (end,) = run(tmp_path, lambda _: python(program), on_event=said.append)
+    (end,) = run(tmp_path, lambda _: python(program), on_event=events.append)
     assert (end.exit_code, end.num_restarts) == (code, num_starts - 1)
     assert end.log.read_text().splitlines() == ["here"] * num_starts
-    assert len([line for line in said if "started again" in line]) == num_starts - 1
-    assert [line for line in said if str(end.log) in line] == said[num_starts - 1 :]
-    assert bool(said) == (code not in (0, 130)), "what went wrong is said, with the log's name"
+    assert len([line for line in events if "started again" in line]) == num_starts - 1
+    assert [line for line in events if str(end.log) in line] == events[num_starts - 1 :]
+    assert bool(events) == (code not in (0, 130)), "what went wrong is said, with the log's name"
 
 
-def test_who_dies_with_nothing_left_to_do_is_not_replaced(tmp_path: Path) -> None:
+def test_a_worker_that_dies_after_the_work_is_done_is_not_replaced(tmp_path: Path) -> None:
     (end,) = run(tmp_path, lambda _: python("raise SystemExit(1)"), is_done=lambda: True)
     assert (end.exit_code, end.num_restarts) == (1, 0)
 
 
-def test_a_worker_killed_by_somebody_is_replaced(tmp_path: Path) -> None:
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     program = (
         "import os, sys, time\nprint(os.getpid(), flush=True)\n"
         "if open(sys.argv[1]).read().count('\\n') == 1: time.sleep(60)"
@@ -137,9 +137,11 @@ def test_a_worker_killed_by_somebody_is_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_ctrl_c_reaches_each_worker_once_and_in_order(tmp_path: Path, how: signal.Signals) -> None:
+def test_ctrl_c_reaches_each_worker_once(tmp_path: Path, how: signal.Signals) -> None:
     watcher = subprocess.Popen(
-        python(WATCHES, tmp_path, ENDS_IN_ORDER), stderr=subprocess.PIPE, start_new_session=True
+        python(WATCHES, tmp_path, STOPS_ON_INTERRUPT),
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     wait_for(lambda: len(pids(tmp_path)) == 2)
     # A terminal signals the whole group: the workers must not be in it.
@@ -152,7 +154,7 @@ def test_ctrl_c_reaches_each_worker_once_and_in_order(tmp_path: Path, how: signa
 
 
 def test_no_worker_outlives_a_watcher_that_was_killed(tmp_path: Path) -> None:
-    watcher = subprocess.Popen(python(WATCHES, tmp_path, ENDS_IN_ORDER))
+    watcher = subprocess.Popen(python(WATCHES, tmp_path, STOPS_ON_INTERRUPT))
     wait_for(lambda: len(pids(tmp_path)) == 2)
     watcher.kill()
     watcher.wait()
@@ -160,18 +162,18 @@ def test_no_worker_outlives_a_watcher_that_was_killed(tmp_path: Path) -> None:
     assert not (tmp_path / "stopped").exists()
 
 
-def test_a_fault_of_the_watcher_stops_the_workers_and_is_told(tmp_path: Path) -> None:
-    def fault() -> None:
+def test_an_error_of_the_watcher_stops_the_workers_and_is_raised(tmp_path: Path) -> None:
+    def fail() -> None:
         if pids(tmp_path):
             raise BenchError("the storage is gone")
 
     with pytest.raises(BenchError, match="the storage is gone"):
-        run(tmp_path, lambda n: python(ENDS_IN_ORDER, tmp_path, n), on_tick=fault)
+        run(tmp_path, lambda n: python(STOPS_ON_INTERRUPT, tmp_path, n), on_tick=fail)
     assert (tmp_path / "stopped").exists()
     assert not any(map(is_running, pids(tmp_path)))
 
 
-def test_who_does_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
+def test_a_worker_that_does_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
     stubborn = (
         "import os, pathlib, signal, sys, time\n"
         "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
@@ -189,11 +191,16 @@ def test_who_does_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
     wait_for(lambda: not any(map(is_running, pids(tmp_path))))
 
 
-def test_sigint_arrives_where_the_shell_had_turned_it_off(tmp_path: Path) -> None:
+def test_sigint_arrives_although_the_parent_ignores_it(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         worker: Worker = LocalLauncher().start(
-            python(ENDS_IN_ORDER, tmp_path, 1), environment={}, log=tmp_path / "log", name="one"
+            WorkerSpec(
+                command=tuple(python(STOPS_ON_INTERRUPT, tmp_path, 1)),
+                environment={},
+                log=tmp_path / "log",
+                name="one",
+            )
         )
     finally:
         signal.signal(signal.SIGINT, before)
@@ -207,25 +214,25 @@ def test_sigint_arrives_where_the_shell_had_turned_it_off(tmp_path: Path) -> Non
     [
         ("os.getppid()", "raise SystemExit(7)", 7),
         ("os.getppid()", "import os; os.kill(os.getpid(), 9)", 137),
-        ("os.getpid()", "import time; time.sleep(60)", tether.ORPHANED),
+        ("os.getpid()", "import time; time.sleep(60)", tether.EXIT_ORPHANED),
     ],
 )
-def test_the_tether_of_other_systems(parent: str, program: str, code: int) -> None:
-    stays = (
+def test_the_polling_tether_returns_the_exit_code(parent: str, program: str, code: int) -> None:
+    program_with_tether = (
         "import os, sys; from bench.launch import tether; "
-        f"raise SystemExit(tether.stay({parent}, sys.argv[1:]))"
+        f"raise SystemExit(tether.run_child({parent}, sys.argv[1:]))"
     )
-    done = subprocess.run(python(stays, *python(program)), timeout=30, check=False)
+    done = subprocess.run(python(program_with_tether, *python(program)), timeout=30, check=False)
     assert done.returncode == code
 
 
-def test_cores_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_divide_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    found = [shared_threads(n)["OMP_NUM_THREADS"] for n in (1, 2, 3, 8, 9)]
+    found = [thread_variables(n)["OMP_NUM_THREADS"] for n in (1, 2, 3, 8, 9)]
     assert found == ["8", "4", "2", "1", "1"]
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert shared_threads(1)["OMP_NUM_THREADS"] == "2"
+    assert thread_variables(1)["OMP_NUM_THREADS"] == "2"
 
 
 @pytest.mark.parametrize(
@@ -237,14 +244,14 @@ def test_cores_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ray", {"gpus": "-1"}, "launcher.gpus: expected float >= 0.0"),
     ],
 )
-def test_options_are_read_strictly(name: Any, options: dict[str, str], message: str) -> None:
+def test_bad_options_are_refused(name: Any, options: dict[str, str], message: str) -> None:
     with pytest.raises(BenchError) as caught:
         make_launcher(name, options)
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(("name", "module"), [("slurm", "submitit"), ("ray", "ray")])
-def test_a_missing_package_is_one_line_that_says_what_to_install(
+def test_a_missing_package_is_named_with_its_extra(
     name: Any, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)

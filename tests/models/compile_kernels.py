@@ -1,6 +1,6 @@
-"""Compiles every fused kernel for a GPU, which takes none; prints JSON: kernel -> bytes of code.
+"""Compiles every fused kernel for a GPU, without one; prints JSON: kernel -> bytes of code.
 
-The interpreter takes more than the compiler does.
+The interpreter accepts more than the compiler does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIZES = ("num_cells", "num_units", "H", "size")
 
 
 def code_size(kernel: Any, pointer: str, kinds: dict[str, Any]) -> int:
-    """Of the kernel for pointers to numbers of a type."""
+    """Bytes of a kernel's code for pointers to numbers of a type."""
     signature = {
         name: "constexpr" if name in kinds else "i32" if name in SIZES else pointer
         for name in kernel.arg_names

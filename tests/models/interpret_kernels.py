@@ -1,4 +1,4 @@
-"""Runs the recurrences through the fused kernels by Triton's interpreter, and says how they differ.
+"""Differences of the recurrences by fused kernels, in Triton's interpreter, from the plain loops.
 
 A process of its own, since Triton decides when it is imported whether it interprets. Prints JSON:
 case -> largest differences of values and gradients from the plain loop in float64.
@@ -13,7 +13,7 @@ import sys
 os.environ["TRITON_INTERPRET"] = "1"
 
 import torch
-from remembered import Remembered
+from remembered import remember
 from torch import Tensor
 
 from bench.models import build_recurrence
@@ -51,7 +51,7 @@ def difference(first: list[Tensor], second: list[Tensor]) -> float:
 
 
 def differences() -> dict[str, float]:
-    """Of every case, with and without lengths, in both precisions."""
+    """Largest differences of every case, with and without lengths, in both precisions."""
     found = {}
     for case, (name, options) in CASES.items():
         torch.manual_seed(1)
@@ -72,7 +72,7 @@ def differences() -> dict[str, float]:
 
 
 def one_sided() -> dict[str, float]:
-    """Where only h or only c has a gradient, from states that are not laid out row by row."""
+    """Differences where only h or only c has a gradient, from states that are not contiguous."""
     torch.manual_seed(1)
     fusion.FUSED_ON.add("cpu")
     h_BH, c_BH = torch.randn(2, 5, 3, dtype=torch.float64).transpose(1, 2).unbind(0)
@@ -93,18 +93,18 @@ def one_sided() -> dict[str, float]:
 def replayed() -> dict[str, float]:
     """Graphs over fused kernels: the path of a GPU, with a stand-in for the graph."""
     cuda_graphs.REPLAYED_ON.add("cpu")
-    cuda_graphs.REPLAYS = cuda_graphs.Replays(Remembered, sightings=1)
-    cuda_graphs.FEWEST_STEPS = 1
+    cuda_graphs.GRAPHS = cuda_graphs.GraphCache(remember, record_at_call=1)
+    cuda_graphs.MIN_STEPS = 1
     found = {f"replayed: {case}": worst for case, worst in differences().items()}
-    assert len(cuda_graphs.REPLAYS) > 0
+    assert len(cuda_graphs.GRAPHS) > 0
     return found
 
 
 if __name__ == "__main__":
     fusion.FUSED_ON.add("cpu")
     x = torch.ones(1)
-    modules = [steps_for(x, None), steps_for(x, torch.ones(1)), gru_steps_for(x)]
-    paths = [module.__name__ for module in modules]
+    steps = [steps_for(x, None), steps_for(x, torch.ones(1)), gru_steps_for(x)]
+    paths = [backward.__module__ for _, backward in steps]
     values = differences() | one_sided()
     CASES = {case: CASES[case] for case in ("diagonal coupled", "gru")}
     json.dump({"paths": paths, "differences": values | replayed()}, sys.stdout)

@@ -8,25 +8,23 @@ import pytest
 import torch
 
 from bench.models.fast import cuda_graphs
-from bench.models.fast.cuda_graphs import Replays, Tensors
+from bench.models.fast.cuda_graphs import GraphCache, Recording, Tensors
 
 
-class Remembered:
-    """Keeps the function; a replay overwrites the outputs of the first call."""
+def remember(function: Callable[[], Tensors], _: torch.device) -> Recording:
+    """A replay calls the function and overwrites the outputs of its first call."""
+    outputs = function()
 
-    def __init__(self, function: Callable[[], Tensors], device: torch.device) -> None:
-        self.function, self.device = function, device
-        self.outputs = function()
-
-    def replay(self) -> None:
-        """Do all of it again."""
-        for own, found in zip(self.outputs, self.function(), strict=True):
+    def replay() -> None:
+        for own, found in zip(outputs, function(), strict=True):
             if own is not None and found is not None:
                 own.copy_(found)
 
+    return replay, outputs
 
-def replay_on_cpu(monkeypatch: pytest.MonkeyPatch, replays: Replays) -> None:
-    """Every loop on the CPU, short ones too, goes through `replays`."""
+
+def replay_on_cpu(monkeypatch: pytest.MonkeyPatch, graphs: GraphCache) -> None:
+    """Every loop on the CPU, short ones too, goes through `graphs`."""
     monkeypatch.setattr(cuda_graphs, "REPLAYED_ON", {"cpu"})
-    monkeypatch.setattr(cuda_graphs, "FEWEST_STEPS", 1)
-    monkeypatch.setattr(cuda_graphs, "REPLAYS", replays)
+    monkeypatch.setattr(cuda_graphs, "MIN_STEPS", 1)
+    monkeypatch.setattr(cuda_graphs, "GRAPHS", graphs)

@@ -1,4 +1,4 @@
-"""Loops that are replayed equal loops that are run, whatever was replayed in between."""
+"""Replayed loops equal loops that run, whatever was replayed in between."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 import pytest
 import torch
 from recurrence_cases import INPUT_SIZE, Case, combinations
-from remembered import Remembered, replay_on_cpu
+from remembered import remember, replay_on_cpu
 from torch import Tensor
 
 from bench.models.fast import cuda_graphs
-from bench.models.fast.cuda_graphs import Replays, Tensors, replayed
+from bench.models.fast.cuda_graphs import GraphCache, Recording, Tensors, replay
 from bench.models.recurrence import Recurrence
 
 LOOPS = [
@@ -21,7 +21,7 @@ LOOPS = [
     for case in combinations(name)
     if case.options[-1] != ("reset", "after") and str(case) != "lstm-none-separate"
 ]
-"""What is a loop of small products on every machine."""
+"""Recurrences that are loops of small products on every machine."""
 
 
 def twice(x: Tensor, y: Tensor | None, factor: int) -> Tensors:
@@ -44,15 +44,15 @@ def test_replayed_loops_are_the_loops(
     recurrence, lengths_B = case.build(), None if lengths is None else torch.tensor(lengths)
     inputs = [torch.randn(3, 6, INPUT_SIZE, dtype=torch.float64) for _ in range(3)]
     expected = [results(recurrence, x_BTD, lengths_B) for x_BTD in inputs]
-    replays = Replays(Remembered, sightings=1)
-    replay_on_cpu(monkeypatch, replays)
+    graphs = GraphCache(remember, record_at_call=1)
+    replay_on_cpu(monkeypatch, graphs)
     found = [results(recurrence, x_BTD, lengths_B) for x_BTD in inputs]
-    assert len(replays) == 2, "one graph forward, one backward, for all three batches"
+    assert len(graphs) == 2, "one graph forward, one backward, for all three batches"
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_a_later_forward_leaves_what_an_earlier_one_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    replay_on_cpu(monkeypatch, Replays(Remembered, sightings=1))
+    replay_on_cpu(monkeypatch, GraphCache(remember, record_at_call=1))
     gru = next(combinations("gru")).build()
     first_BTD, second_BTD = (torch.randn(3, 6, INPUT_SIZE).double() for _ in range(2))
     wanted = []
@@ -77,19 +77,19 @@ def test_gradients_add_up_over_layers_that_share_a_graph(monkeypatch: pytest.Mon
         gru(gru(x_BTD)[0])[0].square().sum().backward()
         return [torch.as_tensor(parameter.grad).clone() for parameter in gru.parameters()]
 
-    expected, replays = gradients(), Replays(Remembered, sightings=1)
-    replay_on_cpu(monkeypatch, replays)
+    expected, graphs = gradients(), GraphCache(remember, record_at_call=1)
+    replay_on_cpu(monkeypatch, graphs)
     torch.testing.assert_close(gradients(), expected, rtol=0, atol=0)
-    assert len(replays) == 2
+    assert len(graphs) == 2
 
 
-def test_a_recording_begins_at_the_third_sighting_of_its_shapes() -> None:
-    replays, x = Replays(Remembered, sightings=3), torch.ones(9, 2)
+def test_a_graph_is_recorded_at_the_third_call_with_its_shapes() -> None:
+    graphs, x = GraphCache(remember, record_at_call=3), torch.ones(9, 2)
     for number, kept in enumerate((0, 0, 1, 1), start=1):
-        product, none = replays(twice, (number * x, None), (3,))
+        product, none = graphs(twice, (number * x, None), (3,))
         assert torch.equal(torch.as_tensor(product), 3.0 * number * x)
         assert none is None
-        assert len(replays) == kept
+        assert len(graphs) == kept
 
 
 @pytest.mark.parametrize(
@@ -103,82 +103,82 @@ def test_a_recording_begins_at_the_third_sighting_of_its_shapes() -> None:
     ids=["shape", "type", "one-more", "option"],
 )
 def test_other_work_is_another_recording(tensors: Tensors, options: tuple[int, ...]) -> None:
-    replays = Replays(Remembered, sightings=1)
-    replays(twice, (torch.ones(9, 2), None), (3,))
-    found = replays(twice, tensors, options)
-    assert len(replays) == 2
+    graphs = GraphCache(remember, record_at_call=1)
+    graphs(twice, (torch.ones(9, 2), None), (3,))
+    found = graphs(twice, tensors, options)
+    assert len(graphs) == 2
     torch.testing.assert_close(found, twice(*tensors, *options))  # type: ignore[arg-type]
 
 
 def test_strides_are_no_part_of_the_work() -> None:
-    replays, x = Replays(Remembered, sightings=1), torch.arange(18.0).view(9, 2)
-    replays(twice, (torch.ones(9, 2), None), (3,))
+    graphs, x = GraphCache(remember, record_at_call=1), torch.arange(18.0).view(9, 2)
+    graphs(twice, (torch.ones(9, 2), None), (3,))
     for given in (x, x.t().contiguous().t(), x[:1].expand(9, 2)):
-        assert torch.equal(torch.as_tensor(replays(twice, (given, None), (3,))[0]), 3 * given)
-    assert len(replays) == 1
+        assert torch.equal(torch.as_tensor(graphs(twice, (given, None), (3,))[0]), 3 * given)
+    assert len(graphs) == 1
 
 
-def meet(replays: Replays, size: int) -> None:
-    replays(twice, (torch.ones(9, size), None), (3,))
+def meet(graphs: GraphCache, size: int) -> None:
+    graphs(twice, (torch.ones(9, size), None), (3,))
 
 
 def test_graphs_are_bounded_and_ragged_shapes_do_not_drive_out_used_ones() -> None:
-    replays = Replays(Remembered, sightings=1, capacity=2, patience=5)
-    recorded = list[Remembered]()
+    graphs = GraphCache(remember, record_at_call=1, capacity=2, max_idle_calls=5)
+    recorded = list[Recording]()
 
-    def record(function: Callable[[], Tensors], device: torch.device) -> Remembered:
-        recorded.append(Remembered(function, device))
+    def record(function: Callable[[], Tensors], device: torch.device) -> Recording:
+        recorded.append(remember(function, device))
         return recorded[-1]
 
-    replays.record = record
+    graphs.record = record
     for size in (1, 2, 3, 4, 1, 2, 3, 4):
-        meet(replays, size)
-    assert (len(replays), len(recorded)) == (2, 2)
+        meet(graphs, size)
+    assert (len(graphs), len(recorded)) == (2, 2)
     for _ in range(6):
-        meet(replays, 1)
-    meet(replays, 3)  # takes the place of 2, which nobody has used for a while
-    meet(replays, 1)
-    assert (len(replays), len(recorded)) == (2, 3)
-    meet(replays, 3)
+        meet(graphs, 1)
+    meet(graphs, 3)  # takes the place of 2, which nobody has used for a while
+    meet(graphs, 1)
+    assert (len(graphs), len(recorded)) == (2, 3)
+    meet(graphs, 3)
     assert len(recorded) == 3
 
 
-def test_what_is_counted_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda_graphs, "KEYS_COUNTED", 4)
-    replays = Replays(Remembered, sightings=2)
+def test_counted_keys_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_graphs, "MAX_COUNTED_KEYS", 4)
+    graphs = GraphCache(remember, record_at_call=2)
     for size in (1, 2, 3, 4, 5, 1):
-        meet(replays, size)
-    assert len(replays) == 0, "the first sighting of 1 was forgotten"
-    meet(replays, 1)
-    assert len(replays) == 1
+        meet(graphs, size)
+    assert len(graphs) == 0, "the first call with 1 was forgotten"
+    meet(graphs, 1)
+    assert len(graphs) == 1
 
 
-def test_what_cannot_be_recorded_runs_without_and_says_so_once() -> None:
-    def refuse(*_: object) -> Remembered:
+def test_functions_that_cannot_be_recorded_run_without_after_one_warning() -> None:
+    def refuse(*_: object) -> Recording:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    replays = Replays(refuse, sightings=1)
+    graphs = GraphCache(refuse, record_at_call=1)
     with pytest.warns(UserWarning, match="cannot be recorded as a CUDA graph.*not permitted"):
-        meet(replays, 1)
+        meet(graphs, 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        meet(replays, 1)
+        meet(graphs, 1)
         assert torch.equal(
-            torch.as_tensor(replays(twice, (torch.ones(9, 2), None), (3,))[0]),
+            torch.as_tensor(graphs(twice, (torch.ones(9, 2), None), (3,))[0]),
             torch.full((9, 2), 3.0),
         )
 
 
 def test_short_loops_and_other_devices_are_not_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    replays = Replays(Remembered, sightings=1)
-    monkeypatch.setattr(cuda_graphs, "REPLAYS", replays)
-    replayed(twice, torch.ones(9, 2), None, options=(3,))
-    assert len(replays) == 0
+    graphs = GraphCache(remember, record_at_call=1)
+    monkeypatch.setattr(cuda_graphs, "GRAPHS", graphs)
+    replay(twice, torch.ones(9, 2), None, options=(3,))
+    assert len(graphs) == 0
     monkeypatch.setattr(cuda_graphs, "REPLAYED_ON", {"cpu"})
-    replayed(twice, torch.ones(cuda_graphs.FEWEST_STEPS - 1, 2), None, options=(3,))
-    assert len(replays) == 0
-    replayed(twice, torch.ones(cuda_graphs.FEWEST_STEPS, 2), None, options=(3,))
-    assert len(replays) == 1
+    replay(twice, torch.ones(cuda_graphs.MIN_STEPS - 1, 2), None, options=(3,))
+    assert len(graphs) == 0
+    replay(twice, torch.ones(cuda_graphs.MIN_STEPS, 2), None, options=(3,))
+    assert len(graphs) == 1
 
 
 @pytest.mark.parametrize("sightings", [1, 2])
@@ -188,7 +188,7 @@ def test_inference_and_training_share_recordings(
     gru = next(combinations("gru")).build()
     x_BTD = torch.randn(3, 6, INPUT_SIZE).double()
     expected = results(gru, x_BTD, None)
-    replay_on_cpu(monkeypatch, Replays(Remembered, sightings=sightings))
+    replay_on_cpu(monkeypatch, GraphCache(remember, record_at_call=sightings))
     with torch.inference_mode():
         y_BTH, _ = gru(x_BTD)
     torch.testing.assert_close(y_BTH, expected[0], rtol=0, atol=0)

@@ -1,4 +1,4 @@
-"""How layers and directions are put together."""
+"""Stacks of layers and pairs of directions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_dropout_falls_between_layers_only() -> None:
     deep, x_BTD = build_recurrence("srn", 50, options), torch.ones(1, 1, 50)
     assert isinstance(deep, Deep)
     seen = []
-    for layer in deep.pile():
+    for layer in deep.stack():
         layer.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output[0])))
     y_BTH, _ = deep(x_BTD)
     (first_in, first_out), (second_in, second_out) = seen
@@ -37,7 +37,7 @@ def test_each_layer_reads_both_directions_of_the_one_below() -> None:
     options = {"num_layers": 3, "direction": "bidirectional", "hidden_size": 4}
     deep = build_recurrence("lstm", 5, options)
     assert isinstance(deep, Deep)
-    assert [(layer.input_size, layer.output_size) for layer in deep.pile()] == [
+    assert [(layer.input_size, layer.output_size) for layer in deep.stack()] == [
         (5, 8),
         (8, 8),
         (8, 8),

@@ -1,4 +1,4 @@
-"""How weights begin, and how many there are."""
+"""Initial weights, numbers of parameters and of operations."""
 
 from __future__ import annotations
 

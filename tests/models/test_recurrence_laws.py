@@ -9,9 +9,19 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from recurrence_cases import CASES, DEFAULTS, INPUT_SIZE, Case
+from recurrence_cases import (
+    CASES,
+    COVER,
+    DEFAULTS,
+    EVERY_CASE,
+    INPUT_SIZE,
+    Case,
+    combinations,
+    pairs_of,
+)
 from torch import Tensor
 
+from bench.models import MODELS
 from bench.models.recurrence import Recurrence, State
 
 Run = Callable[..., tuple[Tensor, State]]
@@ -23,11 +33,13 @@ WRAPPERS: list[dict[str, object]] = [
 ]
 
 
-@pytest.fixture(params=CASES, ids=str)
-def case(request: pytest.FixtureRequest) -> Case:
-    value = request.param
-    assert isinstance(value, Case)
-    return value
+def test_a_few_cases_cover_every_pair_of_options() -> None:
+    for name in MODELS:
+        every, few = set(combinations(name)), {case for case in COVER if case.name == name}
+        assert few <= every
+        assert set().union(*map(pairs_of, few)) == set().union(*map(pairs_of, every))
+    assert set(DEFAULTS) <= COVER
+    assert len(COVER) < len(CASES) / 2
 
 
 def draw(num_steps: int) -> Tensor:
@@ -82,6 +94,7 @@ def assert_equation(
         (70, True, None),
     ],
 )
+@EVERY_CASE
 def test_equation(case: Case, num_steps: int, carried: bool, lengths: list[int] | None) -> None:
     lengths_B = None if lengths is None else torch.tensor(lengths)
     assert_equation(case.build(), num_steps, carried, lengths_B)
@@ -152,6 +165,7 @@ LAWS = [assert_chunking, assert_causality, assert_padding, assert_batching]
 
 
 @pytest.mark.parametrize("law", LAWS)
+@EVERY_CASE
 def test_law(case: Case, law: Callable[[Recurrence], None]) -> None:
     law(case.build())
 
@@ -171,6 +185,7 @@ def test_law_wrapped(
             law(recurrence)
 
 
+@EVERY_CASE
 def test_single_precision_stays_near_double(case: Case) -> None:
     recurrence, x_BTD = case.build(init_scale=0.3), draw(20)
     exact_BTH, _ = recurrence.forward_reference(x_BTD)
@@ -179,6 +194,7 @@ def test_single_precision_stays_near_double(case: Case) -> None:
     torch.testing.assert_close(y_BTH.double(), exact_BTH, rtol=1e-5, atol=1e-5)
 
 
+@EVERY_CASE
 def test_no_steps_change_nothing(case: Case) -> None:
     recurrence, x_BTD = case.build(), draw(0)
     state = some_state(recurrence, x_BTD)
@@ -187,6 +203,7 @@ def test_no_steps_change_nothing(case: Case) -> None:
     close(after, state)
 
 
+@EVERY_CASE
 def test_inference_mode_gives_the_same(case: Case) -> None:
     recurrence, x_BTD = case.build(), draw(6)
     y_BTH, after = recurrence(x_BTD)
@@ -195,6 +212,7 @@ def test_inference_mode_gives_the_same(case: Case) -> None:
     close((y_BTH, *after), (inferred_BTH, *inferred_after))
 
 
+@EVERY_CASE
 def test_reference_ignores_padding_too(case: Case) -> None:
     recurrence, x_BTD, lengths_B = case.build(), draw(6), torch.tensor([6, 3, 1])
     run = recurrence.forward_reference
@@ -203,6 +221,7 @@ def test_reference_ignores_padding_too(case: Case) -> None:
     close(values_and_gradients(recurrence, run, x_BTD, None, lengths_B), expected)
 
 
+@EVERY_CASE
 def test_autocast_runs(case: Case) -> None:
     recurrence, x_BTD = case.build().float(), draw(6).float()
     with torch.autocast("cpu", dtype=torch.bfloat16):

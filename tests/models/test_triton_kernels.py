@@ -35,7 +35,7 @@ def interpreted(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return printed("interpret_kernels.py", tmp_path_factory.mktemp("cache"))
 
 
-def test_it_was_the_kernels_that_ran(interpreted: Any) -> None:
+def test_fused_kernels_ran(interpreted: Any) -> None:
     names = ["lstm_triton", "lstm_triton", "gru_triton"]
     assert interpreted["paths"] == [f"bench.models.fast.{name}" for name in names]
 
@@ -47,6 +47,7 @@ def test_values_and_gradients_are_the_plain_loop_s(interpreted: Any) -> None:
     assert {case: worst for case, worst in found.items() if not worst < limits[case]} == {}
 
 
+@pytest.mark.slow
 def test_every_kernel_compiles_for_a_gpu(tmp_path: Path) -> None:
     found = printed("compile_kernels.py", tmp_path)
     assert len(found) == 13 + 2 * 9
@@ -62,7 +63,7 @@ def test_kernels_are_for_cuda_and_only_where_they_compile(monkeypatch: pytest.Mo
     assert not fusion.fuses(torch.ones(3, dtype=torch.int64))
 
 
-def test_triton_that_compiles_nothing_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_triton_is_not_used_where_it_cannot_compile(monkeypatch: pytest.MonkeyPatch) -> None:
     fusion.compiles.cache_clear()
     with pytest.warns(UserWarning, match="runs no kernel here"):
         assert not fusion.compiles("cpu")  # not interpreted, and there is no compiler for CPUs

@@ -1,4 +1,4 @@
-"""The Chromium of this machine."""
+"""Chromium, if it is installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 def chromium() -> str | None:
-    """Where it is; None where there is none."""
+    """Path of the browser; None if it is not installed."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 

@@ -1,4 +1,4 @@
-"""A working folder that a report is written of: made-up runs with everything that a page shows."""
+"""Working folder of a report: synthetic runs, a sweep and diagnoses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.core.suite import Suite
 from bench.sweep.definition import Budget, Sweep
 from bench.sweep.dimension import Choice, FloatRange
 from bench.sweep.outcome import summarise, write_result
-from bench.sweep.study import TrialResult
+from bench.sweep.trial import TrialResult
 from bench.text.diagnoses import Diagnosis, diagnosis_path, write_diagnosis
 
 TASK = "toy"

@@ -1,4 +1,4 @@
-"""The picture of the report in the README: `python tests/report/take_screenshot.py`.
+"""Screenshot of the report for the README: `python tests/report/take_screenshot.py`.
 
 Of the committed records, in Chromium, with the typeface Inter where it is installed.
 """

@@ -1,4 +1,4 @@
-"""A report in a real browser: headless Chromium through Playwright."""
+"""The report in headless Chromium, through Playwright."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_filtering_by_words_and_verdicts(page: Page) -> None:
     assert len(measured(page)) == every
 
 
-def test_a_pointer_and_a_key_show_details(page: Page) -> None:
+def test_details_are_shown_on_hover_and_by_keyboard(page: Page) -> None:
     go(page, TASK)
     row = page.locator(ROWS, has_text="Table 2").first
     row.locator("td[data-column='Measured']").hover()
@@ -234,7 +234,7 @@ def test_nothing_is_wider_than_a_phone(page: Page) -> None:
     page.set_viewport_size(DESK)
 
 
-def test_print_leaves_out_what_only_answers(page: Page) -> None:
+def test_print_omits_controls(page: Page) -> None:
     go(page, TASK)
     page.emulate_media(media="print")
     for selector in (".side", ".tools", ".controls", ".copy"):
@@ -243,7 +243,7 @@ def test_print_leaves_out_what_only_answers(page: Page) -> None:
     page.emulate_media(media="screen")
 
 
-def test_without_a_script_everything_is_there(browser: Browser, address: str) -> None:
+def test_everything_is_shown_without_javascript(browser: Browser, address: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()

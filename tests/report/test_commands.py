@@ -1,4 +1,4 @@
-"""The command on the page of a run is the one that carries it out."""
+"""Commands that repeat a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.cli import app
 from bench.cli.settings import tree
 from bench.core.record import Record
 from bench.core.suite import Suite
-from bench.report.runs import command_of
+from bench.report.runs import rerun_command
 from bench.runs.resolve import resolve
 
 SUITE = Suite(folder=Path(__file__).parent.parent.parent)
@@ -50,19 +50,21 @@ def run_id(command: str) -> str:
 
 
 def test_commands_of_committed_runs_name_them() -> None:
-    runs = [record for record in RECORDS if command_of(record).startswith("bench run ")]
+    runs = [record for record in RECORDS if rerun_command(record).startswith("bench run ")]
     assert len(runs) > 50
     wrong = {
-        record.id: command_of(record) for record in runs if run_id(command_of(record)) != record.id
+        record.id: rerun_command(record)
+        for record in runs
+        if run_id(rerun_command(record)) != record.id
     }
     assert wrong == {}
 
 
 def test_commands_of_other_committed_records_are_understood() -> None:
-    others = [record for record in RECORDS if not command_of(record).startswith("bench run ")]
-    assert {command_of(record).split()[1] for record in others} == {"mix", "evaluate"}
+    others = [record for record in RECORDS if not rerun_command(record).startswith("bench run ")]
+    assert {rerun_command(record).split()[1] for record in others} == {"mix", "evaluate"}
     for record in others:
-        given = parsed(command_of(record))
+        given = parsed(rerun_command(record))
         assert given["runs"], record.id
 
 
@@ -95,4 +97,4 @@ def evaluated(seed: int = 3, **objective: Any) -> Record:
     ],
 )
 def test_evaluations_name_their_runs(record: Record, command: str) -> None:
-    assert command_of(record) == command
+    assert rerun_command(record) == command

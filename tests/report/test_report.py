@@ -1,4 +1,4 @@
-"""A report as a file: whole by itself, small, and with the numbers of `bench table`."""
+"""Report file: self-contained, small, with the numbers of `bench table`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.report import build_report, figures, page
 from bench.report import page as script
-from bench.report.content import gather, short, split_label
-from bench.report.tables import verdict_of
+from bench.report.content import format_number, gather, split_label
+from bench.report.tables import base_verdict
 from bench.table import Row, render, task_table
 
 COMMITTED = Suite(folder=Path(__file__).parent.parent.parent)
@@ -38,7 +38,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "library", lambda: "")
 
 
-def test_a_hundred_runs_stay_small(whole: str) -> None:
+def test_a_report_of_a_hundred_runs_is_small(whole: str) -> None:
     assert whole.count('class="page run"') == NUM_RUNS
     assert len(whole.encode()) < 3e6
 
@@ -82,7 +82,7 @@ def test_a_report_needs_no_torch() -> None:
         "from bench.report import build_report, figures, page;"
         "figures.draw = lambda spec: ''; page.library = lambda: '';"
         "build_report(Suite(folder=Path.cwd()), ('an4', 'ptb', 'synthetic-text'));"
-        "print('torch' in sys.modules, 'scipy' in sys.modules)"
+        "print('torch' in sys.modules, 'scipy.stats' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=COMMITTED.folder, capture_output=True, text=True
@@ -90,9 +90,7 @@ def test_a_report_needs_no_torch() -> None:
     assert done.stdout == "False False\n", done.stderr
 
 
-def test_without_the_extra_one_line_says_which(
-    suite: Suite, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_extra_is_named(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     figures.draw.cache_clear()
     script.library.cache_clear()
@@ -100,13 +98,13 @@ def test_without_the_extra_one_line_says_which(
         build_report(suite, (TASK,))
 
 
-def test_unknown_tasks_are_named(suite: Suite) -> None:
+def test_an_unknown_task_is_an_error(suite: Suite) -> None:
     with pytest.raises(BenchError, match="did you mean 'toy'"):
         build_report(suite, ("toi",))
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_what_has_begun_is_shown(tmp_path: Path) -> None:
+def test_started_runs_are_shown(tmp_path: Path) -> None:
     suite = make_suite(tmp_path, num_runs=4)
     begun = suite.artifacts(TASK, "srn-new-s1")
     begun.mkdir(parents=True)
@@ -115,7 +113,7 @@ def test_what_has_begun_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_text_of_records_cannot_become_markup(tmp_path: Path) -> None:
+def test_texts_of_records_are_escaped(tmp_path: Path) -> None:
     suite = make_suite(tmp_path, num_runs=2)
     path = suite.record_path(TASK, suite.records(TASK)[0].id)
     path.write_text(path.read_text().replace('"recipe": "default"', '"recipe": "<script>alert(1)"'))
@@ -136,7 +134,7 @@ def test_text_of_records_cannot_become_markup(tmp_path: Path) -> None:
         ("bound (the generator's own)", "bound (the generator's own)", ""),
     ],
 )
-def test_labels_are_cut_where_the_settings_begin(label: str, name: str, settings: str) -> None:
+def test_labels_are_split_before_the_settings(label: str, name: str, settings: str) -> None:
     assert split_label(label) == (name, settings)
 
 
@@ -144,8 +142,8 @@ def test_labels_are_cut_where_the_settings_begin(label: str, name: str, settings
     ("value", "text"),
     [(2438100, "2,438,100"), (111.79094, "111.8"), (1.43212, "1.432"), (0.05, "0.05000"), (0, "0")],
 )
-def test_numbers_have_four_digits(value: float, text: str) -> None:
-    assert short(value) == text
+def test_numbers_have_four_significant_digits(value: float, text: str) -> None:
+    assert format_number(value) == text
 
 
 @pytest.mark.parametrize(
@@ -157,5 +155,5 @@ def test_numbers_have_four_digits(value: float, text: str) -> None:
         ("no test", "not run"),
     ],
 )
-def test_a_verdict_has_a_colour_whatever_it_is_on(verdict: str, kind: str) -> None:
-    assert verdict_of(Row(label="", metric="", verdict=verdict, split="test")) == kind
+def test_the_base_verdict_has_no_score_and_no_seeds(verdict: str, kind: str) -> None:
+    assert base_verdict(Row(label="", metric="", verdict=verdict, split="test")) == kind

@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import pytest
 from made_captions import TASK, add_run, images, make_suite, scored
 from PIL.Image import Image, new
 from PIL.Image import open as open_image
 
-from bench.captioning.data import scenes as at_hand
-from bench.captioning.outputs import captions_path
+from bench.captioning.data import prepared
+from bench.captioning.data.specification import CaptionsSpec
+from bench.captioning.outputs import Captions
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.report import pictures
 from bench.report.content import TaskContent, gather
 from bench.report.pictures import NUM_IMAGES, SIDE_PIXELS, pictures_of, thumbnail
 from bench.report.samples import spread
@@ -35,7 +36,7 @@ class Squares:
 
 @pytest.fixture
 def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Suite:
-    monkeypatch.setattr(at_hand, "images_at_hand", lambda _: Squares())
+    monkeypatch.setattr(prepared, "open_images", lambda _: Squares())
     return make_suite(Suite(folder=tmp_path))
 
 
@@ -50,11 +51,11 @@ def test_each_image_has_its_models_people_and_nearest(suite: Suite) -> None:
     assert found is not None
     assert len(found.pictures) == NUM_IMAGES
     for one in found.pictures:
-        assert [w.run_id for w in one.written] == [better.id, worse.id]
+        assert [caption.run_id for caption in one.captions] == [better.id, worse.id]
         assert len(one.people) == 5
         assert one.source.startswith("data:image/jpeg;base64,")
         assert one.nearest
-    cider = [one.written[0].cider for one in found.pictures]
+    cider = [one.captions[0].score for one in found.pictures]
     assert cider == sorted(cider, reverse=True)
     assert found.nearest_of == "nearest"
 
@@ -63,12 +64,12 @@ def test_copies_are_said_to_be_copies(suite: Suite) -> None:
     add_run(suite, scored(copies=40))
     found = pictures_of(suite, content(suite))
     assert found is not None
-    assert all(w.is_copy and w.longest == w.num_words for p in found.pictures for w in p.written)
+    assert {caption.note for one in found.pictures for caption in one.captions} == {"copy"}
 
 
 def test_missing_captions_are_said(suite: Suite) -> None:
     record = add_run(suite, scored())
-    captions_path(suite.artifacts(TASK, record.id), "test").unlink()
+    Captions.path(suite.artifacts(TASK, record.id), "test").unlink()
     found = pictures_of(suite, content(suite))
     assert found is not None
     assert not found.pictures
@@ -90,7 +91,7 @@ def test_an_image_that_is_not_there_is_said(suite: Suite, monkeypatch: pytest.Mo
         def __call__(self, name: str) -> Image:
             raise BenchError(f"no image {name}")
 
-    monkeypatch.setattr(at_hand, "images_at_hand", lambda _: Nothing())
+    monkeypatch.setattr(prepared, "open_images", lambda _: Nothing())
     add_run(suite, scored())
     found = pictures_of(suite, content(suite))
     assert found is not None
@@ -101,13 +102,13 @@ def test_missing_images_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     card = Suite(folder=tmp_path).card("flickr8k")
     monkeypatch.setenv("BENCH_DATA", str(tmp_path))
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
-    assert at_hand.images_at_hand(card.corpus) is None
-    assert "flickr8k_128px_q85.tar or Flicker8k_Dataset" in pictures._no_images(card)
+    with pytest.raises(BenchError, match=r"flickr8k_128px_q85.tar or Flicker8k_Dataset"):
+        prepared.open_images(cast(CaptionsSpec, card.corpus))
 
 
 def test_photographs_are_small(bench_data: Path) -> None:
-    photographs = at_hand.images_at_hand(Suite(folder=bench_data).card("flickr8k").corpus)
-    assert photographs is not None
+    corpus = cast(CaptionsSpec, Suite(folder=bench_data).card("flickr8k").corpus)
+    photographs = prepared.open_images(corpus)
     source = thumbnail(photographs, photographs.names[0])
     assert len(base64.b64decode(source.partition(",")[2])) < 9_000
 

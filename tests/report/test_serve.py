@@ -1,4 +1,4 @@
-"""The served report: on this machine alone, and it follows the runs."""
+"""Server of the report: local only, and up to date with the runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def get(server: ThreadingHTTPServer, path: str, host: str | None = None) -> tupl
     return answer.status, answer.read().decode()
 
 
-def test_a_new_record_is_news(server: ThreadingHTTPServer, suite: Suite) -> None:
+def test_a_new_record_changes_the_state(server: ThreadingHTTPServer, suite: Suite) -> None:
     before = get(server, "/state")
     assert before == get(server, "/state")
     assert "-s77" not in get(server, "/")[1]
@@ -59,18 +59,18 @@ def test_a_damaged_record_leaves_the_last_report(
     assert "not a record" in capsys.readouterr().err
 
 
-def test_it_listens_on_this_machine_and_says_where_to_ask(server: ThreadingHTTPServer) -> None:
+def test_the_server_listens_on_localhost_only(server: ThreadingHTTPServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
     page = get(server, "/")[1]
     assert "connect-src 'self'" in page
     assert 'data-live="served"' in page
 
 
-def test_other_names_and_paths_are_refused(server: ThreadingHTTPServer) -> None:
+def test_other_hosts_and_paths_are_rejected(server: ThreadingHTTPServer) -> None:
     assert get(server, "/", host="elsewhere.example")[0] == 403
     assert get(server, "/../pyproject.toml")[0] == 404
 
 
-def test_a_taken_port_is_one_line(server: ThreadingHTTPServer, suite: Suite) -> None:
+def test_a_taken_port_is_an_error(server: ThreadingHTTPServer, suite: Suite) -> None:
     with pytest.raises(BenchError, match="--port"):
         make_server(suite, (TASK,), port=server.server_port)

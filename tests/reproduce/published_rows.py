@@ -47,7 +47,7 @@ RECIPES = """\
 
 
 def make_suite_with(folder: Path, rows: str = ROWS) -> Path:
-    """The tiny task with a named recipe and published rows; the folder."""
+    """Write the tiny task with a named recipe and published rows; return the folder."""
     card = CARD.replace("    model: {hidden_size: 8}\n", "") + RECIPES  # counts have no such size
     (folder / "tasks").mkdir(parents=True, exist_ok=True)
     (folder / "tasks" / "tiny.yaml").write_text(card)

@@ -1,4 +1,4 @@
-"""`bench reproduce` on a tiny task, for real: in this process, by two workers, killed, stopped."""
+"""`bench reproduce` on a tiny task: in one process and with two workers, killed and stopped."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from bench.cli import main
 from bench.core.record import read_record
 from bench.core.suite import Suite
 from bench.launch.local import LocalLauncher
-from bench.reproduce import carry_out
-from bench.reproduce.call import Wanted
+from bench.reproduce.call import ReproduceOptions
+from bench.reproduce.carry_out import run_with_workers
 from bench.reproduce.session import Session, open_session
 
 
@@ -63,7 +63,7 @@ def table_rows(output: str) -> dict[str, list[str]]:
     return {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines}
 
 
-def test_every_kind_of_row_from_nothing_to_the_table(call: Call) -> None:
+def test_every_kind_of_row_becomes_a_row_of_the_table(call: Call) -> None:
     code, out, err = call("--seeds", 2)
     assert code == 0, err
     made = records(call.folder)
@@ -75,15 +75,15 @@ def test_every_kind_of_row_from_nothing_to_the_table(call: Call) -> None:
     assert "1" in rows["Bigram"]
     assert any(cell.startswith("not run") for cell in rows["Unheard of"])
     assert any(cell.startswith("not comparable") for cell in rows["SRN, dynamic evaluation"])
-    told = [line for line in err.splitlines() if line.startswith("[")]
-    assert [line.partition("]")[0] for line in told] == [f"[{n}/9" for n in range(1, 10)]
+    ended = [line for line in err.splitlines() if line.startswith("[")]
+    assert [line.partition("]")[0] for line in ended] == [f"[{n}/9" for n in range(1, 10)]
     code, again, err = call("--seeds", 2)
     assert (code, again) == (0, out)
     assert "9 runs: 9 done, 0 to do" in err
     assert records(call.folder) == made
 
 
-def test_the_plan_alone_runs_nothing(call: Call) -> None:
+def test_a_dry_run_runs_nothing(call: Call) -> None:
     code, out, err = call("--dry-run", "--rows", "srn, 8*", "bigram", "--seeds", 3)
     assert (code, err) == (0, "")
     assert "4 runs: 0 done, 4 to do; about" in out
@@ -91,7 +91,7 @@ def test_the_plan_alone_runs_nothing(call: Call) -> None:
     assert records(call.folder) == {}
 
 
-def test_selected_rows_alone_are_run_and_shown(call: Call) -> None:
+def test_only_selected_rows_are_run_and_shown(call: Call) -> None:
     code, out, _ = call("--rows", "Bigram", "--rows", "unheard*", "--seeds", 2)
     assert code == 0
     assert [run_id.partition("-")[0] for run_id in records(call.folder)] == ["ngram"]
@@ -99,7 +99,7 @@ def test_selected_rows_alone_are_run_and_shown(call: Call) -> None:
     assert "SRN, wide" not in out
 
 
-def test_a_failed_run_is_told_at_the_end_and_the_others_go_on(call: Call) -> None:
+def test_a_failed_run_is_reported_at_the_end_and_the_others_go_on(call: Call) -> None:
     make_suite_with(call.folder, ROWS + BAD_ROW)
     code, out, err = call("--rows", "streams*", "bigram", "--seeds", 1)
     assert code == 1
@@ -126,40 +126,42 @@ def test_a_component_without_weights_is_trained_anew(call: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rows", "scnr"], "--rows 'scnr' fits no published row of tiny, did you mean 'srn'"),
+        (["--rows", "scnr"], "--rows 'scnr' matches no published row of tiny, did you mean 'srn'"),
         (["--seeds", "0"], "--seeds and --workers are 1 or more"),
         (["--launcher.cpus", "2", "--workers", "2"], "unknown key 'launcher.cpus'"),
     ],
 )
-def test_what_is_refused(call: Call, arguments: list[str], message: str) -> None:
+def test_bad_arguments_are_refused(call: Call, arguments: list[str], message: str) -> None:
     code, _, err = call(*arguments)
     assert code == 2
     assert err.splitlines()[-1].startswith("bench: ")
     assert message in err
 
 
-def test_workers_that_cannot_begin_leave_their_runs_failed(tmp_path: Path) -> None:
-    wanted = Wanted(suite=Suite(folder=make_suite_with(tmp_path)), task="tiny", num_seeds=1)
-    plan = wanted.plan()
-    task = wanted.shared(plan, open_session(tmp_path / "artifacts", "tiny"), "quiet")
+def test_runs_fail_if_no_worker_can_start(tmp_path: Path) -> None:
+    options = ReproduceOptions(
+        suite=Suite(folder=make_suite_with(tmp_path)), task="tiny", num_seeds=1
+    )
+    plan = options.plan()
+    job = options.job(plan, open_session(tmp_path / "artifacts", "tiny"), "quiet")
     command = [sys.executable, "-c", "print('no licence'); raise SystemExit(2)"]
-    outcomes = carry_out.carry_out_with(
-        LocalLauncher(), task, lambda _: command, num_workers=2, environment={}
+    outcomes = run_with_workers(
+        LocalLauncher(), job, lambda _: command, num_workers=2, environment={}
     )
     assert set(outcomes) == {step.run_id for step in plan.steps}
     assert {outcome.status for outcome in outcomes.values()} == {"failed"}
-    assert all("no worker was left" in str(outcome.reason) for outcome in outcomes.values())
+    assert all("no worker is left" in str(outcome.reason) for outcome in outcomes.values())
 
 
-def at_work(folder: Path) -> dict[str, int]:
-    """Run -> process of the worker that is at it, in the newest session."""
+def running(folder: Path) -> dict[str, int]:
+    """Run -> pid of its worker, in the newest session."""
     sessions = sorted((folder / "artifacts" / "reproduce").glob("tiny-*"))
-    doing = Session(sessions[-1]).doing().values() if sessions else ()
-    return {each.run_id: each.pid for each in doing}
+    activities = Session(sessions[-1]).activities().values() if sessions else ()
+    return {activity.run_id: activity.pid for activity in activities}
 
 
-class Intruder(threading.Thread):
-    """Sends a signal as soon as a worker is at a run: to the worker, or to this process."""
+class SignalSender(threading.Thread):
+    """Sends a signal, to a worker or to this process, as soon as a worker carries out a run."""
 
     def __init__(self, folder: Path, number: signal.Signals, *, to: str) -> None:
         super().__init__(daemon=True)
@@ -168,36 +170,38 @@ class Intruder(threading.Thread):
 
     def run(self) -> None:
         until = time.monotonic() + 100
-        while not (found := at_work(self.folder)) and time.monotonic() < until:
+        while not (found := running(self.folder)) and time.monotonic() < until:
             time.sleep(0.005)
         self.run_id, self.pid = next(iter(found.items()))
         os.kill(self.pid if self.to == "worker" else os.getpid(), self.number)
 
 
-def test_two_workers_share_the_runs_and_one_that_is_killed_is_replaced(call: Call) -> None:
+@pytest.mark.slow
+def test_two_workers_share_the_runs_and_a_killed_one_is_replaced(call: Call) -> None:
     make_suite_with(call.folder, LONG_ROWS)
-    intruder = Intruder(call.folder, signal.SIGKILL, to="worker")
-    intruder.start()
+    sender = SignalSender(call.folder, signal.SIGKILL, to="worker")
+    sender.start()
     code, out, err = call("--seeds", 2, "--workers", 2)
     assert code == 0, err
     assert "was killed by SIGKILL; started again (1 of 12)" in err
     made = records(call.folder)
     assert len(made) == 4
-    assert intruder.run_id in made
+    assert sender.run_id in made
     assert {"srn, long", "gru, long"} <= set(table_rows(out))
-    told = [line for line in err.splitlines() if line.startswith("[")]
-    assert sorted(line.split()[1] for line in told) == sorted(made)
+    ended = [line for line in err.splitlines() if line.startswith("[")]
+    assert sorted(line.split()[1] for line in ended) == sorted(made)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(call: Call) -> None:
     make_suite_with(call.folder, LONG_ROWS)
-    intruder = Intruder(call.folder, signal.SIGINT, to="watcher")
-    intruder.start()
+    sender = SignalSender(call.folder, signal.SIGINT, to="watcher")
+    sender.start()
     code, out, err = call("--seeds", 1, "--workers", 2)
     assert (code, out) == (130, "")
     assert "the same command goes on" in err
-    assert not is_running(intruder.pid)
-    assert intruder.run_id not in records(call.folder)
+    assert not is_running(sender.pid)
+    assert sender.run_id not in records(call.folder)
     code, _, err = call("--seeds", 1)
     assert code == 0, err
     assert len(records(call.folder)) == 2

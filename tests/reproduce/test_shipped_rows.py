@@ -1,4 +1,4 @@
-"""Every published row that ships can be planned, and what is planned measures that very row."""
+"""Shipped published rows: each can be planned, and its planned runs fill its row of the table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.core.record import Record
 from bench.core.suite import Suite, shipped_folder
 from bench.reproduce.plan import Plan, make_plan
 from bench.reproduce.steps import Learn, Mix, expected_record
-from bench.table.build import assign
+from bench.table.build import assign_groups
 from bench.table.groups import group_records
 
 SUITE = Suite(folder=shipped_folder())
@@ -25,7 +25,7 @@ def test_there_are_tasks_with_rows() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_row_is_planned_unless_nothing_can_measure_it(task: str) -> None:
+def test_a_row_with_a_match_is_planned(task: str) -> None:
     for row in plan_of(task).rows:
         assert bool(row.run_ids) == (row.row.match is not None), (row.row.label, row.note)
 
@@ -37,7 +37,7 @@ def test_the_planned_record_fills_its_row_of_the_table(task: str) -> None:
         step.run_id: expected_record(step.resolved) for step in plan.steps
     }
     rows = [planned.row for planned in plan.rows]
-    _, families = assign(
+    _, families = assign_groups(
         rows,
         group_records(records.values()),
         direction=SUITE.card(task).metric.direction,
@@ -47,8 +47,8 @@ def test_the_planned_record_fills_its_row_of_the_table(task: str) -> None:
         assert filled == set(planned.run_ids), planned.row.label
 
 
-def test_what_is_committed_is_what_would_be_run() -> None:
-    """A recipe that moved would have every row of the table measured a second time."""
+def test_committed_records_are_the_planned_ones() -> None:
+    """After a change of a recipe every row of the table would be measured a second time."""
     planned = {step.run_id for step in plan_of("ptb", 1).steps}
     committed = {record.id for record in SUITE.records("ptb")}
     rows = {

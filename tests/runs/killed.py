@@ -1,7 +1,9 @@
-"""Carries out one small run in forked processes that are killed at chosen moments.
+"""Carries out small runs in forked processes that are killed at chosen moments.
 
-Started as a program of its own by test_resume.py: torch and Lightning are imported once, and
-nothing has started a thread before the forks.
+Started as a program of its own by test_resume.py, with a folder and a JSON object of jobs: name ->
+a case, with another model or more settings, every how many moments it is killed, and how many times
+a run is that is killed again and again. Torch and Lightning are imported once, and nothing has
+started a thread before the forks.
 
 A moment is counted before every training batch, before every validation batch, in the middle of
 writing a checkpoint, before and after a checkpoint gets its name, and before and after the record
@@ -21,52 +23,54 @@ from typing import Any
 
 import msgspec
 import pytorch_lightning as pl
-import tiny_frames
-import tiny_speech
-import tiny_translation
 import torch
+from objective_cases import OBJECTIVE_CASES, Case, make_suite
 
 import bench.core.record
 import bench.training.checkpoint
 import bench.training.train
-from bench.core.config import merge
 from bench.core.suite import Suite
-from bench.runs.resolve import Resolved, resolve
+from bench.runs.resolve import Resolved
 from bench.runs.run import run
 
-OVERRIDES: dict[str, dict[str, Any]] = {
-    "text": {
-        "model": {"hidden_size": 8},
-        "objective": {
-            "batch_size": 4,
-            "bptt_length": 5,
-            "dropout_input": 0.2,
-            "dropout_output": 0.2,
-        },
+DROPOUT = {"dropout_output": 0.2}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "language-model": {
+        "options": {"hidden_size": 8},
+        "objective": {"batch_size": 8, "bptt_length": 20, "dropout_input": 0.2, **DROPOUT},
         "optim": {"schedule": "plateau", "lr": 0.05, "threshold": 0.5, "back_to_best": True},
-        "trainer": {"max_epochs": 3, "checkpoint_every_steps": 4, "threads": 1},
+        "trainer": {"checkpoint_every_steps": 4},
     },
-    "tiny-speech": {
-        "model": {"direction": "bidirectional"},
-        "objective": {"dropout_output": 0.2, "weight_noise": 0.05},
-        "trainer": {"max_epochs": 3, "checkpoint_every_steps": 3, "threads": 1},
+    "ctc": {
+        "options": {"direction": "bidirectional"},
+        "objective": {**DROPOUT, "weight_noise": 0.05},
     },
-    "tiny-frames": {
-        "model": {"num_layers": 2, "dropout": 0.2},
-        "trainer": {"max_epochs": 3, "checkpoint_every_steps": 2, "threads": 1},
-    },
-    "tiny-translation": {
+    "transducer": {"objective": {**DROPOUT, "weight_noise": 0.05}},
+    "next-label": {"objective": {**DROPOUT, "weight_noise": 0.05}},
+    "translation": {
         "objective": {
             "batch_tokens": 120,
             "dropout_source": 0.2,
-            "dropout_output": 0.2,
+            **DROPOUT,
             "teacher_forcing": "linear",
             "teacher_forcing_steps": 20,
             "choose_by": "loss",
         },
-        "trainer": {"max_epochs": 3, "checkpoint_every_steps": 3, "threads": 1},
+    },
+    "captioning": {"objective": DROPOUT},
+    "ranking": {},
+    "frame-prediction": {
+        "options": {"num_layers": 2, "dropout": 0.2},
+        "trainer": {"checkpoint_every_steps": 2},
     },
 }
+"""Whatever draws random numbers in training."""
+TRAINER = {"max_epochs": 3, "checkpoint_every_steps": 3, "threads": 1}
+CASES = {
+    name: case.but(trainer=TRAINER).but(**SETTINGS[name]) for name, case in OBJECTIVE_CASES.items()
+}
+OFTEN = (7, 9, 4, 12, 6)
+"""Moments at which the processes of one run are killed, one after the other."""
 
 
 class Moments:
@@ -120,30 +124,16 @@ def watch(moments: Moments, resolved: Resolved) -> None:
     os.replace = moments.around("replacing", os.replace)
 
 
-GENERATED: dict[str, Callable[[Path], object]] = {
-    "tiny-frames": tiny_frames.make_suite,
-    "tiny-speech": tiny_speech.make_suite,
-    "tiny-translation": tiny_translation.make_suite,
-}
+def case_of(job: dict[str, Any]) -> Case:
+    return CASES[job["case"]].but(model=job.get("model"), **job.get("settings", {}))
 
 
-def resolved_in(suite: Suite, corpus: str, model: str) -> Resolved:
-    """The run: of a generated task, or of the text in a folder."""
-    more = json.loads(os.environ.get("MORE_OVERRIDES", "{}"))
-    if corpus in GENERATED:
-        if not (suite.folder / "tasks").exists():  # which a process beside this one may read
-            GENERATED[corpus](suite.folder)
-        return resolve(suite, corpus, model=model, overrides=merge(OVERRIDES[corpus], more))
-    overrides = merge(OVERRIDES["text"], {"data": {"path": corpus}}, more)
-    return resolve(suite, "text", model=model, overrides=overrides)
-
-
-def carry_out(folder: Path, corpus: str, model: str, fatal: int | None, report: int) -> None:
+def carry_out(folder: Path, case: Case, fatal: int | None, report: int) -> None:
     """The run of a child process; what it ended with goes to the pipe `report`."""
     torch.set_num_threads(1)
     moments = Moments(fatal)
     suite = Suite(folder=folder)
-    resolved = resolved_in(suite, corpus, model)
+    resolved = case.resolved(suite)
     watch(moments, resolved)
     record = run(resolved, suite)
     weights = suite.artifacts(record.task, record.id) / "weights.pt"
@@ -160,13 +150,14 @@ def carry_out(folder: Path, corpus: str, model: str, fatal: int | None, report: 
     os.write(report, json.dumps(result).encode())
 
 
-def in_child(folder: Path, corpus: str, model: str, fatal: int | None) -> dict[str, Any] | None:
+def in_child(folder: Path, case: Case, fatal: int | None) -> dict[str, Any] | None:
     """What a child ended with, None when it was killed on the way."""
+    make_suite(folder)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            carry_out(folder, corpus, model, fatal, writing)
+            carry_out(folder, case, fatal, writing)
         finally:
             os._exit(0)
     os.close(writing)
@@ -176,21 +167,25 @@ def in_child(folder: Path, corpus: str, model: str, fatal: int | None) -> dict[s
     return json.loads(content) if content else None
 
 
-def main() -> None:
-    folder, corpus, model = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    every = int(sys.argv[4])
-    calm = in_child(folder / "calm", corpus, model, None)
+def results(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """What a run left alone ends with, one killed once at each moment, and one killed often."""
+    case = case_of(job)
+    calm = in_child(folder / "calm", case, None)
     assert calm is not None
     killed: dict[int, Any] = {}
-    for fatal in range(0, len(calm["moments"]), every):
+    for fatal in range(0, len(calm["moments"]), job["every"]) if "every" in job else ():
         place = folder / f"killed-{fatal}"
-        survived = in_child(place, corpus, model, fatal)
-        killed[fatal] = [survived is None, in_child(place, corpus, model, None)]
-    often = folder / "often"
-    for fatal in (7, 9, 4, 12, 6):
-        in_child(often, corpus, model, fatal)
-    last = in_child(often, corpus, model, None)
-    print(json.dumps({"calm": calm, "killed": killed, "often": last}))
+        killed[fatal] = [in_child(place, case, fatal) is None, in_child(place, case, None)]
+    moments = OFTEN[: job.get("kills")]
+    often = [in_child(folder / "often", case, fatal) is None for fatal in moments]
+    last = in_child(folder / "often", case, None)
+    return {"calm": calm, "killed": killed, "often": often, "last": last}
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    jobs = json.loads(sys.argv[2])
+    print(json.dumps({name: results(folder / name, job) for name, job in jobs.items()}))
 
 
 if __name__ == "__main__":

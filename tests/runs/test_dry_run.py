@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-import tiny_captioning
 import tiny_speech
 import torch
 from command_line import CommandLine
@@ -100,16 +99,6 @@ def test_a_baseline_is_said_to_be_counted(bench: CommandLine, suite: Path) -> No
     assert "ngram is counted, not trained" in said.out
     assert re.search(r"corpus take [\d,.]+ MB; what it counts comes on top", said.out)
     assert files(suite) == before
-
-
-def test_parts_of_a_batch_are_refused_as_by_the_run(
-    bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    folder = tiny_captioning.make_suite(tmp_path).folder
-    call = ("run", "--task", tiny_captioning.TASK, "--model", "gru", "--objective", "ranking")
-    said = bench(*call, "--suite", folder, "--trainer.accumulate", 2, "--dry-run")
-    assert "cannot be computed part by part" in said.only_line
 
 
 def test_a_device_that_is_missing_is_refused(

@@ -22,8 +22,8 @@ FIRST_PROCESS = """
 import sys, time
 from pathlib import Path
 import bench.runs.run
-from bench.runs.resolve import resolve
 from bench.core.suite import Suite
+from bench.runs.resolve import resolve
 from tiny_task import settings
 
 folder, train = Path(sys.argv[1]), bench.runs.run.train
@@ -37,6 +37,15 @@ def train_when_told(*arguments, **named):
 bench.runs.run.train = train_when_told
 suite = Suite(folder=folder)
 bench.runs.run.run(resolve(suite, "tiny", model="srn", overrides=settings()), suite)
+"""
+HOLDS = """
+import sys, time
+from filelock import FileLock
+
+lock = FileLock(sys.argv[1])
+lock.acquire()
+print("held", flush=True)
+time.sleep(60)
 """
 
 
@@ -93,13 +102,19 @@ def test_the_second_process_waits_says_so_and_returns_the_first_ones_record(
 
 
 def test_a_process_that_died_does_not_keep_the_run(suite: Suite, resolved: Resolved) -> None:
-    first = start_first(suite.folder)
-    first.kill()
-    first.communicate()
-    said: list[str] = []
-    record = run(resolved, suite, RunOptions(busy=said.append))
-    assert said == []
-    assert record.status == "finished"
+    def busy(line: str) -> None:
+        raise BlockingIOError(line)
+
+    folder = suite.artifacts("tiny", resolved.run_id)
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-c", HOLDS, str(folder / ".lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(BlockingIOError):
+            run(resolved, suite, RunOptions(busy=busy))
+        other.kill()
+    assert run(resolved, suite, RunOptions(busy=busy)).status == "finished"
 
 
 def test_a_finished_run_is_read_without_writing_anything(suite: Suite, resolved: Resolved) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from measured import CASES, carry_out
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> object:

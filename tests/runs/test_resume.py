@@ -7,98 +7,93 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
+from objective_cases import OBJECTIVE_CASES
 
-WORDS = ["the", "a", "dog", "cat", "house", "bird", "sees", "likes", "and", "of", "big", "small"]
+from bench.domains import all_domains
 
-
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    """Three short files of words in a fixed disorder."""
-    folder = tmp_path / "corpus"
-    folder.mkdir()
-    for split, num_lines in (("train", 40), ("valid", 12), ("test", 12)):
-        lines = [
-            " ".join(WORDS[(7 * line + 5 * place * place) % len(WORDS)] for place in range(6))
-            for line in range(num_lines)
-        ]
-        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
-    return folder
+ENDS = ("weights", "metrics", "curve")
 
 
-def killed_and_resumed(
-    tmp_path: Path,
-    corpus: Path | Literal["tiny-frames", "tiny-speech", "tiny-translation"],
-    model: str,
-    every: int,
-    **more: dict[str, Any],
-) -> dict[str, Any]:
-    program = Path(__file__).with_name("killed.py")
+def carried_out(folder: Path, **jobs: dict[str, Any]) -> dict[str, Any]:
+    """What runs end with, by the names of jobs; see killed.py."""
     done = subprocess.run(
-        [sys.executable, str(program), str(tmp_path), str(corpus), model, str(every)],
+        [sys.executable, Path(__file__).with_name("killed.py"), folder, json.dumps(jobs)],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
         env={
             **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "BENCH_CACHE": str(tmp_path / "cache"),
-            "MORE_OVERRIDES": json.dumps(more),
+            "BENCH_CACHE": str(folder / "cache"),
             "PYTHONPATH": str(Path(__file__).parents[1]),
         },
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    results: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return results
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-@pytest.mark.parametrize(("model", "every"), [("scrn", 3), ("lstm", 11)])
-def test_same_bytes_wherever_the_run_was_killed(
-    tmp_path: Path, corpus: Path, model: str, every: int
-) -> None:
-    check_same_bytes(killed_and_resumed(tmp_path, corpus, model, every))
+@pytest.fixture(scope="module")
+def each(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A run of each objective, left alone and killed often."""
+    jobs = {name: {"case": name, "kills": 3} for name in OBJECTIVE_CASES}
+    return carried_out(tmp_path_factory.mktemp("killed"), **jobs)
 
 
-def test_same_bytes_of_speech_with_noise_on_the_weights(tmp_path: Path) -> None:
-    check_same_bytes(killed_and_resumed(tmp_path, "tiny-speech", "lstm", 13))
+def test_there_is_a_case_of_each_objective() -> None:
+    assert set(OBJECTIVE_CASES) == {name for each in all_domains() for name in each.objectives}
 
 
-def test_same_bytes_of_parts_in_half_precision(tmp_path: Path, corpus: Path) -> None:
-    trainer = {"accumulate": 2, "precision": "16-mixed", "recompute_steps": 2}
-    check_same_bytes(killed_and_resumed(tmp_path, corpus, "lstm", 17, trainer=trainer))
+@pytest.mark.parametrize("objective", OBJECTIVE_CASES)
+def test_same_bytes_however_often_a_run_was_killed(each: dict[str, Any], objective: str) -> None:
+    check_often(each[objective])
 
 
-def test_same_bytes_of_parts_with_noise_on_the_weights(tmp_path: Path) -> None:
-    check_same_bytes(
-        killed_and_resumed(tmp_path, "tiny-speech", "gru", 37, trainer={"accumulate": 2})
-    )
+def check_often(results: dict[str, Any]) -> None:
+    calm, last = results["calm"], results["last"]
+    assert len(calm["curve"]) == 3
+    assert {key: last[key] for key in ENDS} == {key: calm[key] for key in ENDS}
+    assert len(results["often"]) >= 3
+    assert all(results["often"])
+    assert len(last["moments"]) < len(calm["moments"]), "it began anew"
 
 
-def test_same_bytes_of_translation_with_scheduled_sampling(tmp_path: Path) -> None:
-    check_same_bytes(killed_and_resumed(tmp_path, "tiny-translation", "gru", 17))
+DENSELY: dict[str, dict[str, Any]] = {
+    "text": {"case": "language-model", "every": 3},
+    "text, lstm": {"case": "language-model", "model": "lstm", "every": 11},
+    "noise on the weights": {"case": "ctc", "every": 13},
+    "parts in half precision": {
+        "case": "language-model",
+        "model": "lstm",
+        "every": 17,
+        "settings": {
+            "trainer": {"accumulate": 2, "precision": "16-mixed", "recompute_steps": 2},
+        },
+    },
+    "parts with noise on the weights": {
+        "case": "ctc",
+        "model": "gru",
+        "every": 37,
+        "settings": {"trainer": {"accumulate": 2}},
+    },
+    "scheduled sampling": {"case": "translation", "every": 17},
+    "dropout between layers": {"case": "frame-prediction", "every": 13},
+}
 
 
-def test_same_bytes_of_frames_with_dropout_between_layers(tmp_path: Path) -> None:
-    check_same_bytes(killed_and_resumed(tmp_path, "tiny-frames", "conv-lstm", 13))
-
-
-def check_same_bytes(results: dict[str, Any]) -> None:
-    calm = results["calm"]
-    kinds = set(calm["moments"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DENSELY)
+def test_same_bytes_wherever_the_run_was_killed(tmp_path: Path, name: str) -> None:
+    results = carried_out(tmp_path, **{name: DENSELY[name]})[name]
+    check_often(results)
+    kinds = set(results["calm"]["moments"])
     assert {"training", "validation", "half a checkpoint", "before naming"} <= kinds
     assert "after replacing" in kinds
-    wanted = {key: calm[key] for key in ("weights", "metrics", "curve")}
-    assert len(wanted["curve"]) == 3
+    wanted = {key: results["calm"][key] for key in ENDS}
     for moment, (was_killed, resumed) in results["killed"].items():
-        where = f"killed at moment {moment}, {calm['moments'][int(moment)]}"
+        where = f"killed at moment {moment}, {results['calm']['moments'][int(moment)]}"
         assert was_killed, where
         assert {key: resumed[key] for key in wanted} == wanted, where
-    assert {key: results["often"][key] for key in wanted} == wanted
-
-
-def test_a_resumed_run_does_not_begin_anew(tmp_path: Path, corpus: Path) -> None:
-    results = killed_and_resumed(tmp_path, corpus, "srn", 10**6)
-    assert len(results["often"]["moments"]) < len(results["calm"]["moments"])

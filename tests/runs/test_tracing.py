@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.runs.dry_run import estimate, training_step
+from bench.runs.dry_run import Needs, estimate, training_step
 from bench.runs.memory import (
     PART_BYTES,
     evaluation_bytes,
@@ -49,6 +49,13 @@ def objective(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield made(Suite(folder=folder), task, settings)
+
+
+@pytest.fixture(scope="module")
+def plain_needs(tmp_path_factory: pytest.TempPathFactory) -> Needs:
+    """Of a run that saves no memory."""
+    suite = Suite(folder=tiny_task.make_suite(tmp_path_factory.mktemp("suite")))
+    return estimate(made(suite, "tiny", LONG_STEPS), torch.device("cpu")).needs
 
 
 def made(suite: Suite, task: str, settings: dict[str, Any], model: str = "lstm") -> Objective:
@@ -133,6 +140,10 @@ def test_a_batch_in_parts_takes_a_part_of_the_memory(objective: Objective) -> No
     assert 0.4 * whole_bytes < half_bytes < 0.7 * whole_bytes
 
 
+LONG_STEPS: dict[str, dict[str, Any]] = {
+    "model": {"peephole": "diagonal", "hidden_size": 128},
+    "objective": {"batch_size": 10, "bptt_length": 100},
+}
 SAVINGS: dict[str, dict[str, Any]] = {
     "parts": {"trainer": {"accumulate": 5}},
     "blocks": {"trainer": {"recompute_steps": 4}},
@@ -141,16 +152,14 @@ SAVINGS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("saving", SAVINGS)
-def test_what_saves_memory_is_estimated_to_do_so(tmp_path: Path, saving: str) -> None:
+def test_what_saves_memory_is_estimated_to_do_so(
+    tmp_path: Path, plain_needs: Needs, saving: str
+) -> None:
     suite = Suite(folder=tiny_task.make_suite(tmp_path))
-    model = {"peephole": "diagonal", "hidden_size": 128}
-    sizes = {"model": model, "objective": {"batch_size": 10, "bptt_length": 100}}
-    plain, less = (
-        estimate(made(suite, "tiny", {**sizes, **settings}), torch.device("cpu")).needs
-        for settings in ({}, SAVINGS[saving])
-    )
-    assert 0 < less.training_step < 0.8 * plain.training_step
-    assert less.weights == plain.weights
+    settings = {**LONG_STEPS, **SAVINGS[saving]}
+    less = estimate(made(suite, "tiny", settings), torch.device("cpu")).needs
+    assert 0 < less.training_step < 0.8 * plain_needs.training_step
+    assert less.weights == plain_needs.weights
 
 
 def test_sparse_gradients_count_in_the_step_they_are_made_in(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""The beam search: exact when wide, greedy when narrow, the same for a sentence in any company."""
+"""Beam search: exact when wide, greedy when narrow, the same for a sentence in any batch."""
 
 from __future__ import annotations
 
 import math
+import sys
 
 import pytest
 import torch
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 from tiny_writer import END, START, Writer, every_sequence
 
 from bench.core.errors import BenchError
-from bench.seq2seq.beam import Found, Kind, LengthPenalty, StateT, StepNetwork, beam_search
+from bench.seq2seq.beam import Hypothesis, Kind, LengthPenalty, StateT, StepNetwork, beam_search
 from bench.seq2seq.next_words import LogProbs, top_entries
 from bench.seq2seq.search import Ensemble, mean_log_prob
 
+FEW_ULPS = 8 * sys.float_info.epsilon
+"""Products of other batch sizes may round otherwise, by the processor."""
 PENALTIES = [
     LengthPenalty(),
     LengthPenalty(kind="average"),
@@ -30,7 +33,7 @@ def search(
     beam_size: int,
     num_best: int = 1,
     penalty: LengthPenalty | None = None,
-) -> list[list[Found]]:
+) -> list[list[Hypothesis]]:
     return beam_search(
         network,
         torch.tensor(max_lengths),
@@ -92,7 +95,7 @@ def test_scores_are_those_of_a_rescoring(beam_size: int, penalty: LengthPenalty)
 
 @given(order=st.permutations(range(7)), size=st.integers(1, 7), beam_size=st.integers(1, 4))
 @settings(max_examples=25, deadline=None)
-def test_a_sentence_does_not_know_its_batch(order: list[int], size: int, beam_size: int) -> None:
+def test_results_do_not_depend_on_the_batch(order: list[int], size: int, beam_size: int) -> None:
     network, max_lengths = Writer(20, 7, end=1.0), [3, 9, 1, 7, 5, 9, 9]
     whole = search(network, max_lengths, beam_size=beam_size, num_best=beam_size)
     for first in range(0, 7, size):
@@ -103,7 +106,11 @@ def test_a_sentence_does_not_know_its_batch(order: list[int], size: int, beam_si
             beam_size=beam_size,
             num_best=beam_size,
         )
-        assert found == [whole[b] for b in part]
+        for found_here, found_there in zip(found, [whole[b] for b in part], strict=True):
+            assert [one.tokens for one in found_here] == [one.tokens for one in found_there]
+            for one, other in zip(found_here, found_there, strict=True):
+                assert one.log_prob == pytest.approx(other.log_prob, rel=FEW_ULPS)
+                assert one.score == pytest.approx(other.score, rel=FEW_ULPS)
 
 
 def test_finished_sentences_leave_the_batch() -> None:
@@ -206,14 +213,14 @@ def test_top_entries_are_the_largest(num_entries: int, k: int) -> None:
     ("beam_size", "num_best", "max_length", "message"),
     [(0, 1, 5, "choose 1"), (2, 3, 5, "3 best of a beam of 2"), (2, 1, 0, "its end")],
 )
-def test_what_cannot_be_searched_is_refused(
+def test_invalid_searches_are_refused(
     beam_size: int, num_best: int, max_length: int, message: str
 ) -> None:
     with pytest.raises(BenchError, match=message):
         search(Writer(5, 1), [max_length], beam_size=beam_size, num_best=num_best)
 
 
-def test_outputs_that_are_no_numbers_are_refused() -> None:
+def test_nan_outputs_are_refused() -> None:
     network = Writer(200, 1)
     network.bias[7] = math.nan
     with pytest.raises(BenchError, match="diverged"):

@@ -61,7 +61,7 @@ def test_the_best_words_are_those_of_all(
 @torch.no_grad()
 def test_rows_of_several_chunks_come_back_in_order() -> None:
     num_words = 20_000
-    num_rows = 2 * chunk_rows(num_words, 4, "cpu", "reading") + 3
+    num_rows = 2 * chunk_rows(num_words, 4, "cpu", "inference") + 3
     following = next_words(num_rows, num_words, dtype=torch.float32)
     found, log_p_NV = following.best(4, (1,), end=END), following.log_probs()
     expected = LogProbs(log_p_NV).best(4, (1,), end=END)
@@ -80,7 +80,7 @@ def test_a_forbidden_word_may_be_by_far_the_most_probable() -> None:
 
 
 @torch.no_grad()
-def test_what_is_no_number_is_among_the_best() -> None:
+def test_nan_is_among_the_best() -> None:
     following = next_words(3, 700, dtype=torch.float32)
     following.output.bias[650] = math.nan
     assert bool(following.best(2, (1,), end=END).log_probs.isnan().any())

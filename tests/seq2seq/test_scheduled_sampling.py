@@ -1,4 +1,4 @@
-"""Scheduled sampling: how much is read as written, and that draws are the network's own."""
+"""Scheduled sampling: the share of reference words, and samples from the network itself."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import pytest
 import torch
 from small_networks import make, sentences
 
-from bench.data.segmentation import START
+from bench.data.tokens import START
 from bench.seq2seq.options import Decay
-from bench.seq2seq.writer import mixed_inputs, teacher_forcing
-from bench.translation.network import shifted
+from bench.seq2seq.writer import sampled_inputs, shift_right, teacher_forcing_share
 
 PAIRS = sentences([5, 2, 4], [4, 6, 2])
 
@@ -31,20 +30,20 @@ PAIRS = sentences([5, 2, 4], [4, 6, 2])
     ],
 )
 def test_the_share_falls(decay: Decay, step: int, share: float) -> None:
-    found = teacher_forcing(decay, step, num_steps=100, floor=0.1)
+    found = teacher_forcing_share(decay, step, num_steps=100, floor=0.1)
     assert found == pytest.approx(share)
 
 
 @pytest.mark.parametrize(("share", "kept"), [(1.0, 1.0), (0.0, 0.0), (0.5, 0.5)])
-def test_so_many_words_are_read_as_written(share: float, kept: float) -> None:
+def test_share_of_words_from_the_reference(share: float, kept: float) -> None:
     network = make({"output_bias": "zero"})
     pairs = sentences([3] * 400, [6] * 400)
     with torch.no_grad():
         memory, carried = network.encode(pairs.source, pairs.source_lengths)
-    written_BT = shifted(pairs.target)
+    written_BT = shift_right(pairs.target)
     written_BT[:, 1:] = 0  # the word that nothing would choose
     network.get_parameter("output.bias").data[0] = -100.0
-    read_BT = mixed_inputs(network.step, written_BT, memory, carried, share)
+    read_BT = sampled_inputs(network.step, written_BT, memory, carried, share)
     assert bool((read_BT[:, 0] == START).all())
     assert float((read_BT[:, 1:] == 0).double().mean()) == pytest.approx(kept, abs=0.05)
 
@@ -55,8 +54,8 @@ def test_draws_follow_the_network_after_what_was_read() -> None:
     pairs = sentences([4] * 50, [7] * 50)
     with torch.no_grad():
         memory, carried = network.encode(pairs.source, pairs.source_lengths)
-        read_BT = mixed_inputs(network.step, shifted(pairs.target), memory, carried, 0.0)
-        r_BTR = network.read(read_BT, memory, carried).readouts
+        read_BT = sampled_inputs(network.step, shift_right(pairs.target), memory, carried, 0.0)
+        r_BTR = network.decode(read_BT, memory, carried).readouts
         best_BT = network.output.log_distribution(r_BTR.flatten(0, 1)).argmax(1).view(50, 7)
     agreed = (best_BT[:, :-1] == read_BT[:, 1:]).double().mean()
     assert float(agreed) > 0.95

@@ -1,4 +1,4 @@
-"""A small network that writes sequences: a tanh layer, other numbers for each sentence."""
+"""Small network that writes sequences: a tanh layer, other weights for each sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ State = tuple[Tensor, Tensor]
 
 
 class Writer:
-    """Random weights over `num_tokens`; sentence b begins from row b of its own numbers."""
+    """Random weights over `num_tokens`; sentence b begins from row b of `first`."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Writer:
         self.num_rows: list[int] = []
 
     def only(self, sentences: list[int]) -> Writer:
-        """The same network before some of the sentences."""
+        """Network over some of the sentences."""
         other = object.__new__(Writer)
         other.__dict__.update(self.__dict__, first=self.first[sentences], num_rows=[])
         return other

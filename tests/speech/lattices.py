@@ -1,15 +1,24 @@
-"""Random batches of transducer lattices and their probabilities by enumeration."""
+"""Random batches of transducer lattices, and their probabilities by plain loops and enumeration.
+
+A. Graves, "Sequence transduction with recurrent neural networks", 2012, section 2.4: with
+alpha(t, u) the probability of having put out the first u labels when frame t is reached,
+
+    (1)  alpha(0, 0) = 1
+    (2)  alpha(t, u) = alpha(t-1, u) p(blank | t-1, u) + alpha(t, u-1) p(y_u | t, u-1)
+    (3)  Pr(y | x)   = alpha(T-1, U) p(blank | T-1, U)
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.speech.transducer_loss import plain_log_likelihood
+from bench.speech.transducer_loss import log_likelihood, occupancies
 
 ATOL = 1e-10
 
@@ -48,6 +57,44 @@ def batch_of(
     z = scale * torch.randn(B, T, U + 1, num_outputs, generator=generator, dtype=torch.float64)
     target = torch.randint(1, num_outputs, (B, U), generator=generator)
     return Batch(z=z.to(dtype).requires_grad_(), target=target, frames=frames, labels=labels)
+
+
+class _LatticeLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *lattice: Tensor) -> Tensor:
+        _, *moves = occupancies(*lattice)
+        ctx.save_for_backward(*moves)
+        return -log_likelihood(*lattice)
+
+    @staticmethod
+    def backward(ctx: Any, grad_B: Tensor) -> tuple[Tensor | None, ...]:
+        blank_BTS, label_BTU = (-grad_B[:, None, None] * move for move in ctx.saved_tensors)
+        return blank_BTS, label_BTU, None, None
+
+
+def lattice_loss(
+    blank_BTS: Tensor, label_BTU: Tensor, frames_B: Tensor, labels_B: Tensor
+) -> Tensor:
+    """Loss [B] of log-probabilities of blanks and of the next labels, from both recursions."""
+    lattice = blank_BTS, label_BTU, frames_B, labels_B
+    loss_B: Tensor = _LatticeLoss.apply(*lattice)  # type: ignore[no-untyped-call]
+    return loss_B
+
+
+def plain_log_likelihood(log_p_TSV: Tensor, target_U: Tensor) -> Tensor:
+    """Natural log Pr(y | x) [] of one utterance; the lattice is taken whole, without padding."""
+    num_frames, num_positions, _ = log_p_TSV.shape
+    target = target_U.tolist()
+    alpha: dict[tuple[int, int], Tensor] = {}
+    for t in range(num_frames):
+        for u in range(num_positions):
+            arriving = [log_p_TSV.new_zeros(())] if t == u == 0 else []  # (1)
+            if t > 0:
+                arriving.append(alpha[t - 1, u] + log_p_TSV[t - 1, u, 0])  # (2)
+            if u > 0:
+                arriving.append(alpha[t, u - 1] + log_p_TSV[t, u - 1, target[u - 1]])
+            alpha[t, u] = torch.stack(arriving).logsumexp(0)
+    return alpha[num_frames - 1, num_positions - 1] + log_p_TSV[-1, -1, 0]  # (3)
 
 
 def plain_losses(batch: Batch) -> Tensor:

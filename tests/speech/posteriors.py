@@ -9,8 +9,8 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from bench.seq2seq.beam import Labels
 from bench.speech.decoding.ctc import collapsed
+from bench.speech.decoding.hypotheses import Labels
 
 
 def posteriors(shape: tuple[int, int, int], *, seed: int = 0, sharpness: float = 1.5) -> Tensor:

@@ -100,5 +100,5 @@ def prepare(folder: Path, spec: SpeechSpec = TINY, **settings: Any) -> SpeechDat
 
 
 def variant(spec: SpeechSpec = TINY, **changes: Any) -> SpeechSpec:
-    """The same card with other facts."""
+    """Card with other facts."""
     return msgspec.structs.replace(spec, **changes)

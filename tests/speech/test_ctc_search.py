@@ -13,7 +13,6 @@ from posteriors import all_sequences, enumerated, posteriors
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.seq2seq.beam import Floats, Hypothesis, Ints, Labels
 from bench.speech.decoding.ctc import (
     Fusion,
     NGramLabels,
@@ -23,6 +22,7 @@ from bench.speech.decoding.ctc import (
     ctc_log_probs,
     prefix_beam_search,
 )
+from bench.speech.decoding.hypotheses import Floats, Hypothesis, Ints, Labels
 from bench.text.baselines.ngram import NGram
 
 PATHS: list[tuple[list[int], Labels]] = [

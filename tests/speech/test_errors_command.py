@@ -10,8 +10,9 @@ import pytest
 from command_line import CommandLine
 from tiny_speech import make_suite
 
+from bench.runs.error_curves import interval
 from bench.speech.metrics import Folding, phone_errors
-from bench.speech.outputs import interval
+from bench.speech.outputs import NUM_RESAMPLES
 
 RUN = ("run", "--task", "tiny-speech", "--model", "lstm", "--track", "none", "--quiet")
 
@@ -64,11 +65,11 @@ def test_the_interval_is_that_of_resampled_utterances() -> None:
     errors = phone_errors(
         [spoken] * 400,
         [spoken, heard] * 200,
-        utterances=[f"u{number}" for number in range(400)],
         speakers=["s"] * 400,
         folding=Folding(name="none", target={"a": "a", "b": "b"}),
     )
-    assert interval(errors) == pytest.approx((50 - 1.96 * 2.5, 50 + 1.96 * 2.5), abs=0.5)
+    found = interval(errors.sums, errors.metric, num_resamples=NUM_RESAMPLES)
+    assert found == pytest.approx((50 - 1.96 * 2.5, 50 + 1.96 * 2.5), abs=0.5)
 
 
 def test_runs_of_speech_are_compared_over_utterances(bench: CommandLine, suite: Path) -> None:
@@ -78,23 +79,3 @@ def test_runs_of_speech_are_compared_over_utterances(bench: CommandLine, suite: 
     words = " ".join(said.out.split())
     assert "6 utterances of" in words
     assert "edits and reference labels are added over utterances" in words
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (("errors",), "name a finished run of a speech, translation, captioning or frames task"),
-        (("errors", "nobody-s1"), "no run 'nobody-s1'"),
-        (("errors", "a", "--picture", "there.bmp"), "name a .png, .svg or .pdf file"),
-        (("diagnose", "--task", "tiny-speech", "--model", "lstm"), "`bench diagnose` reads text"),
-        (("mix", "tiny-speech", "a", "b"), "`bench mix` reads text"),
-        (("run", "--task", "ptb", "--model", "srn", "--objective", "ctc"), "not trained by"),
-    ],
-)
-def test_what_cannot_be_shown_is_refused_in_one_line(
-    bench: CommandLine, suite: Path, words: tuple[str, ...], message: str
-) -> None:
-    said = bench(*words, "--suite", str(suite))
-    assert said.status == 2
-    assert message in said.err
-    assert said.err.strip().count("\n") == 0

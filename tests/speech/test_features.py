@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from speech_trees import Samples, smooth_noise
 
-from bench.speech.data.features import differences, features, filter_bank, num_frames
+from bench.speech.data.features import differences, features, filter_bank
 from bench.speech.data.specification import FeatureRecipe
 
 RECIPE = FeatureRecipe()
@@ -116,7 +116,6 @@ def test_the_energy_follows_the_level() -> None:
     ("num_samples", "expected"), [(0, 0), (399, 0), (400, 1), (559, 1), (560, 2), (16000, 98)]
 )
 def test_a_frame_needs_a_whole_window(num_samples: int, expected: int) -> None:
-    assert num_frames(num_samples, RECIPE, sample_rate_hz=RATE) == expected
     found = features(smooth_noise(1, num_samples), RECIPE, sample_rate_hz=RATE)
     assert found.shape == (expected, 123)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -13,7 +12,6 @@ from torchmetrics.functional.text import word_error_rate
 
 from bench.core.errors import BenchError
 from bench.speech.metrics import (
-    NOTHING,
     Edits,
     Folding,
     PhoneErrors,
@@ -22,7 +20,9 @@ from bench.speech.metrics import (
     phone_error_signature,
     phone_errors,
 )
+from bench.speech.outputs import Header, Recognition, Recognitions
 
+UNFOLDED = Folding(name="none", target={label: label for label in ("a", "b", "sil", "ix", "c")})
 BY_HAND = [
     # reference, hypothesis, substitutions, deletions, insertions
     ("", "", 0, 0, 0),
@@ -89,9 +89,8 @@ def scored(
     return phone_errors(
         [reference for reference, _ in both],
         [hypothesis for _, hypothesis in both],
-        utterances=[f"u{i}" for i in range(len(both))],
         speakers=speakers or ["one"] * len(both),
-        folding=folding or Folding.none(["a", "b", "sil", "ix", "c"]),
+        folding=folding or UNFOLDED,
     )
 
 
@@ -107,31 +106,55 @@ def test_tables_by_hand() -> None:
     assert errors.sums.tolist() == [[0, 1, 0, 3], [1, 0, 1, 3], [0, 0, 0, 4]]
     assert errors.total == Edits(substitutions=1, deletions=1, insertions=1, num_reference=10)
     assert errors.total.rate == 30
-    john, mary = errors.by_speaker()
-    assert (john.speaker, john.num_utterances, john.edits.rate) == ("john", 1, 200 / 3)
-    assert (mary.speaker, mary.num_utterances, mary.edits.rate) == ("mary", 2, 100 / 7)
+    speakers = [(name, num, edits.rate) for name, (num, edits) in errors.by_speaker().items()]
+    assert speakers == [("john", 1, 200 / 3), ("mary", 2, 100 / 7)]
     assert errors.noun == "3 utterances of 10 labels"
     assert float(errors.metric(errors.sums.sum(0))) == errors.total.rate
 
 
-def test_confusions_by_hand() -> None:
-    confusion = scored(UTTERANCES).confusion
-    labels = [*confusion.labels, NOTHING]
-    counted = {
-        (labels[i], labels[j]): int(confusion.counts[i, j])
-        for i, j in np.argwhere(confusion.counts)
+def test_samples_say_how_each_label_differs() -> None:
+    lines = [
+        Recognition(
+            utterance=f"u{place}",
+            speaker="one",
+            reference=" ".join(reference),
+            hypothesis=" ".join(hypothesis),
+            reference_nats=1.0,
+            hypothesis_nats=None,
+        )
+        for place, (reference, hypothesis) in enumerate(UTTERANCES[:2])
+    ]
+    header = Header(signature="", folding="none", target=dict(UNFOLDED.target))
+    table = Recognitions(header=header, lines=lines).samples()
+    first, second = table.rows
+    assert (first.name, first.references) == ("utterance u0", ["a b a"])
+    assert [(word.text, word.kind) for word in first.words] == [
+        ("a", "right"),
+        ("b", "missing"),
+        ("a", "right"),
+    ]
+    assert [word.kind for word in second.words] == ["wrong", "right", "right", "extra"]
+    assert dict(zip(table.columns, second.cells, strict=True)) == {
+        "utterance": "u1",
+        "reference": "b a b",
+        "hypothesis": "c a b sil",
     }
-    assert counted == {
+
+
+def test_confusions_by_hand() -> None:
+    errors = scored(UTTERANCES)
+    assert errors.pairs == {
         ("a", "a"): 4,
         ("b", "b"): 2,
         ("c", "c"): 1,
         ("sil", "sil"): 1,
-        ("b", NOTHING): 1,
+        ("b", None): 1,
         ("b", "c"): 1,
-        (NOTHING, "sil"): 1,
+        (None, "sil"): 1,
     }
-    assert confusion.most_frequent(2) == [("b", "c", 1), ("b", NOTHING, 1)]
-    assert len(confusion.most_frequent(100)) == 3
+    ranked = [(("b", "c"), 1), (("b", None), 1), ((None, "sil"), 1)]
+    assert errors.confusions(2) == ranked[:2]
+    assert errors.confusions(100) == ranked
 
 
 def test_resampled_statistics_give_the_rate_of_the_resampled_corpus() -> None:
@@ -181,5 +204,7 @@ def test_what_cannot_be_scored_is_refused() -> None:
         Folding(name="empty", target={"q": None})
     with pytest.raises(BenchError, match="leave out"):
         phone_error_signature(num_labels=3, folding=FOLD, decoder="a|b")
-    with pytest.raises(BenchError, match="1 references, 2 hypotheses, 1 utterances, 1 speakers"):
-        phone_errors([["b"]], [["b"], ["b"]], utterances=["u"], speakers=["s"], folding=FOLD)
+    with pytest.raises(ValueError, match="zip"):
+        phone_errors([["b"]], [["b"], ["b"]], speakers=["s"], folding=FOLD)
+    with pytest.raises(ValueError, match="zip"):
+        phone_errors([["b"]], [["b"]], speakers=["s", "s"], folding=FOLD)

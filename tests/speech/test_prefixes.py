@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.seq2seq.beam import Labels
+from bench.speech.decoding.hypotheses import Labels
 from bench.speech.decoding.prefixes import DEAD, EMPTY, Prefixes, _mixed
 
 NUM_LABELS, WIDTH = 2, 3

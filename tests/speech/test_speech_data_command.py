@@ -10,7 +10,7 @@ from speech_trees import TINY, tiny_timit
 
 from bench.cli.data import data
 from bench.core.errors import BenchError
-from bench.data.problems import shown
+from bench.data.problems import progress_bar
 
 CARD = {
     "task": "tiny",
@@ -69,7 +69,7 @@ def test_a_corpus_that_is_not_there(suite: Path, settings: dict[str, bool], mess
 
 def test_progress_in_each_style(capsys: pytest.CaptureFixture[str]) -> None:
     for style in ("live", "plain", "quiet"):
-        with shown("features", style) as progress:
+        with progress_bar("features", style) as progress:
             for done in range(1, 9):
                 progress(done, 8)
         said = capsys.readouterr().err

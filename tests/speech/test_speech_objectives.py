@@ -21,7 +21,7 @@ from bench.speech.decoding.ctc import ctc_log_probs
 from bench.speech.decoding.transducer import transducer_log_probs
 from bench.speech.objectives.ctc import CTC
 from bench.speech.objectives.speech import SpeechObjective, num_stacks, stack
-from bench.speech.objectives.transducer import NextLabel, Transducer, _Network
+from bench.speech.objectives.transducer import NextLabel, Transducer
 from bench.training.fit import evaluate
 from bench.training.objective import Objective
 
@@ -100,8 +100,8 @@ def test_nothing_depends_on_how_utterances_are_batched(
     found = []
     for frames in (1, 45, 10**6):
         monkeypatch.setattr("bench.speech.objectives.speech.EVALUATION_FRAMES", frames)
-        rate = evaluate(network, "test")
-        items = sorted(network.scoring.found.items())
+        rate = evaluate(network, "test").value
+        items = sorted(network.metric.found.items())
         hypotheses = [line.hypothesis for _, line in items]
         found.append((rate, hypotheses))
         nats = torch.tensor([(line.reference_nats, line.hypothesis_nats) for _, line in items])
@@ -151,13 +151,12 @@ def test_the_transducer_trains_what_it_decodes() -> None:
     with torch.no_grad():
         encoded = network.encode(batch)
         found = network.losses(encoded, batch)
-        searched = _Network(prediction=network.prediction, joint=network.joint)
         targets = [
             [tuple(row[:length].tolist())]
             for row, length in zip(batch.labels, batch.num_labels.tolist(), strict=True)
         ]
         frames = network.joint.project_frames(encoded)
-        wanted = transducer_log_probs(searched, frames, network.lengths(batch), targets)
+        wanted = transducer_log_probs(network, frames, network.lengths(batch), targets)
     torch.testing.assert_close(found, -torch.tensor([float(value[0]) for value in wanted]).double())
 
 
@@ -257,8 +256,8 @@ def test_a_label_model_has_a_say_in_the_search_and_stands_in_the_signature() -> 
     batch = whole(data)
     with torch.no_grad():
         encoded = alone.encode(batch)
-        with_model = fused.decode(encoded, batch, "prefix-beam")
-        without = alone.decode(encoded, batch, "prefix-beam")
+        with_model = fused.decode(encoded, batch, final=True)
+        without = alone.decode(encoded, batch, final=True)
     assert [one.labels for one in with_model] != [one.labels for one in without]
-    assert fused.signature.endswith("decoder:beam(8)+2-gram(2,1.5)")
-    assert alone.signature.endswith("decoder:beam(8)")
+    assert fused.metric.signature.endswith("decoder:beam(8)+2-gram(2,1.5)")
+    assert alone.metric.signature.endswith("decoder:beam(8)")

@@ -1,4 +1,4 @@
-"""Speech from end to end: a run, what it keeps, what comes before it, how it is looked at."""
+"""Runs of speech from end to end: records, recognitions, stages that begin with other runs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from tiny_speech import make_suite
 from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.core.suite import Suite
+from bench.runs.outputs import find_outputs
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import run, run_trial
-from bench.speech.outputs import kept_recognitions, recognitions_path
+from bench.speech.outputs import Recognitions
 from bench.training.checkpoint import load_weights
 
 TASK = "tiny-speech"
@@ -62,46 +63,37 @@ def test_a_record_says_what_was_measured(record: Record) -> None:
         assert point.loss_valid is not None
 
 
-def test_what_was_made_of_each_utterance_gives_the_rate_again(suite: Suite, record: Record) -> None:
+def test_kept_recognitions_give_the_rate_of_the_record(suite: Suite, record: Record) -> None:
     for split in ("valid", "test"):
-        kept = kept_recognitions(suite, record, split)
-        assert kept.errors().total.rate == record.metrics[split]
+        kept = find_outputs(suite, record, split)
+        assert isinstance(kept, Recognitions)
+        assert kept.value() == record.metrics[split]
         assert kept.header.signature == record.signature
-        path = recognitions_path(suite.artifacts(TASK, record.id), split)
+        path = Recognitions.path(suite.artifacts(TASK, record.id), split)
         edits = [json.loads(line)["edits"] for line in path.read_text().splitlines()[1:]]
-        assert edits == kept.errors().sums.tolist()
-
-
-def test_what_is_gone_is_made_again_from_the_weights(suite: Suite, record: Record) -> None:
-    path = recognitions_path(suite.artifacts(TASK, record.id), "test")
-    before = path.read_bytes()
-    path.unlink()
-    with pytest.raises(BenchError, match="not kept here; `--missing make`"):
-        kept_recognitions(suite, record, "test", missing="leave")
-    kept_recognitions(suite, record, "test")
-    assert path.read_bytes() == before
+        assert edits == kept.units().sums.tolist()
 
 
 def test_what_is_not_the_record_s_is_refused(suite: Suite, record: Record) -> None:
-    path = recognitions_path(suite.artifacts(TASK, record.id), "valid")
+    path = Recognitions.path(suite.artifacts(TASK, record.id), "valid")
     before = path.read_text()
     path.write_text(re.sub(r'"hypothesis":"[^"]*"', '"hypothesis":"iy"', before))
     with pytest.raises(BenchError, match=r"where the record srn-.* says"):
-        kept_recognitions(suite, record, "valid")
+        find_outputs(suite, record, "valid")
     path.write_text(before[: len(before) // 2])
     with pytest.raises(BenchError, match="damaged"):
-        kept_recognitions(suite, record, "valid")
+        find_outputs(suite, record, "valid")
     path.write_text(before)
 
 
-def test_a_trial_is_told_error_rates_and_never_sees_the_test(suite: Suite) -> None:
-    told: list[float] = []
+def test_a_trial_reports_error_rates_and_never_evaluates_the_test_split(suite: Suite) -> None:
+    reported: list[float] = []
     settings = resolved(suite, overrides={"seed": 5})
-    trial = run_trial(settings, suite, report=lambda _, value: told.append(value))
+    trial = run_trial(settings, suite, report=lambda _, value: reported.append(value))
     assert set(trial.metrics) == {"valid"}
     assert trial.bound is None
-    assert told == [point.valid for point in trial.curve]
-    assert min(told) >= 0
+    assert reported == [point.valid for point in trial.curve]
+    assert min(reported) >= 0
 
 
 def test_the_caller_chooses_the_objective(suite: Suite, record: Record) -> None:
@@ -116,9 +108,7 @@ def test_the_caller_chooses_the_objective(suite: Suite, record: Record) -> None:
     assert resolved(suite, recipe="transducer").run_id == chosen.run_id
     measured = run(chosen, suite)
     assert measured.signature.endswith("decoder:beam(5)")
-    assert (
-        kept_recognitions(suite, measured, "test").errors().total.rate == measured.metrics["test"]
-    )
+    assert find_outputs(suite, measured, "test").value() == measured.metrics["test"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""`bench speed` of speech: the programs that are timed side by side compute the same."""
+"""`bench speed` of speech: the programs compared compute the same loss."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ from bench.core.suite import Suite
 from bench.domains import objective_class
 from bench.runs.resolve import resolve
 from bench.speech.contestants import (
-    batches_at_random,
+    batch_of,
     library_program,
     loop_program,
     plain_transducer_loss,
 )
 from bench.speech.data.batches import SpeechBatches
 from bench.speech.transducer_loss import transducer_loss
+from bench.speed.contest import random_batches
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     return CommandLine(monkeypatch, capsys)
 
 
-def test_steps_and_losses_are_set_side_by_side(
+def test_steps_and_losses_are_compared(
     bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
@@ -72,9 +74,10 @@ def test_the_plain_programs_have_the_shipped_loss(tmp_path: Path, stack_frames: 
     assert sizes[0] - sizes[1] == 4 * 4 * 6, "the library's cells have their biases twice"
 
 
-def test_batches_at_random_hold_utterances_of_any_length() -> None:
+def test_random_batches_hold_utterances_of_any_length() -> None:
     split = random_speech(("a", "b", "c")).splits["train"]
-    batches = batches_at_random(split, num_batches=3, num_utterances=2, seed=1)
+    make = partial(batch_of, split)
+    batches = random_batches(make, len(split), num_batches=3, size=2, seed=1)
     assert [len(batch.num_frames) for batch in batches] == [2, 2, 2]
     first, second, again = (batch.utterances.tolist() for batch in batches)
     assert sorted(first + second) == [0, 1, 2, 3]

@@ -6,19 +6,20 @@ import math
 
 import pytest
 import torch
-from lattices import ATOL, Batch, batch_of, enumerated, plain_losses
+from lattices import (
+    ATOL,
+    Batch,
+    batch_of,
+    enumerated,
+    lattice_loss,
+    plain_log_likelihood,
+    plain_losses,
+)
 from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.speech import transducer_loss as loss_module
-from bench.speech.transducer_loss import (
-    Gradient,
-    lattice_loss,
-    log_moves,
-    occupancies,
-    plain_log_likelihood,
-    transducer_loss,
-)
+from bench.speech.transducer_loss import log_moves, occupancies, transducer_loss
 
 TINY = [(1, 0), (1, 1), (1, 4), (5, 0), (4, 1), (3, 3), (2, 5), (5, 4)]
 """(frames, labels) with one frame, no label, and more labels than frames among them."""
@@ -58,24 +59,18 @@ def test_the_probabilities_of_all_label_sequences_sum_to_one() -> None:
 
 
 @pytest.mark.parametrize("lengths", MIXED)
-@pytest.mark.parametrize("gradient", ["own", "in-place"])
 @pytest.mark.parametrize("chunk_bytes", [1, 1 << 20])
 def test_values_and_gradients_equal_the_plain_loop(
-    lengths: list[tuple[int, int]],
-    gradient: Gradient,
-    chunk_bytes: int,
-    monkeypatch: pytest.MonkeyPatch,
+    lengths: list[tuple[int, int]], chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loss_module, "CHUNK_BYTES", {"cpu": chunk_bytes, "cuda": chunk_bytes})
     batch = batch_of(lengths)
     wanted_B = plain_losses(batch)
     (wanted,) = gradient_of(wanted_B, batch.z)
-    copy = batch.z.detach().clone().requires_grad_()
-    found_B = transducer_loss(copy, *batch.arguments[1:], gradient=gradient)
+    found_B = transducer_loss(*batch.arguments)
     torch.testing.assert_close(found_B, wanted_B, rtol=0, atol=ATOL)
-    (found,) = gradient_of(found_B, copy)
+    (found,) = gradient_of(found_B, batch.z)
     torch.testing.assert_close(found, wanted, rtol=0, atol=ATOL)
-    assert (found.data_ptr() == copy.data_ptr()) == (gradient == "in-place")
 
 
 @pytest.mark.parametrize("lengths", MIXED)
@@ -194,14 +189,6 @@ def test_without_gradient_the_value_is_the_same() -> None:
     with_gradient_B = transducer_loss(*batch.arguments).detach()
     with torch.no_grad():
         torch.testing.assert_close(transducer_loss(*batch.arguments), with_gradient_B)
-
-
-def test_a_second_backward_pass_over_overwritten_scores_is_refused() -> None:
-    batch = batch_of([(3, 2)])
-    loss = transducer_loss(batch.z * 1.0, *batch.arguments[1:], gradient="in-place").sum()
-    loss.backward(retain_graph=True)  # type: ignore[no-untyped-call]
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        loss.backward()  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize(

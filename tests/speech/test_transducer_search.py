@@ -8,19 +8,19 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from lattices import plain_log_likelihood
 from posteriors import all_sequences
 from tiny_transducer import Network, utterances
 
 from bench.core.errors import BenchError
-from bench.seq2seq.beam import Labels
 from bench.speech.decoding import transducer as transducer_module
+from bench.speech.decoding.hypotheses import Labels
 from bench.speech.decoding.transducer import (
     _Search,
     greedy_search,
     transducer_beam_search,
     transducer_log_probs,
 )
-from bench.speech.transducer_loss import plain_log_likelihood
 
 
 def plain_log_prob(network: Network, frame_TJ: torch.Tensor, labels: Labels) -> float:

@@ -1,6 +1,6 @@
-"""A training that costs nothing: epochs with a checkpoint, values by formula, faults on demand.
+"""Stub of training: epochs with a checkpoint, values by formula, failures on demand.
 
-What it does is written to `<suite>/log`, a line each: the start of a sitting, and every epoch.
+It writes a line to `<suite>/log` for each start or resumption and for each epoch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bench.training.callbacks import PrunedError, Report
 EPOCH_SEC = 0.02
 FLOPS_PER_EPOCH = 1000
 FAILING_LR, DIVERGING_LR = 0.0777, 0.0888
-"""Learning rates, as start points, that go wrong."""
+"""Learning rates that fail or diverge."""
 
 
 def stub_train(
@@ -33,10 +33,10 @@ def stub_train(
     report: Report | None = None,
     **__: Any,
 ) -> Outcome:
-    """Stands in for `bench.training.train.train`."""
+    """Stub of `bench.training.train.train`."""
     lr, checkpoint = resolved.config.optim.lr, folder / "stub.ckpt"
     done = int(checkpoint.read_text()) if checkpoint.exists() else 0
-    say(folder, f"begin {resolved.run_id} after {done}")
+    write_log(folder, f"begin {resolved.run_id} after {done}")
     if lr == FAILING_LR:
         raise BenchError("a setting that cannot be")
     curve = [point(lr, epoch, resolved.config.seed) for epoch in range(1, done + 1)]
@@ -44,7 +44,7 @@ def stub_train(
         return outcome(curve, {}, divergence=Divergence(epoch=0, step=3, gradient_norm=9.0))
     for epoch in range(done + 1, resolved.config.trainer.max_epochs + 1):
         time.sleep(EPOCH_SEC)
-        say(folder, f"epoch {resolved.run_id} {epoch}")
+        write_log(folder, f"epoch {resolved.run_id} {epoch}")
         curve.append(point(lr, epoch, resolved.config.seed))
         if report:
             try:
@@ -55,7 +55,7 @@ def stub_train(
     return outcome(curve, {split: curve[-1].valid + len(split) for split in splits})
 
 
-def say(folder: Path, line: str) -> None:
+def write_log(folder: Path, line: str) -> None:
     with (folder.parents[2] / "log").open("a") as file:
         file.write(line + "\n")
 

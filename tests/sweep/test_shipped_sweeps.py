@@ -1,42 +1,45 @@
-"""The sweeps that ship: every task that has a main architecture, read and resolved."""
+"""Shipped sweeps: one per task and main architecture, all readable and resolvable."""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from bench.core.suite import Suite
-from bench.sweep.dimension import FloatRange, IntRange
-from bench.sweep.space import activating, resolve_trial, space_of, start_points
-from bench.sweep.specification import Sweep, load_sweep
+from bench.sweep.definition import Sweep
+from bench.sweep.dimension import FloatRange, IntRange, extremes
+from bench.sweep.space import model_space, prerequisites, resolve_trial, start_points
+from bench.sweep.specification import load_sweep
 
 ROOT = Path(__file__).parent.parent.parent
 SUITE = Suite(folder=ROOT)
 MAIN = ("srn", "gru", "lstm", "scrn")
 NAMES = sorted(path.stem for path in ROOT.glob("sweeps/*.yaml"))
 COUNTED = ("flickr8k-nearest",)
-"""Of models without a gradient."""
+"""Sweeps of models without a gradient."""
 ON_GRIDS = ("moving-mnist-conv-lstm", "synthetic-frames-conv-lstm")
-"""Of models that are made for frames."""
+"""Sweeps of models made for frames."""
+shipped = functools.cache(functools.partial(load_sweep, SUITE))
 TRAINED = [name for name in NAMES if name not in COUNTED]
 
 
 def test_every_task_has_a_sweep_of_every_main_architecture() -> None:
     tasks = [card.task for card in SUITE.cards() if card.task != "coco-karpathy"]
-    wanted = {f"{task}-{model}" for task in tasks for model in MAIN}
+    expected = {f"{task}-{model}" for task in tasks for model in MAIN}
     others = {"ptb-equal", "ptb-modern", "synthetic-text-quick", *COUNTED, *ON_GRIDS}
-    assert set(NAMES) == wanted | others
+    assert set(NAMES) == expected | others
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_sweep_resolves(name: str) -> None:
-    sweep = load_sweep(SUITE, name)
+    sweep = shipped(name)
     free = unsized(sweep)
     for model in sweep.models:
-        for key, dimension in space_of(sweep.space, model).items():
-            settings = {**activating(sweep.space, key, model), key: dimension.extremes[0]}
+        for key, dimension in model_space(sweep.space, model).items():
+            settings = {**prerequisites(sweep.space, key, model), key: extremes(dimension)[0]}
             resolved = resolve_trial(SUITE, free, model, settings, sweep.seeds[0])
             assert key in resolved.set_by_caller
             assert resolved.config.model["name"] == model
@@ -45,11 +48,11 @@ def test_a_shipped_sweep_resolves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_shipped_sweep_says_what_it_searches(name: str) -> None:
+def test_a_shipped_sweep_has_a_comment_and_a_log_learning_rate(name: str) -> None:
     text = (ROOT / "sweeps" / f"{name}.yaml").read_text()
     assert text.startswith("# ")
     assert len(text.splitlines()) <= 22
-    sweep = load_sweep(SUITE, name)
+    sweep = shipped(name)
     assert sweep.budget.trials is not None
     if name in TRAINED:
         rate = sweep.space["optim.lr"]
@@ -58,9 +61,9 @@ def test_a_shipped_sweep_says_what_it_searches(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_the_recipe_lies_within_a_shipped_space(name: str) -> None:
-    """What the card recommends can be found again, so a sweep is no worse for the card's sake."""
-    sweep = load_sweep(SUITE, name)
+def test_the_recipe_is_inside_the_shipped_space(name: str) -> None:
+    """A sweep can find the card's recommendation again."""
+    sweep = shipped(name)
     rate = sweep.space["optim.lr"]
     assert isinstance(rate, FloatRange)
     for model in sweep.models:
@@ -68,27 +71,27 @@ def test_the_recipe_lies_within_a_shipped_space(name: str) -> None:
         assert rate.low <= usual <= rate.high
 
 
-def test_every_size_that_the_nearest_sweep_may_choose_is_worked_out_at_once() -> None:
+def test_the_nearest_sweep_chooses_only_sizes_that_share_one_computation() -> None:
     from bench.captioning.baselines.nearest import SHARED_K, SHARED_M
 
-    sweep = load_sweep(SUITE, "flickr8k-nearest")
+    sweep = shipped("flickr8k-nearest")
     for key, shared in (("model.k", SHARED_K), ("model.m", SHARED_M)):
         size = sweep.space[key]
         assert isinstance(size, IntRange)
         assert set(range(size.low, size.high + 1, size.step)) <= set(shared)
-        assert all(size.holds(point[key]) for point in start_points(sweep, "nearest"))
+        assert all(point[key] in size for point in start_points(sweep, "nearest"))
     assert resolve_trial(SUITE, sweep, "nearest", {}, 1).config.model["k"] in SHARED_K
 
 
-def test_the_equal_sweep_is_equal() -> None:
-    sweep = load_sweep(SUITE, "ptb-equal")
+def test_the_equal_sweep_has_one_number_of_parameters() -> None:
+    sweep = shipped("ptb-equal")
     assert sweep.models == ["srn", "gru", "lstm", "scrn"]
     assert sweep.budget.parameters is not None
     assert all(start_points(sweep, model) for model in sweep.models)
 
 
 def unsized(sweep: Sweep) -> Sweep:
-    """The sweep without the solved size, which needs the corpus."""
+    """Copy of the sweep without the solved size, which needs the corpus."""
     budget = msgspec.structs.replace(sweep.budget, parameters=None)
     return msgspec.structs.replace(sweep, budget=budget)
 
@@ -97,7 +100,7 @@ def test_the_equal_sweep_on_its_corpus(bench_data: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("BENCH_DATA", str(bench_data))
     from bench.sweep.size import _vocabulary_of, count_parameters
 
-    sweep = load_sweep(SUITE, "ptb-equal")
+    sweep = shipped("ptb-equal")
     target = sweep.budget.parameters
     assert target is not None
     for model in sweep.models:

@@ -1,4 +1,4 @@
-"""Storages by their address: what is refused, and how it is said."""
+"""Storages: addresses, messages, retries, the lock and process identities."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tiny_sweep import write_sweep
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.sweep.status import identity, is_gone
-from bench.sweep.storage import default_url, open_storage, patiently
+from bench.sweep.status import has_exited, process_identity
+from bench.sweep.storage import default_url, open_storage, retry
 
 REFUSED = {
     "nonsense": "--storage nonsense: not a database address, as sqlite:///",
@@ -37,7 +37,7 @@ def test_a_bad_address_is_refused_in_one_line(address: str) -> None:
     assert "secret" not in str(refusal.value)
 
 
-def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("no database, and longer than a header of one would be " * 40)
     before = path.read_bytes()
@@ -46,14 +46,14 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_looking_makes_no_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_created_for_reading(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"a/b\.db: no sweep has begun there"):
         open_storage(f"sqlite:///{tmp_path}/a/b.db", missing="refuse")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["plain", "with blank", "{braces}", "50%"])
-def test_the_usual_file_lies_with_the_artifacts(tmp_path: Path, name: str) -> None:
+def test_the_default_file_is_in_artifacts(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
     open_storage(default_url(Suite(folder=folder), "mine"))
@@ -61,7 +61,7 @@ def test_the_usual_file_lies_with_the_artifacts(tmp_path: Path, name: str) -> No
     assert sqlite3.connect(path).execute("select count(*) from studies").fetchone() == (0,)
 
 
-def test_a_storage_out_of_reach_is_asked_again() -> None:
+def test_an_unreachable_storage_is_tried_again() -> None:
     answers = iter([1, 1, 0])
 
     def sometimes() -> str:
@@ -69,19 +69,18 @@ def test_a_storage_out_of_reach_is_asked_again() -> None:
             raise OperationalError("select 1", {}, sqlite3.OperationalError("database is locked"))
         return "there"
 
-    assert patiently(sometimes, patience_sec=60) == "there"
+    assert retry(sometimes, retry_sec=60) == "there"
 
 
-def test_patience_ends() -> None:
+def test_retrying_ends() -> None:
     def never() -> None:
         raise OperationalError("select 1", {}, sqlite3.OperationalError("database is locked"))
 
     with pytest.raises(BenchError, match="the storage is out of reach: database is locked"):
-        patiently(never, patience_sec=0)
+        retry(never, retry_sec=0)
 
 
-def test_one_at_a_time_across_processes(tmp_path: Path) -> None:
-    """The lock of an SQLite file ends with its holder, even when that is killed."""
+def test_the_lock_of_a_killed_process_is_released(tmp_path: Path) -> None:
     suite = write_sweep(tmp_path)
     url = default_url(suite, "small")
     storage = open_storage(url)
@@ -101,13 +100,16 @@ def test_one_at_a_time_across_processes(tmp_path: Path) -> None:
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     holder.kill()
-    with storage.alone():
+    with storage.lock():
         pass
     holder.communicate()
 
 
-def test_a_process_is_known_to_be_gone_even_before_it_is_waited_for() -> None:
-    code = "import os, sys; from bench.sweep.status import identity; print(identity(), flush=True)"
+def test_a_killed_process_has_exited_even_before_it_is_reaped() -> None:
+    code = (
+        "import sys; from bench.sweep.status import process_identity; "
+        "print(process_identity(), flush=True)"
+    )
     root = Path(__file__).resolve().parents[2]
     child = subprocess.Popen(
         [sys.executable, "-c", f"{code}; sys.stdin.read()"],
@@ -117,16 +119,16 @@ def test_a_process_is_known_to_be_gone_even_before_it_is_waited_for() -> None:
         text=True,
     )
     assert child.stdout is not None
-    name = child.stdout.readline().strip()
-    assert is_gone(name) is False
+    identity = child.stdout.readline().strip()
+    assert has_exited(identity) is False
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # dead, not yet reaped
-    assert is_gone(name) is True
+    assert has_exited(identity) is True
     child.communicate()
-    assert is_gone(name) is True
-    assert is_gone(identity()) is False
+    assert has_exited(identity) is True
+    assert has_exited(process_identity()) is False
 
 
 @pytest.mark.parametrize("process", [None, "another-boot/pid:[1]/77/5"])
-def test_of_a_process_elsewhere_nothing_is_known(process: str | None) -> None:
-    assert is_gone(process) is None
+def test_a_process_elsewhere_is_unknown(process: str | None) -> None:
+    assert has_exited(process) is None

@@ -1,4 +1,4 @@
-"""Sweep files: what they say, and what is refused before anything runs."""
+"""Sweep files: their content, and errors before anything runs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.sweep import specification as quantity
+from bench.sweep.definition import Sweep, definition_digest
 from bench.sweep.dimension import Choice, Conditions, FloatRange, IntRange
-from bench.sweep.specification import Sweep, definition_digest, load_sweep, read_sweep
+from bench.sweep.specification import (
+    COUNTS,
+    load_sweep,
+    parse_amount,
+    parse_count,
+    parse_seconds,
+    read_sweep,
+)
 
 FILE = """
 task: synthetic-text
@@ -37,7 +44,7 @@ start: [{optim.lr: 0.003, model.context_size: 40}]
 
 
 def write(folder: Path, changes: dict[str, Any] | None = None) -> Path:
-    """FILE with top-level keys replaced, or left out where the new value is None."""
+    """Write FILE with some top-level keys replaced, or left out if the new value is None."""
     tree = {**yaml.safe_load(FILE.replace("1e-3", "0.001").replace("1e-2", "0.01"))}
     tree = {k: v for k, v in {**tree, **(changes or {})}.items() if v is not None}
     path = folder / "mine.yaml"
@@ -50,7 +57,7 @@ def suite(tmp_path: Path) -> Suite:
     return Suite(folder=tmp_path)
 
 
-def test_a_file_says_what_a_sweep_is(tmp_path: Path) -> None:
+def test_a_file_becomes_a_sweep(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(FILE)
     sweep = read_sweep(path)
@@ -169,13 +176,13 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown sampler": ({"sampler": {"name": "tpa"}}, "sampler.name: 'tpa' is none of tpe"),
     "setting of another sampler": (
         {"sampler": {"name": "random", "startup": 5}},
-        "sampler.startup: read by name tpe only, not 'random'",
+        "sampler.startup: .* tpe, not 'random'",
     ),
     "setting of another pruner": (
         {"pruner": {"name": "asha", "warmup": 5}},
-        "pruner.warmup: read by name median or percentile only, not 'asha'",
+        "pruner.warmup: .* median or percentile, not 'asha'",
     ),
-    "setting without a pruner": ({"pruner": {"warmup": 5}}, "pruner.warmup: read by name median"),
+    "setting without a pruner": ({"pruner": {"warmup": 5}}, "pruner.warmup: .* median or"),
     "grid of real numbers": (
         {"sampler": {"name": "grid"}, "pruner": None},
         "space.optim.lr: sampler grid needs a step or choices",
@@ -205,7 +212,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_refused_before_anything_runs(case: str, suite: Suite) -> None:
+def test_a_bad_file_is_refused(case: str, suite: Suite) -> None:
     changes, message = WRONG[case]
     path = write(suite.folder, changes)
     with pytest.raises(BenchError, match=message) as caught:
@@ -215,7 +222,7 @@ def test_what_is_refused_before_anything_runs(case: str, suite: Suite) -> None:
     assert str(path) in text
 
 
-def test_settings_of_the_caller_stand_above_the_file(suite: Suite) -> None:
+def test_settings_of_the_caller_override_the_file(suite: Suite) -> None:
     path = write(suite.folder)
     sweep = load_sweep(suite, str(path), fixed={"trainer": {"max-epochs": 7}, "data.path": "here"})
     assert sweep.fixed["trainer.max_epochs"] == 7
@@ -254,58 +261,58 @@ CHANGES: dict[str, tuple[dict[str, Any], bool]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_digest_changes_with_what_decides_on_trials(change: str, tmp_path: Path) -> None:
-    changes, stays = CHANGES[change]
+def test_the_digest_changes_with_settings_that_affect_trials(change: str, tmp_path: Path) -> None:
+    changes, is_same = CHANGES[change]
     before = definition_digest(read_sweep(write(tmp_path)), 1)
     after = definition_digest(read_sweep(write(tmp_path, changes)), 1)
-    assert (before == after) is stays
+    assert (before == after) is is_same
 
 
-def test_the_digest_knows_card_and_order_of_choice(tmp_path: Path) -> None:
+def test_the_digest_depends_on_card_and_order_of_choice(tmp_path: Path) -> None:
     sweep = read_sweep(write(tmp_path))
-    turned = dict(reversed(sweep.space.items()))
+    reordered = dict(reversed(sweep.space.items()))
     variants = [
         definition_digest(sweep, 1),
         definition_digest(sweep, 2),
-        definition_digest(msgspec.structs.replace(sweep, space=turned), 1),
+        definition_digest(msgspec.structs.replace(sweep, space=reordered), 1),
         definition_digest(msgspec.structs.replace(sweep, task="ptb"), 1),
     ]
     assert len(set(variants)) == len(variants)
 
 
-def test_a_sweep_survives_json(tmp_path: Path) -> None:
+def test_a_sweep_round_trips_through_json(tmp_path: Path) -> None:
     sweep = read_sweep(write(tmp_path))
     assert msgspec.json.decode(msgspec.json.encode(sweep), type=Sweep) == sweep
 
 
 QUANTITIES = [
-    (quantity.count, 2_800_000, 2_800_000),
-    (quantity.count, "2.8M", 2_800_000),
-    (quantity.count, "2.8 M", 2_800_000),
-    (quantity.count, 2.8e6, 2_800_000),
-    (quantity.count, "30k", 30_000),
-    (quantity.count, "1_000", 1000),
-    (quantity.amount, "1e15", 1e15),
-    (quantity.amount, "3.5P", 3.5e15),
-    (quantity.amount, "2T", 2e12),
-    (quantity.seconds, 90, 90.0),
-    (quantity.seconds, "1.5h", 5400.0),
-    (quantity.seconds, "20min", 1200.0),
-    (quantity.seconds, "2d", 172_800.0),
+    (parse_count, 2_800_000, 2_800_000),
+    (parse_count, "2.8M", 2_800_000),
+    (parse_count, "2.8 M", 2_800_000),
+    (parse_count, 2.8e6, 2_800_000),
+    (parse_count, "30k", 30_000),
+    (parse_count, "1_000", 1000),
+    (parse_amount, "1e15", 1e15),
+    (parse_amount, "3.5P", 3.5e15),
+    (parse_amount, "2T", 2e12),
+    (parse_seconds, 90, 90.0),
+    (parse_seconds, "1.5h", 5400.0),
+    (parse_seconds, "20min", 1200.0),
+    (parse_seconds, "2d", 172_800.0),
 ]
 
 
 @pytest.mark.parametrize(("read", "text", "value"), QUANTITIES)
-def test_numbers_as_people_write_them(read: Any, text: object, value: float) -> None:
+def test_quantities(read: Any, text: object, value: float) -> None:
     assert read(text, where="here") == value
 
 
 @pytest.mark.parametrize("text", ["", "M", "2.8m", "-3", "0", True, None, "2 h 5", "1e", "2.5", []])
-def test_numbers_that_are_none(text: object) -> None:
+def test_bad_quantities_are_refused(text: object) -> None:
     with pytest.raises(BenchError, match="here: expected a"):
-        quantity.count(text, where="here")
+        parse_count(text, where="here")
 
 
 @given(st.integers(1, 10**18), st.sampled_from(["", "k", "M", "G"]))
 def test_a_count_is_exact(number: int, unit: str) -> None:
-    assert quantity.count(f"{number}{unit}", where="") == number * quantity.COUNTS[unit]
+    assert parse_count(f"{number}{unit}", where="") == number * COUNTS[unit]

@@ -1,4 +1,4 @@
-"""What a sweep leaves: best, curves, importance, slices, tables and pictures."""
+"""Result of a sweep: best trials, curves, importance, slices, tables and figures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from bench.core.errors import BenchError
 from bench.core.suite import Suite
 from bench.sweep.definition import Budget, Sweep
 from bench.sweep.dimension import Choice, Dimension, FloatRange, IntRange
-from bench.sweep.importance import Method, importance_of, parts, slices, written
-from bench.sweep.outcome import best_of, best_so_far, export, read_result, summarise
-from bench.sweep.report import draw_sweep, number, report
-from bench.sweep.study import Status, TrialResult
+from bench.sweep.importance import Method, bins, format_value, importance_of, slices
+from bench.sweep.outcome import best_so_far, best_trial, read_result, summarise, write_result
+from bench.sweep.report import draw_sweep, format_metric, report
+from bench.sweep.trial import Status, TrialResult
 
 SPACE: dict[str, Dimension] = {
     "optim.lr": FloatRange(low=0.001, high=0.1, log=True),
@@ -43,7 +43,7 @@ def trial(number: int, status: Status = "finished", **more: Any) -> TrialResult:
 
 
 def many(model: str, count: int = 24) -> list[TrialResult]:
-    """Trials whose value depends on dropout much, on the rate a little, on the rest not at all."""
+    """Trials whose value depends strongly on dropout, weakly on the rate, not on the rest."""
     draw = random.Random(model)
     found = []
     for i in range(count):
@@ -121,10 +121,10 @@ def test_best_so_far(trials: list[TrialResult], points: list[tuple[int, float, f
     assert [p.flops for p in curve] == pytest.approx([p.trials * 1e9 for p in curve])
 
 
-def test_best_so_far_where_more_is_better() -> None:
+def test_best_so_far_of_a_metric_to_maximise() -> None:
     trials = [trial(i, value=v) for i, v in enumerate((2.0, 5.0, 3.0))]
     assert [p.value for p in best_so_far(trials, "srn", "max")] == [2.0, 5.0, 5.0]
-    best = best_of(trials, "srn", "max")
+    best = best_trial(trials, "srn", "max")
     assert best is not None
     assert best.number == 1
 
@@ -135,7 +135,7 @@ def test_the_last_point_of_a_curve_is_the_best(values: list[float | None]) -> No
         trial(i, "pruned" if value is None else "finished", value=value)
         for i, value in enumerate(values)
     ]
-    curve, best = best_so_far(trials, "srn", "min"), best_of(trials, "srn", "min")
+    curve, best = best_so_far(trials, "srn", "min"), best_trial(trials, "srn", "min")
     assert (best is None) == (not curve)
     if best:
         assert curve[-1].value == best.value == min(v for v in values if v is not None)
@@ -144,18 +144,20 @@ def test_the_last_point_of_a_curve_is_the_best(values: list[float | None]) -> No
 
 
 def test_of_equal_trials_the_first_is_the_best() -> None:
-    best = best_of([trial(3, value=1.0), trial(2, value=1.0)], "srn", "min")
+    best = best_trial([trial(3, value=1.0), trial(2, value=1.0)], "srn", "min")
     assert best is not None
     assert best.number == 2
 
 
-def test_the_file_is_all_that_tables_and_pictures_need(suite: Suite) -> None:
-    path = export(suite, SWEEP, TRIALS, repeats={"srn": ["srn-00000000-s2"]})
+def test_the_file_holds_the_whole_result(suite: Suite) -> None:
+    repeats = {"srn": ["srn-00000000-s2"]}
+    card = suite.card("synthetic-text")
+    path = write_result(summarise(SWEEP, card, TRIALS, repeats=repeats), suite)
     assert path == suite.folder / "results/synthetic-text/sweeps/mine.json"
     again = read_result(path)
     expected = result_of(suite)
     assert msgspec.structs.replace(again, repeats={}) == expected
-    assert again.repeats == {"srn": ["srn-00000000-s2"]}
+    assert again.repeats == repeats
     assert path.with_suffix(".md").read_text() == report(again)
     assert "`bench table synthetic-text`: srn 1." in report(again)
     assert "machine" not in path.read_text()
@@ -165,11 +167,11 @@ def test_the_file_is_all_that_tables_and_pictures_need(suite: Suite) -> None:
     assert again.curves["gru"] == []
 
 
-def test_a_file_that_is_no_result(tmp_path: Path) -> None:
+def test_a_file_that_is_no_result_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="run the sweep first"):
         read_result(tmp_path / "none.json")
     (tmp_path / "bad.json").write_text("{}")
-    with pytest.raises(BenchError, match="not the result of a sweep"):
+    with pytest.raises(BenchError, match="not a sweep's result"):
         read_result(tmp_path / "bad.json")
 
 
@@ -178,23 +180,25 @@ METHODS: list[Method] = ["fanova", "ped-anova"]
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("direction", ["min", "max"])
-def test_what_matters_is_important(method: Method, direction: Literal["min", "max"]) -> None:
+def test_the_influential_setting_comes_first(
+    method: Method, direction: Literal["min", "max"]
+) -> None:
     found = importance_of(SWEEP, many("scrn", 60), "scrn", direction=direction, method=method)
     assert found is not None
     assert found.method == method
     assert next(iter(found.shares)) == "objective.dropout_output"
     assert sum(found.shares.values()) == pytest.approx(1.0, abs=1e-3)
     assert found.num_trials == 56
-    # Momentum is not chosen in every trial: fANOVA has nothing to say of it.
+    # Momentum is not chosen in every trial, so fANOVA leaves it out.
     assert ("optim.momentum" in found.shares) is (method == "ped-anova")
 
 
-def test_importance_is_the_same_each_time() -> None:
+def test_importance_is_deterministic() -> None:
     first, second = (importance_of(SWEEP, TRIALS, "srn", direction="min") for _ in range(2))
     assert first == second
 
 
-NOTHING: dict[str, list[TrialResult]] = {
+TOO_LITTLE: dict[str, list[TrialResult]] = {
     "none": [],
     "too few": [trial(i, value=float(i)) for i in range(3)],
     "all the same": [trial(i, value=1.0) for i in range(9)],
@@ -202,12 +206,12 @@ NOTHING: dict[str, list[TrialResult]] = {
 }
 
 
-@pytest.mark.parametrize("case", NOTHING)
-def test_no_importance_is_told_from_nothing(case: str) -> None:
-    assert importance_of(SWEEP, NOTHING[case], "srn", direction="min") is None
+@pytest.mark.parametrize("case", TOO_LITTLE)
+def test_too_few_trials_have_no_importance(case: str) -> None:
+    assert importance_of(SWEEP, TOO_LITTLE[case], "srn", direction="min") is None
 
 
-def test_without_scikit_learn_the_other_method_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scikit_learn_the_method_is_ped_anova(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     found = importance_of(SWEEP, TRIALS, "srn", direction="min")
     assert found is not None
@@ -224,7 +228,7 @@ def test_slices_count_every_finished_trial_once() -> None:
             assert min(part.best for part in mine) == min(t.value or 0 for t in finished)
 
 
-PARTS: list[tuple[Dimension, list[str]]] = [
+BINS: list[tuple[Dimension, list[str]]] = [
     (Choice(choices=["a", True, None, 0.5]), ["a", "true", "none", "0.5"]),
     (IntRange(low=1, high=3), ["1", "2", "3"]),
     (IntRange(low=10, high=80, step=10), ["10 to 20", "30 to 40", "50 to 60", "70 to 80"]),
@@ -241,23 +245,23 @@ PARTS: list[tuple[Dimension, list[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("dimension", "names"), PARTS)
-def test_parts_of_a_dimension(dimension: Dimension, names: list[str]) -> None:
-    assert [name for name, _ in parts(dimension)] == names
+@pytest.mark.parametrize(("dimension", "names"), BINS)
+def test_bins_of_a_dimension(dimension: Dimension, names: list[str]) -> None:
+    assert [name for name, _ in bins(dimension)] == names
 
 
 @given(st.floats(0.001, 0.1), st.integers(1, 8), st.integers(0, 6))
-def test_every_value_is_in_one_part(rate: float, tens: int, tenths: int) -> None:
+def test_every_value_is_in_one_bin(rate: float, tens: int, tenths: int) -> None:
     values = [
         ("optim.lr", rate),
         ("model.context_size", 10 * tens),
         ("objective.dropout_output", tenths / 10),
     ]
     for key, value in values:
-        assert sum(belongs(value) for _, belongs in parts(SPACE[key])) == 1
+        assert sum(belongs(value) for _, belongs in bins(SPACE[key])) == 1
 
 
-def test_the_report_says_what_it_rests_on(suite: Suite) -> None:
+def test_the_report_counts_trials_by_status(suite: Suite) -> None:
     text = report(result_of(suite))
     assert text.startswith("# Sweep mine\n")
     lines = text.splitlines()
@@ -271,16 +275,16 @@ def test_the_report_says_what_it_rests_on(suite: Suite) -> None:
     assert "30,000 weights each" in text
 
 
-def test_a_report_of_nothing_yet(suite: Suite) -> None:
+def test_a_report_without_trials(suite: Suite) -> None:
     text = report(result_of(suite, []))
     assert "| srn" in text
     assert "Importance" not in text
     assert "Pruned" not in text
 
 
-def test_numbers_in_tables() -> None:
-    assert [number(v) for v in (104.8712, 28.5551, 1.43214)] == ["104.87", "28.56", "1.432"]
-    assert [written(v) for v in (0.0031234, 3, "a", None, True)] == [
+def test_numbers_and_values_as_text() -> None:
+    assert [format_metric(v) for v in (104.8712, 28.5551, 1.43214)] == ["104.87", "28.56", "1.432"]
+    assert [format_value(v) for v in (0.0031234, 3, "a", None, True)] == [
         "0.003123",
         "3",
         "a",
@@ -289,7 +293,7 @@ def test_numbers_in_tables() -> None:
     ]
 
 
-def test_pictures_show_what_there_is(suite: Suite, tmp_path: Path) -> None:
+def test_figures_without_content_are_left_out(suite: Suite, tmp_path: Path) -> None:
     paths = draw_sweep(result_of(suite), tmp_path)
     assert [path.name for path in paths] == [
         "mine-best-so-far.png",
@@ -305,11 +309,11 @@ def test_pictures_show_what_there_is(suite: Suite, tmp_path: Path) -> None:
     ]
 
 
-def test_a_line_stands_where_its_points_are(suite: Suite) -> None:
-    from bench.sweep.report import best_so_far_picture
+def test_a_line_goes_through_the_points_of_its_curve(suite: Suite) -> None:
+    from bench.sweep.report import plot_best_so_far
 
     result = result_of(suite)
-    panel = best_so_far_picture(result).axes[1]
+    panel = plot_best_so_far(result).axes[1]
     drawn = {line.get_label(): line for line in panel.lines if not line.get_label().startswith("_")}
     assert set(drawn) == {"srn", "scrn"}
     curve = result.curves["scrn"]

@@ -1,4 +1,4 @@
-"""The hidden size that a number of weights asks for, against networks really built."""
+"""Hidden sizes solved for a number of weights, compared with networks that are built."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
+from bench.data.rows import Vocabulary
 from bench.models import MODELS
 from bench.runs.resolve import Resolved, resolve
 from bench.sweep import size
 from bench.sweep.size import count_parameters, nearest_size, solve_size, with_size
-from bench.text.data.corpus import TextCorpus, Vocabulary
+from bench.text.data.corpus import TextCorpus
 from bench.text.objective import LanguageModel
 
 NUM_WORDS = 120
@@ -70,14 +71,14 @@ def resolved_for(suite: Suite, model: str, tree: dict[str, Any]) -> Resolved:
 
 
 def built(resolved: Resolved, hidden_size: int) -> int:
-    """Weights of a network that exists, at one hidden size."""
+    """Number of weights of a network built at one hidden size."""
     network = LanguageModel(with_size(resolved.config, hidden_size), CORPUS)
     assert all(p.device.type == "cpu" for p in network.parameters())
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 @pytest.mark.parametrize(("model", "tree"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
-def test_no_other_size_comes_nearer(place: Suite, model: str, tree: dict[str, Any]) -> None:
+def test_no_other_size_is_nearer(place: Suite, model: str, tree: dict[str, Any]) -> None:
     resolved = resolved_for(place, model, tree)
     for target in (20_000, 41_000):
         solved = solve_size(resolved, target)
@@ -90,7 +91,7 @@ def test_no_other_size_comes_nearer(place: Suite, model: str, tree: dict[str, An
 
 
 @pytest.mark.parametrize(("model", "tree"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
-def test_counting_builds_nothing_and_draws_nothing(
+def test_counting_draws_no_random_numbers_and_matches_the_network(
     place: Suite, model: str, tree: dict[str, Any]
 ) -> None:
     resolved = resolved_for(place, model, tree)
@@ -100,13 +101,13 @@ def test_counting_builds_nothing_and_draws_nothing(
     assert counted == built(resolved, 17)
 
 
-def test_a_large_network_is_counted_without_memory(place: Suite) -> None:
+def test_a_large_network_is_counted_without_allocation(place: Suite) -> None:
     resolved = resolved_for(place, "lstm", {})
     solved = solve_size(resolved, 10**12)  # 4 TB of weights
     assert 300_000 < int(str(solved["model.hidden_size"])) < 400_000
 
 
-def test_an_embedding_follows_only_where_it_must(place: Suite) -> None:
+def test_the_embedding_size_is_solved_only_if_it_must_match(place: Suite) -> None:
     tied = {"objective": {"embeddings": "tied"}}
     assert set(solve_size(resolved_for(place, "srn", tied), 20_000)) == {"model.hidden_size"}
     solved = solve_size(resolved_for(place, "scrn", tied), 20_000)
@@ -128,7 +129,7 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("model", "tree", "target", "message"), WRONG)
-def test_what_no_size_can_meet(
+def test_a_target_without_a_size_is_refused(
     place: Suite, model: str, tree: dict[str, Any], target: int, message: str
 ) -> None:
     with pytest.raises(BenchError, match=message):
@@ -152,7 +153,7 @@ def test_the_nearest_size_of_any_growing_count(
 
 
 @given(target=st.integers(7, 3000))
-def test_the_nearest_size_where_counts_stand_still(target: int) -> None:
+def test_the_nearest_size_of_a_count_with_plateaus(target: int) -> None:
     check_nearest(lambda h: 7 * (h // 3) + 7, target)
 
 
@@ -165,7 +166,7 @@ def check_nearest(count: Callable[[int], int], target: int) -> None:
         assert count(found) <= target
 
 
-def test_models_of_a_sweep_come_out_equal(place: Suite) -> None:
+def test_all_models_come_near_the_same_target(place: Suite) -> None:
     target = 60_000
     for model in MODELS:
         resolved = resolved_for(place, model, {})

@@ -1,4 +1,4 @@
-"""Choosing from a space: order, conditions, and the configuration that comes of it."""
+"""Search spaces: order, conditions, and the configuration of a trial."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from bench.runs.resolve import resolve
 from bench.sweep.definition import Budget, Sweep
 from bench.sweep.dimension import Choice, Conditions, Dimension, FloatRange, IntRange
 from bench.sweep.space import (
-    activating,
     clean,
-    distributions,
     grid,
     is_active,
+    model_space,
+    prerequisites,
     resolve_trial,
-    space_of,
     start_points,
     suggest,
     tree_of,
@@ -95,25 +94,26 @@ def test_keys_are_chosen_where_their_conditions_hold(
 def test_every_choice_is_in_the_space_and_active(seed: int, model: str) -> None:
     trial = ask(seed=seed)
     chosen = suggest(trial, SPACE, model)
-    assert all(SPACE[key].holds(value) for key, value in chosen.items())
+    assert all(value in SPACE[key] for key, value in chosen.items())
     assert {key for key in SPACE if is_active(SPACE[key], chosen, model)} == set(chosen)
-    assert set(chosen) <= set(distributions(SPACE, model))
+    assert set(chosen) <= set(model_space(SPACE, model))
     assert clean(SPACE, trial.params) == chosen
-    possible = distributions(SPACE, model)
-    assert all(trial.distributions[key] == possible[key] for key in chosen)
+    fixed = optuna.trial.FixedTrial(chosen)
+    assert suggest(fixed, SPACE, model) == chosen
+    assert fixed.distributions == trial.distributions
 
 
-def test_a_model_has_the_keys_that_may_ever_hold() -> None:
-    assert set(SPACE) - set(space_of(SPACE, "srn")) == {"model.context_size", "model.alpha"}
-    assert list(space_of(SPACE, "scrn")) == list(SPACE)
+def test_a_model_has_the_keys_whose_conditions_can_hold() -> None:
+    assert set(SPACE) - set(model_space(SPACE, "srn")) == {"model.context_size", "model.alpha"}
+    assert list(model_space(SPACE, "scrn")) == list(SPACE)
 
 
 @pytest.mark.parametrize("model", SWEEP.models)
-def test_every_key_can_be_activated(model: str) -> None:
-    for key in space_of(SPACE, model):
-        needed = activating(SPACE, key, model)
+def test_prerequisites_activate_every_key(model: str) -> None:
+    for key in model_space(SPACE, model):
+        needed = prerequisites(SPACE, key, model)
         assert is_active(SPACE[key], needed, model)
-        assert all(SPACE[name].holds(value) for name, value in needed.items())
+        assert all(value in SPACE[name] for name, value in needed.items())
 
 
 def test_steps_leave_no_rounding_noise() -> None:
@@ -123,7 +123,7 @@ def test_steps_leave_no_rounding_noise() -> None:
     assert FloatRange(low=0.05, high=0.95, step=0.45).values == [0.05, 0.5, 0.95]
 
 
-HELD: list[tuple[Dimension, Any, bool]] = [
+MEMBERS: list[tuple[Dimension, Any, bool]] = [
     (FloatRange(low=0.0, high=1.0), 0.5, True),
     (FloatRange(low=0.0, high=1.0), 1, True),
     (FloatRange(low=0.0, high=1.0), True, False),
@@ -143,9 +143,9 @@ HELD: list[tuple[Dimension, Any, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("dimension", "value", "held"), HELD)
-def test_what_a_dimension_holds(dimension: Dimension, value: Any, held: bool) -> None:
-    assert dimension.holds(value) is held
+@pytest.mark.parametrize(("dimension", "value", "is_member"), MEMBERS)
+def test_values_in_a_dimension(dimension: Dimension, value: Any, is_member: bool) -> None:
+    assert (value in dimension) is is_member
 
 
 def test_a_grid_lists_every_value_of_a_model() -> None:
@@ -167,7 +167,7 @@ def test_start_points_are_cut_to_the_models_keys() -> None:
     assert start_points(SWEEP, "srn") == [{"optim.lr": 0.003}]
 
 
-def test_a_trial_is_what_a_run_with_its_settings_is(place: Suite) -> None:
+def test_a_trial_resolves_like_a_run_with_its_settings(place: Suite) -> None:
     chosen = {"optim.lr": 0.005, "objective.dropout_output": 0.1 * 3, "model.context_size": 20}
     trial = resolve_trial(place, SWEEP, "scrn", chosen, 7)
     by_hand = {
@@ -180,12 +180,14 @@ def test_a_trial_is_what_a_run_with_its_settings_is(place: Suite) -> None:
     run = resolve(place, "synthetic-text", model="scrn", overrides=by_hand)
     assert trial.config == run.config
     assert trial.run_id == run.run_id
-    threads = resolve_trial(place, SWEEP, "scrn", chosen, 7, overrides={"trainer.threads": 1})
+    fixed = {**SWEEP.fixed, "trainer.threads": 1}
+    with_threads = msgspec.structs.replace(SWEEP, fixed=fixed)
+    threads = resolve_trial(place, with_threads, "scrn", chosen, 7)
     assert threads.run_id == trial.run_id
     assert threads.config.trainer.threads == 1
 
 
-def test_a_solved_size_is_part_of_the_configuration(place: Suite) -> None:
+def test_the_solved_size_is_part_of_the_configuration(place: Suite) -> None:
     equal = msgspec.structs.replace(SWEEP, budget=Budget(trials=3, parameters=30_000))
     few, many = (
         resolve_trial(place, equal, "scrn", {"model.context_size": size}, 1).config.model
@@ -205,7 +207,7 @@ def test_dotted_keys_and_trees_are_the_same(flat: dict[str, int]) -> None:
 
 
 def test_reading_a_file_needs_no_heavy_package(tmp_path: Path) -> None:
-    """`--status` answers at once: what a sweep is can be read without torch and Optuna."""
+    """`--status` answers at once: a sweep file is read without torch and Optuna."""
     import subprocess
     import sys
 

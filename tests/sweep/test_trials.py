@@ -1,4 +1,4 @@
-"""A trial is a run without the test split, and a run after a trial has only the test left."""
+"""Trials: runs without the test split; a run after a trial computes only the test."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def resolved(suite: Suite, model: str = "srn") -> Resolved:
 
 
 def make(folder: Path) -> Suite:
-    """A suite whose task gives no option to the model, so that a baseline may learn it, too."""
+    """Suite whose task gives no option to the model, so that a baseline fits it, too."""
     make_suite(folder)
     (folder / "tasks" / "tiny.yaml").write_text(CARD.replace("    model: {hidden_size: 8}\n", ""))
     return Suite(folder=folder)
@@ -43,7 +43,7 @@ def suite(tmp_path: Path) -> Suite:
 
 
 def ignore(*_: float) -> None:
-    """A sweep that lets every trial go on."""
+    """Report callback that never prunes."""
 
 
 def never_trains(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_a_trial_never_reads_the_test_split(
 
 
 def lasting(record: Record) -> dict[str, Any]:
-    """What two runs of one configuration on one machine have in common."""
+    """Fields that two runs of one configuration on one machine have in common."""
     names = ("id", "config", "digest", "metrics", "curve", "signature", "bound", "extra", "status")
     return {name: getattr(record, name) for name in names} | {"flops": record.cost.flops}
 
@@ -92,14 +92,14 @@ def test_a_run_after_a_trial_equals_a_direct_run(
 
 
 def test_every_validation_is_reported_as_the_record_has_it(suite: Suite) -> None:
-    told: list[tuple[int, float]] = []
-    record = run_trial(resolved(suite), suite, report=lambda *point: told.append(point))
-    assert told == [(point.epoch, point.valid) for point in record.curve]
-    assert [epoch for epoch, _ in told] == [1, 2, 3]
+    reported: list[tuple[int, float]] = []
+    record = run_trial(resolved(suite), suite, report=lambda *point: reported.append(point))
+    assert reported == [(point.epoch, point.valid) for point in record.curve]
+    assert [epoch for epoch, _ in reported] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("first", ["run", "trial"])
-def test_what_was_carried_out_before_is_told_and_not_trained(
+def test_an_earlier_run_is_reported_and_not_trained_again(
     suite: Suite, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier = (
@@ -108,10 +108,10 @@ def test_what_was_carried_out_before_is_told_and_not_trained(
         else run_trial(resolved(suite), suite, report=ignore)
     )
     never_trains(monkeypatch)
-    told: list[tuple[int, float]] = []
-    record = run_trial(resolved(suite), suite, report=lambda *point: told.append(point))
+    reported: list[tuple[int, float]] = []
+    record = run_trial(resolved(suite), suite, report=lambda *point: reported.append(point))
     assert record == earlier
-    assert told == [(point.epoch, point.valid) for point in earlier.curve]
+    assert reported == [(point.epoch, point.valid) for point in earlier.curve]
 
 
 def prune_at(last: int) -> Any:
@@ -136,8 +136,10 @@ def test_after_the_last_validation_nothing_is_pruned(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize("then", ["run", "trial"])
-def test_what_one_sweep_pruned_goes_on_for_another(tmp_path: Path, suite: Suite, then: str) -> None:
-    """With the numbers of a run that was never stopped."""
+def test_a_pruned_trial_resumes_in_another_sweep_or_run(
+    tmp_path: Path, suite: Suite, then: str
+) -> None:
+    """Resumed runs have the numbers of one that was never stopped."""
     directly = make(tmp_path / "directly")
     direct = run(resolved(directly), directly)
     run_trial(resolved(suite), suite, report=prune_at(2))

@@ -1,6 +1,6 @@
 """Runs the workers of a sweep as forked processes and kills them at random moments.
 
-A program of its own: torch is imported once, and nothing has started a thread before the forks.
+A separate program: torch is imported once, and no thread has started before the forks.
 Each line of its input is a JSON object, answered by one when all workers have ended:
 
     folder, url     the suite with its sweep, and the storage
@@ -8,7 +8,7 @@ Each line of its input is a JSON object, answered by one when all workers have e
     kills           how many times one of them gets SIGKILL, and is replaced
     pause_sec       a kill comes at most so long after something was done
     training        "stub" or "real"
-    strangers       whether each worker looks like one of another machine: only heartbeats tell
+    remote          whether each worker appears to be on another machine: only heartbeats count
     heartbeat_sec
 """
 
@@ -42,18 +42,18 @@ from bench.sweep.worker import Worker
 
 
 def carry_out(task: dict[str, Any]) -> None:
-    """What one worker does."""
+    """Run one worker."""
     torch.set_num_threads(1)
     if task["training"] == "stub":
         from stub_training import stub_train
 
         setattr(bench.runs.run, "train", stub_train)  # noqa: B010
-    if task["strangers"]:
-        setattr(bench.sweep.status, "is_gone", lambda _: None)  # noqa: B010
+    if task["remote"]:
+        setattr(bench.sweep.status, "has_exited", lambda _: None)  # noqa: B010
     suite = Suite(folder=Path(task["folder"]))
     storage = open_storage(task["url"], heartbeat_sec=task["heartbeat_sec"])
     studies = open_studies(load_sweep(suite, "small"), suite, storage)
-    Worker(studies, suite, run_options=RunOptions(), say=lambda _: None).work()
+    Worker(studies, suite, run_options=RunOptions(), log=lambda _: None).run()
 
 
 def start(task: dict[str, Any]) -> int:
@@ -71,16 +71,16 @@ def start(task: dict[str, Any]) -> int:
 
 
 def progress(folder: Path) -> int:
-    """Another number whenever a training has got further: with each checkpoint."""
+    """Number that changes with every checkpoint."""
     return sum(path.stat().st_mtime_ns for path in folder.glob("artifacts/tiny/*/*.ckpt"))
 
 
 def wait_for_a_moment(task: dict[str, Any], draw: random.Random, alive: set[int]) -> None:
-    """Mostly until a training has got further and a little more, sometimes just a little."""
+    """Wait mostly a little beyond the next checkpoint, sometimes just a little."""
     folder = Path(task["folder"])
-    before, begun = progress(folder), time.monotonic()
+    before, started = progress(folder), time.monotonic()
     limit_sec = draw.choice([1.0, 20.0, 20.0, 20.0])
-    while progress(folder) == before and time.monotonic() - begun < limit_sec:
+    while progress(folder) == before and time.monotonic() - started < limit_sec:
         time.sleep(0.02)
         if any(os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) for pid in alive):
             return
@@ -96,7 +96,7 @@ def reap(alive: set[int], codes: list[int], *, flags: int) -> None:
 
 
 def kill_and_replace(task: dict[str, Any]) -> dict[str, Any]:
-    """Run a sweep's workers; how many were killed, and how the others ended."""
+    """Run a sweep's workers; return the number of kills and the other workers' exit codes."""
     draw, kills, codes = random.Random(task["kills"]), 0, list[int]()
     alive = {start(task) for _ in range(task["workers"])}
     while alive and kills < task["kills"]:

@@ -29,7 +29,7 @@ def test_seeds_of_one_configuration_fill_the_published_row() -> None:
     assert "seed" not in row.config
 
 
-def test_what_cannot_change_a_number_does_not_split_a_group() -> None:
+def test_settings_without_effect_do_not_split_a_group() -> None:
     records = [
         make_record(114.0, seed=1, trainer={"threads": 1}),
         make_record(116.0, seed=2, trainer={"threads": 2, "checkpoint_every_steps": 9}),
@@ -39,7 +39,7 @@ def test_what_cannot_change_a_number_does_not_split_a_group() -> None:
     assert row.measured.n == 2
 
 
-def test_a_setting_younger_than_a_record_does_not_tell_it_apart() -> None:
+def test_a_setting_added_after_a_record_is_not_a_difference() -> None:
     records = [
         make_record(114.0),
         make_record(116.0, model={"alpha": 0.9}, data={"on_bad": "refuse"}),
@@ -49,7 +49,7 @@ def test_a_setting_younger_than_a_record_does_not_tell_it_apart() -> None:
     assert any("alpha" in label for label in labels), list(labels)
 
 
-def test_a_row_that_nothing_measures_stays() -> None:
+def test_an_unmeasured_row_is_kept() -> None:
     (row,) = build_table(make_card(), [make_published()], []).rows
     assert (row.verdict, row.measured, row.records, row.model) == ("not run", None, [], "scrn")
 
@@ -88,7 +88,7 @@ def test_the_run_nearest_the_recipe_fills_the_row() -> None:
     assert "SCRN, 100 hidden, 40 context; objective.bptt_length=70" in rows
 
 
-def test_keys_that_the_row_demands_do_not_count_as_choices() -> None:
+def test_keys_of_the_match_do_not_count_as_choices() -> None:
     published = make_published(match={"model.name": "scrn", "model.hidden_size": 300})
     big = {"name": "scrn", "hidden_size": 300}
     records = [
@@ -101,7 +101,7 @@ def test_keys_that_the_row_demands_do_not_count_as_choices() -> None:
 
 
 @pytest.mark.parametrize(("direction", "expected"), [("min", 0.1), ("max", 0.2)])
-def test_equally_near_runs_are_told_apart_by_validation(direction: Any, expected: float) -> None:
+def test_equally_near_groups_are_ordered_by_validation(direction: Any, expected: float) -> None:
     records = [
         make_record(90.0, valid=118.0, optim={"lr": 0.1}, caller=("optim.lr",)),
         make_record(80.0, valid=119.0, optim={"lr": 0.2}, caller=("optim.lr",)),
@@ -111,8 +111,8 @@ def test_equally_near_runs_are_told_apart_by_validation(direction: Any, expected
     assert row.config["optim.lr"] == expected
 
 
-def test_a_row_without_a_paper_goes_by_the_name_of_its_recipe() -> None:
-    """What no size shows, such as what a network begins with, could not be told apart."""
+def test_an_unpublished_row_is_labelled_by_its_named_recipe() -> None:
+    """Recipes may differ in settings that no size shows, such as the initialisation."""
     gru = {"name": "gru", "hidden_size": 100}
     base = "gru, hidden_size=100, context_size=40"
     records = [
@@ -150,7 +150,7 @@ def test_unpublished_models_are_rows_of_their_own() -> None:
     assert gru_row.measured.n == 2
 
 
-def test_a_row_without_a_published_one_says_what_its_caller_chose() -> None:
+def test_an_unpublished_row_is_labelled_by_the_choices_of_the_caller() -> None:
     gru = {"name": "gru", "hidden_size": 100}
     caller = ("model.hidden_size", "objective.output", "seed")
     record = make_record(116.0, model=gru, objective={"output": "adaptive"}, caller=caller)
@@ -159,19 +159,7 @@ def test_a_row_without_a_published_one_says_what_its_caller_chose() -> None:
     assert label.endswith("; objective.output=adaptive")
 
 
-def test_hidden_alternatives_are_counted() -> None:
-    records = [
-        make_record(116.0),
-        make_record(110.0, optim={"lr": 0.9}, caller=("optim.lr",)),
-        make_record(105.0, model={"num_layers": 2}, caller=("model.num_layers",)),
-    ]
-    table = build_table(make_card(), [make_published()], records, alternatives="hidden")
-    label = "SCRN, 100 hidden, 40 context"
-    assert list(by_label(table)) == [label, f"{label}; num_layers=2"]
-    assert table.num_hidden == 1
-
-
-def test_a_group_fills_every_row_that_it_matches_and_is_no_alternative() -> None:
+def test_a_group_fills_every_row_that_it_matches() -> None:
     wide = make_published(140, label="wide", match={"model.name": "scrn"})
     rows = build_table(make_card(), [wide, make_published()], [make_record(116.0)]).rows
     assert [row.verdict for row in rows] == ["better (1 seed)", "worse (1 seed)"]
@@ -185,13 +173,6 @@ def test_a_group_that_fills_one_row_is_not_repeated_under_another() -> None:
     ]
     table = build_table(make_card(), [make_published(), deep], records)
     assert [row.records for row in table.rows] == [[record.id] for record in records]
-
-
-def test_another_signature_is_never_hidden() -> None:
-    tuned = make_record(99.0, signature=DYNAMIC, optim={"lr": 0.1}, caller=("optim.lr",))
-    records = [make_record(116.0), tuned]
-    table = build_table(make_card(), [make_published()], records, alternatives="hidden")
-    assert [row.signature for row in table.rows] == [SIGNATURE, DYNAMIC]
 
 
 def test_two_signatures_never_share_a_block() -> None:
@@ -224,7 +205,7 @@ def test_diverged_runs_are_counted_and_never_averaged() -> None:
     assert (row.measured.n, row.num_diverged, row.verdict) == (1, 2, "better (1 seed)")
 
 
-def test_a_configuration_that_only_diverged_says_so_and_gives_way() -> None:
+def test_a_diverged_configuration_yields_to_a_finished_one() -> None:
     diverged = make_record(None)
     (alone,) = build_table(make_card(), [make_published()], [diverged]).rows
     assert (alone.verdict, alone.measured, alone.records) == ("diverged", None, [diverged.id])
@@ -250,7 +231,7 @@ def test_a_bound_is_a_row_and_every_row_has_its_gap() -> None:
     assert higher[0].excess == -1.0
 
 
-def test_the_bound_is_that_of_the_test_split_only() -> None:
+def test_only_the_test_split_has_a_bound() -> None:
     rows = build_table(make_card(), [], [make_record(42.0, bound=40.0)], split="valid").rows
     assert [(row.bound, row.measured and row.measured.mean) for row in rows] == [(None, 120.0)]
 

@@ -1,4 +1,4 @@
-"""What runs took, in tables."""
+"""Cost columns of tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from synthetic_records import make_card, make_record
 
 from bench.core.record import Point, Record
 from bench.table import build_table, render
-from bench.table.rows import Reached
+from bench.table.rows import TimeToTarget
 
 FIGURES: dict[str, Any] = {
     "flops_per_token": 8_570_000,
@@ -57,7 +57,7 @@ def test_every_figure_has_a_column() -> None:
     }
 
 
-def test_what_no_run_could_read_has_no_column() -> None:
+def test_a_cost_that_no_run_has_is_no_column() -> None:
     assert list(cost_cells(run())) == ["Model", "Parameters", "Seconds"]
 
 
@@ -83,7 +83,7 @@ def test_a_target_is_reached_at_the_first_validation_as_good(
     assert record.seconds_to(target, direction) == seconds
 
 
-def test_an_older_record_says_nothing_of_a_target() -> None:
+def test_a_record_without_times_has_no_time_to_target() -> None:
     assert timed(1, [130.0, 120.0], []).seconds_to(200.0, "min") is None
     assert "Seconds to 120" not in cost_cells(run(), target=120.0)
 
@@ -92,15 +92,15 @@ def test_an_older_record_says_nothing_of_a_target() -> None:
     ("second", "cell"),
     [([130.0, 119.0], "30.0"), ([130.0, 125.0], "20.0 (1 of 2)")],
 )
-def test_seeds_that_never_reach_a_target_are_told(second: list[float], cell: str) -> None:
+def test_seeds_that_never_reach_a_target_are_counted(second: list[float], cell: str) -> None:
     records = [timed(1, [130.0, 120.0], [10.0, 20.0]), timed(2, second, [15.0, 40.0])]
     assert cost_cells(*records, target=120.0)["Seconds to 120"] == cell
     (row,) = build_table(make_card(), [], records, target=1.0).rows
-    assert row.target == Reached(value=1.0, seconds=None, num_reached=0, num_timed=2)
+    assert row.target == TimeToTarget(value=1.0, seconds=None, num_reached=0, num_timed=2)
     assert cost_cells(*records, target=1.0)["Seconds to 1"] == "not reached"
 
 
-def test_the_legend_says_what_the_figures_are() -> None:
+def test_the_legend_explains_costs() -> None:
     table = build_table(make_card(), [], [run(**FIGURES)])
     text = render(table, "md", cost="shown")
     for words in ("by formula; counted: in a few batches", "Of limit:", "kJ:"):

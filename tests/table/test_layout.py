@@ -1,4 +1,4 @@
-"""Which columns, in which groups, how rounded; and the same wishes inside prose."""
+"""Layout options of tables, and tables embedded in a README."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from synthetic_records import make_card, make_published, make_record, make_recor
 
 from bench.core.errors import BenchError
 from bench.table import Layout, Rounding, Table, build_table, published_rows, render
-from bench.table.embed import embedded, tasks_embedded
+from bench.table.embed import embedded_tasks, fill_tables
 
 OTHER = "perplexity|eval:dynamic"
 
@@ -48,7 +48,7 @@ def test_columns_are_those_named_in_their_order(table: Table) -> None:
     assert first == ["115.3 ± 1.5", "SCRN, 100 hidden, 40 context", "200", "0.5"]
 
 
-def test_a_named_column_is_shown_where_nothing_stands_in_it(table: Table) -> None:
+def test_a_named_column_is_shown_if_empty(table: Table) -> None:
     header, _, first, *_ = shown(table, columns=("model", "energy", "cite"))
     assert header == ["Model", "kJ", "Cite"]
     assert first[1:] == ["", "mikolov2014longer"]
@@ -94,7 +94,7 @@ def test_rows_of_a_group_stand_together_under_its_name(
     assert len(lines) == 2 + len(table.rows) + len(found)
 
 
-def test_groups_reorder_rows_in_formats_for_programs(table: Table) -> None:
+def test_groups_reorder_rows_in_json_and_csv(table: Table) -> None:
     layout = Layout(group_by="model", columns=("label", "model"))
     rows = json.loads(render(table, "json", layout=layout))
     assert list(rows[0]) == ["label", "model"]
@@ -109,7 +109,7 @@ def test_an_unknown_group_names_the_nearest(table: Table) -> None:
         shown(table, group_by="modle")
 
 
-def test_groups_are_ruled_off_in_latex_and_headed_in_text(table: Table) -> None:
+def test_groups_have_rules_in_latex_and_headings_in_text(table: Table) -> None:
     layout = Layout(group_by="model")
     latex = render(table, "latex", layout=layout)
     assert latex.count(r"\midrule") == 4
@@ -151,9 +151,9 @@ def test_published_rows_stand_alone_and_are_ranked_among_themselves() -> None:
 
 def filled(mark: str, table: Table) -> str:
     text = f"# Title\n\n<!-- table: {mark} -->\nold\n<!-- end of table -->\n\nMore.\n"
-    assert tasks_embedded(text) == ["toy"]
-    new = embedded(text, {"toy": table})
-    assert embedded(new, {"toy": table}) == new
+    assert embedded_tasks(text) == ["toy"]
+    new = fill_tables(text, {"toy": table})
+    assert fill_tables(new, {"toy": table}) == new
     assert new.startswith(f"# Title\n\n<!-- table: {mark} -->\n")
     assert new.endswith("<!-- end of table -->\n\nMore.\n")
     return new
@@ -166,20 +166,20 @@ def filled(mark: str, table: Table) -> str:
         ("toy, published", ["SCRN, 100 hidden, 40 context"]),
     ],
 )
-def test_a_readme_asks_for_rows(table: Table, mark: str, labels: list[str]) -> None:
+def test_an_embedded_table_selects_rows(table: Table, mark: str, labels: list[str]) -> None:
     found = [line[0] for line in lines_of(filled(mark, table))[2:]]
     assert found[: len(labels)] == labels
     assert ("published" in mark) == (len(found) == len(labels) + 1)
     assert found[-1].startswith("bound")
 
 
-def test_a_readme_asks_for_columns(table: Table) -> None:
+def test_an_embedded_table_selects_columns(table: Table) -> None:
     header, *_ = lines_of(filled("toy, published, columns model measured n", table))
     assert header == ["Model", "Measured", "n"]
 
 
 @pytest.mark.parametrize("wish", ["publishd", "columns", "published rows"])
-def test_a_wish_that_a_readme_cannot_have_is_refused(table: Table, wish: str) -> None:
+def test_an_unknown_option_of_an_embedded_table_is_rejected(table: Table, wish: str) -> None:
     text = f"<!-- table: toy, {wish} -->\n<!-- end of table -->\n"
     with pytest.raises(BenchError, match=f"not '{wish}'"):
-        embedded(text, {"toy": table})
+        fill_tables(text, {"toy": table})

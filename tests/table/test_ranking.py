@@ -1,4 +1,4 @@
-"""The best of a block and what ties with it; one seed is never ranked."""
+"""Ranks of a block: the best mean and its ties; one seed is never ranked."""
 
 from __future__ import annotations
 
@@ -43,11 +43,13 @@ LOW, NEAR, HIGH = [10.0, 10.2, 10.4], [10.3, 10.5, 10.7], [12.0, 12.1, 12.2]
         (([10.0, 10.0], [10.0, 10.0]), ["best", "tied"]),
     ],
 )
-def test_who_is_marked(groups: tuple[list[float], ...], expected: list[str | None]) -> None:
+def test_the_best_mean_and_its_ties_are_ranked(
+    groups: tuple[list[float], ...], expected: list[str | None]
+) -> None:
     assert ranks(*groups) == expected
 
 
-def test_where_higher_is_better_the_highest_is_best() -> None:
+def test_the_highest_is_best_if_higher_is_better() -> None:
     assert ranks(LOW, NEAR, HIGH, direction="max") == [None, None, "best"]
 
 

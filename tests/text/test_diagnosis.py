@@ -205,19 +205,6 @@ def test_a_run_that_is_not_there_is_trained_first(
     assert "jordan-" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ([], "name a finished run"),
-        (["srn-", "--task", "text"], "not both"),
-        (["srn-", "--picture", "x.gif"], r"\.png"),
-    ],
-)
-def test_wrong_commands(suite: Suite, words: list[str], message: str) -> None:
-    with pytest.raises(BenchError, match=message):
-        command(suite, *words)
-
-
 def test_a_baseline_has_nothing_to_look_into(suite: Suite, runs: dict[str, Record]) -> None:
     with pytest.raises(BenchError, match="name a trained run"):
         diagnose(suite, runs["ngram"].id)

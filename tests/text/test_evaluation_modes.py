@@ -23,8 +23,7 @@ from bench.text.evaluation import (
     neural_cache_log_probs,
 )
 from bench.text.objective import LanguageModel
-from bench.text.outputs import Floats
-from bench.text.token_log_probs import token_log_probs
+from bench.text.outputs import Floats, token_log_probs
 
 NETWORKS = ["srn", "lstm", "scrn"]
 

@@ -23,7 +23,7 @@ from bench.table import build_table
 from bench.text.baselines.cache import cache_experts
 from bench.text.data.prepared import as_text
 from bench.text.mixture import CACHE, check_components, mix_runs
-from bench.text.token_log_probs import token_log_probs
+from bench.text.outputs import token_log_probs
 
 
 def ids(runs: dict[str, Record], *names: str) -> list[str]:

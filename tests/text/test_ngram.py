@@ -173,7 +173,5 @@ def test_errors_name_what_is_wrong() -> None:
         NGram(order=8)
     with pytest.raises(BenchError, match="min_count 2"):
         NGram(min_count=2)
-    with pytest.raises(BenchError, match="not been fitted"):
-        NGram().log_probs(np.array([0]))
     with pytest.raises(BenchError, match="word id 4"):
         fitted([A, 4], 4, NGram())

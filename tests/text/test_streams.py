@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import hypothesis
 import numpy as np
 import pytest
 import torch
+from batch_contract import BatchContract
 from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
@@ -17,6 +20,16 @@ FIRST = 999
 def streams(num_tokens: int, *, rank: int = 0, **settings: int) -> Streams:
     tokens = np.arange(num_tokens, dtype=np.int64)
     return Streams(tokens, first_input=FIRST, rank=rank, **settings)
+
+
+class TestContract(BatchContract):
+    changes: ClassVar = [{"batch_size": 12}, {"bptt_length": 6}]
+
+    def loader(self, **settings: Any) -> Streams:
+        return streams(140, **{"batch_size": 6, "bptt_length": 5, **settings})
+
+    def places(self, batch: tuple[torch.Tensor, torch.Tensor]) -> list[int]:
+        return batch[1][batch[1] != IGNORE].tolist()
 
 
 def test_the_picture_of_the_docstring() -> None:
@@ -87,42 +100,6 @@ def test_chunk_lengths(num_tokens: int, batch_size: int, lengths: list[int]) -> 
     assert [x_BT.shape[1] for x_BT, _ in loader] == lengths
 
 
-@pytest.mark.parametrize("num_read", range(6))
-def test_a_restored_place_gives_the_rest_and_then_whole_epochs(num_read: int) -> None:
-    settings = {"batch_size": 3, "bptt_length": 5}
-    whole = [x_BT.tolist() for x_BT, _ in streams(70, **settings)]
-    loader = streams(70, **settings)
-    iterator = iter(loader)
-    for _ in range(num_read):
-        next(iterator, None)
-    restored = streams(70, **settings)
-    restored.load_state_dict(loader.state_dict())
-    rest = [x_BT.tolist() for x_BT, _ in restored]
-    # An epoch's end is the beginning of the next.
-    assert rest == (whole[num_read:] or whole)
-    assert [x_BT.tolist() for x_BT, _ in restored] == whole
-
-
-def test_the_place_has_moved_on_while_a_batch_is_in_use() -> None:
-    loader = streams(70, batch_size=3, bptt_length=5)
-    places = [loader.state_dict()["place"] for _ in loader]
-    assert places == [1, 2, 3, 4, 5]
-
-
-def test_a_place_can_be_restored_after_iter() -> None:
-    # A loop may ask for the iterator before it restores the loader.
-    loader = streams(70, batch_size=3, bptt_length=5)
-    iterator = iter(loader)
-    loader.load_state_dict({**loader.state_dict(), "place": 2})
-    assert next(iterator)[0][0, 0].item() == 9
-
-
-def test_an_abandoned_epoch_is_not_continued() -> None:
-    loader = streams(70, batch_size=3, bptt_length=5)
-    next(iter(loader))
-    assert next(iter(loader))[0][0, 0].item() == FIRST
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -135,9 +112,3 @@ def test_an_abandoned_epoch_is_not_continued() -> None:
 def test_impossible_settings(settings: dict[str, int], message: str) -> None:
     with pytest.raises(BenchError, match=message):
         streams(70, **settings)
-
-
-def test_a_place_of_other_streams_is_refused() -> None:
-    state = streams(70, batch_size=3, bptt_length=5).state_dict()
-    with pytest.raises(BenchError, match=r"other|belongs"):
-        streams(70, batch_size=3, bptt_length=6).load_state_dict(state)

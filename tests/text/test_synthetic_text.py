@@ -10,10 +10,17 @@ import numpy as np
 import pytest
 
 from bench.core.cards import read_card
-from bench.data.language import Language, uniform
+from bench.data.random import uniform
 from bench.text.data.corpus import TextCorpus
 from bench.text.data.specification import SyntheticTextSpec
-from bench.text.data.synthetic import GRAMMAR, NUM_WORDS, generate, make_language, standard_error
+from bench.text.data.synthetic import (
+    GRAMMAR,
+    NUM_WORDS,
+    Language,
+    generate,
+    make_language,
+    standard_error,
+)
 
 CARD = Path(__file__).parents[2] / "tasks" / "synthetic-text.yaml"
 

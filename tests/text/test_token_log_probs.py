@@ -18,8 +18,7 @@ from bench.runs.finished import bring_back, find_run, load_objective
 from bench.runs.run import corpus_of
 from bench.text.data.prepared import as_text
 from bench.text.objective import LanguageModel
-from bench.text.outputs import log_probs_path, read_log_probs, write_log_probs
-from bench.text.token_log_probs import token_log_probs
+from bench.text.outputs import log_probs_path, read_log_probs, token_log_probs, write_log_probs
 
 NAMES = ["srn", "lstm", "scrn", "ngram"]
 

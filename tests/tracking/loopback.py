@@ -1,4 +1,4 @@
-"""A W&B server on this machine: the part of its protocol that runs, `wandb.Api` and reports speak.
+"""A W&B server on this machine: the part of its protocol that runs, `wandb.Api` and reports use.
 
 GraphQL goes to /graphql, history and summary as a stream of lines to
 /files/ENTITY/PROJECT/RUN/file_stream, files to the address that the server gave for them. Lines are
@@ -18,12 +18,12 @@ from typing import Any, Literal
 KEY = "k" * 40
 ENTITY = "measurers"
 Trouble = Literal["none", "silent", "forgetful"]
-"""silent: answers nothing; forgetful: takes everything in and keeps nothing of the stream."""
+"""silent: never answers; forgetful: accepts everything and keeps nothing of the stream."""
 
 
 @dataclass
 class HostedRun:
-    """What has arrived of one run."""
+    """A run as far as it has arrived."""
 
     name: str
     project: str
@@ -32,7 +32,7 @@ class HostedRun:
     lines: dict[str, dict[int, str]] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     state: str = "running"
-    num_begun: int = 0
+    num_starts: int = 0
 
     def take(self, message: dict[str, Any]) -> None:
         """A message of the file stream."""
@@ -56,7 +56,7 @@ class HostedRun:
 
 
 class Quiet(ThreadingHTTPServer):
-    """Says nothing of clients that hang up."""
+    """Server that ignores clients that hang up."""
 
     daemon_threads = True
 
@@ -88,7 +88,7 @@ class Loopback:
         self._server.server_close()
 
     def forget(self) -> None:
-        """Begin anew, at the same address."""
+        """Forget everything, at the same address."""
         for kept in (self.runs, self.artifacts, self.used, self.views, self.files):
             kept.clear()
         self.operations.clear()
@@ -104,7 +104,7 @@ class Loopback:
             return found
         raise LookupError(f"{operation}: {query}")
 
-    # What runs say -------------------------------------------------------------------------------
+    # Runs -------------------------------------------------------------------------------
 
     def _viewer(self, given: dict[str, Any]) -> dict[str, Any]:
         me = {"id": "u", "entity": ENTITY, "username": "me", "email": "me@here", "flags": "{}"}
@@ -149,7 +149,7 @@ class Loopback:
         )
         said = {key: value for key, value in given.items() if value is not None}
         if "displayName" in said:
-            run.num_begun += 1
+            run.num_starts += 1
             run.state = "running"
         run.fields.update(said)
         run.config.update(json.loads(said.get("config", "{}")))
@@ -168,7 +168,7 @@ class Loopback:
     def _upload(self, path: str, name: str) -> dict[str, Any]:
         return {"name": name, "uploadUrl": f"{self.url}/upload/{path}"}
 
-    # What is asked about them --------------------------------------------------------------------
+    # Queries about runs --------------------------------------------------------------------
 
     def _run(self, given: dict[str, Any]) -> dict[str, Any]:
         run = self.runs.get(given["name"])

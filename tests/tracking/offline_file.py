@@ -20,7 +20,7 @@ WHOLE, LAST = 1, 4
 
 @dataclass
 class Offline:
-    """What a run told W&B."""
+    """Contents of the file."""
 
     run_id: str = ""
     group: str = ""
@@ -54,24 +54,24 @@ def read_offline(folder: Path) -> Offline:
     """The one offline run below `folder`."""
     protocol: Any = importlib.import_module("wandb.proto.wandb_internal_pb2")
     (path,) = folder.rglob("*.wandb")
-    told = Offline()
+    run = Offline()
     for content in messages(path.read_bytes()):
         record = protocol.Record()
         record.ParseFromString(content)
         kind = record.WhichOneof("record_type")
         if kind == "run":
-            told.run_id, told.group = record.run.run_id, record.run.run_group
-            told.tags = list(record.run.tags)
-            told.config |= _values(record.run.config.update)
+            run.run_id, run.group = record.run.run_id, record.run.run_group
+            run.tags = list(record.run.tags)
+            run.config |= _values(record.run.config.update)
         elif kind == "config":
-            told.config |= _values(record.config.update)
+            run.config |= _values(record.config.update)
         elif kind == "history":
-            told.history.append(_values(record.history.item))
+            run.history.append(_values(record.history.item))
         elif kind == "summary":
-            told.summary |= _values(record.summary.update)
+            run.summary |= _values(record.summary.update)
         elif kind == "exit":
-            told.exit_code = record.exit.exit_code
-    return told
+            run.exit_code = record.exit.exit_code
+    return run
 
 
 def _values(items: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Surroundings of tracked runs: nothing of the user's own, and W&B's server on this machine.
+"""Environment of tracked runs: no settings of the user, and a W&B server on this machine.
 
 Test files load it by `pytest_plugins = ["surroundings"]`.
 """
@@ -17,7 +17,7 @@ SETTINGS = ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR")
 
 @pytest.fixture(scope="module")
 def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
-    """No settings, keys or addresses of whoever runs the tests."""
+    """Environment without the settings, keys and addresses of whoever runs the tests."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name in NAMES:
@@ -32,7 +32,7 @@ def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytes
 
 @pytest.fixture(scope="module")
 def hosted(own_surroundings: pytest.MonkeyPatch) -> Iterator[Loopback]:
-    """A server that this process and its children take for W&B's, with the right key."""
+    """Server that this process and its children use as W&B's, with the right key."""
     wandb.teardown()  # what was set before is kept by its service
     with Loopback() as server:
         own_surroundings.setenv("WANDB_BASE_URL", server.url)
@@ -43,6 +43,6 @@ def hosted(own_surroundings: pytest.MonkeyPatch) -> Iterator[Loopback]:
 
 @pytest.fixture
 def server(hosted: Loopback) -> Loopback:
-    """The same with nothing on it."""
+    """The server, emptied."""
     hosted.forget()
     return hosted

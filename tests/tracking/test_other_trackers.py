@@ -1,4 +1,4 @@
-"""TensorBoard and MLflow: what is read back from their own files."""
+"""TensorBoard and MLflow, read back from their own files."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def suite(tmp_path: Path) -> Suite:
 
 
 def stopped(suite: Suite, kind: Any, **given: Any) -> None:
-    """The first sitting of a run: stopped in its second epoch."""
-    from bench.tracking.callback import TrackCallback
+    """The first session of a run, stopped in its second epoch."""
+    from bench.training.callbacks import TrackCallback
 
-    told = TrackCallback.on_train_epoch_end
+    original = TrackCallback.on_train_epoch_end
 
     def stop(self: Any, trainer: Any, module: Any) -> None:
-        told(self, trainer, module)
+        original(self, trainer, module)
         if trainer.current_epoch == 1:
             raise KeyboardInterrupt
 
@@ -61,13 +61,13 @@ def mlflow_run(client: MlflowClient, experiment: str = "sequence-bench") -> Any:
     return found
 
 
-def test_tensorboard_has_every_row_once_over_two_sittings(suite: Suite) -> None:
+def test_tensorboard_has_every_row_once_over_two_sessions(suite: Suite) -> None:
     stopped(suite, "tensorboard", gradients=60)
     record = run(resolved(suite, **LONG), suite, run_options("tensorboard", gradients=60))
     found = events(suite, record)
-    told = [(event.step, event.value) for event in found.Scalars("epoch/valid")]
-    assert [step for step, _ in told] == [point.step for point in record.curve]
-    for (_, value), point in zip(told, record.curve, strict=True):
+    values = [(event.step, event.value) for event in found.Scalars("epoch/valid")]
+    assert [step for step, _ in values] == [point.step for point in record.curve]
+    for (_, value), point in zip(values, record.curve, strict=True):
         assert value == pytest.approx(point.valid, rel=1e-6)
     (last,) = found.Scalars("final/test")
     assert last.value == pytest.approx(record.metrics["test"], rel=1e-6)
@@ -78,10 +78,10 @@ def test_tensorboard_has_every_row_once_over_two_sittings(suite: Suite) -> None:
     assert record.metrics == untracked(suite, **LONG).metrics
 
 
-def test_mlflow_has_one_run_over_two_sittings(suite: Suite) -> None:
+def test_mlflow_has_one_run_over_two_sessions(suite: Suite) -> None:
     stopped(suite, "mlflow", notes="a note")
-    asked = run_options("mlflow", notes="a note", gradients=60, artifacts="checkpoints,tables")
-    record = run(resolved(suite, **LONG), suite, asked)
+    given = run_options("mlflow", notes="a note", gradients=60, artifacts="checkpoints,tables")
+    record = run(resolved(suite, **LONG), suite, given)
     client = store(suite)
     found = mlflow_run(client)
     assert found.info.status == "FINISHED"
@@ -89,11 +89,11 @@ def test_mlflow_has_one_run_over_two_sittings(suite: Suite) -> None:
     assert found.data.tags["record"] == fingerprint(record)
     assert found.data.tags["mlflow.note.content"] == "a note"
     assert found.data.metrics["final/test"] == pytest.approx(record.metrics["test"])
-    told = {m.step: m.value for m in client.get_metric_history(found.info.run_id, "epoch/valid")}
-    assert told == {point.step: pytest.approx(point.valid) for point in record.curve}
+    values = {m.step: m.value for m in client.get_metric_history(found.info.run_id, "epoch/valid")}
+    assert values == {point.step: pytest.approx(point.valid) for point in record.curve}
     assert found.data.metrics["gradients/embedding.weight"] > 0
-    kept = {file.path for file in client.list_artifacts(found.info.run_id)}
-    assert kept == {"checkpoints", "samples.tsv", "tables"}
+    paths = {file.path for file in client.list_artifacts(found.info.run_id)}
+    assert paths == {"checkpoints", "samples.tsv", "tables"}
     assert record.metrics == untracked(suite, **LONG).metrics
 
 
@@ -104,7 +104,7 @@ def test_an_mlflow_store_and_experiment_of_the_users_own(suite: Suite, tmp_path:
 
 
 @pytest.mark.parametrize(("kind", "module"), [("tensorboard", "tensorboard"), ("mlflow", "mlflow")])
-def test_a_package_that_is_missing_is_named_before_anything_is_trained(
+def test_a_missing_package_is_named_before_training(
     monkeypatch: pytest.MonkeyPatch, kind: Any, module: str
 ) -> None:
     from bench.cli.settings import track_options
@@ -115,7 +115,7 @@ def test_a_package_that_is_missing_is_named_before_anything_is_trained(
         track_options(kind, None)
 
 
-def test_a_store_that_cannot_be_written_is_one_warning(
+def test_an_unwritable_store_is_one_warning(
     suite: Suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -123,5 +123,5 @@ def test_a_store_that_cannot_be_written_is_one_warning(
         resolved(suite), suite, run_options("mlflow", uri=(tmp_path / "file" / "store").as_uri())
     )
     (warning,) = capsys.readouterr().err.splitlines()
-    assert warning.startswith("warning: MLflow is out (")
+    assert warning.startswith("warning: MLflow failed (")
     assert record.metrics == untracked(suite).metrics

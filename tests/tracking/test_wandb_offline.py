@@ -1,4 +1,4 @@
-"""The mirror in W&B: offline unless asked, complete, and never able to break a run."""
+"""Runs mirrored to W&B: offline by default, complete, and never able to break a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tracked_runs import LONG, options, resolved, untracked
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.run import RunOptions, run
-from bench.tracking.wandb_file import becomes_whole, offline_files
+from bench.tracking.wandb_file import becomes_complete, offline_files
 
 pytest_plugins = ["surroundings"]
 pytestmark = pytest.mark.usefixtures("own_surroundings")
@@ -29,7 +29,7 @@ def suite(tmp_path: Path) -> Suite:
     return Suite(folder=make_suite(tmp_path / "suite"))
 
 
-MANNERS = RunOptions(track="wandb", group="first-table", tags=("mine", "small"))
+OPTIONS = RunOptions(track="wandb", group="first-table", tags=("mine", "small"))
 
 
 @pytest.fixture(autouse=True)
@@ -38,25 +38,25 @@ def _own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Offline]:
-    """One tracked run of three epochs and 120 steps: its record, and what W&B was told."""
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Offline]:
+    """One tracked run of three epochs and 120 steps: its record and its offline file."""
     suite = Suite(folder=make_suite(tmp_path_factory.mktemp("tracked")))
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.delenv("WANDB_MODE", raising=False)
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-        record = run(resolved(suite, **LONG), suite, MANNERS)
+        record = run(resolved(suite, **LONG), suite, OPTIONS)
     return record, read_offline(suite.artifacts("tiny", record.id))
 
 
-def test_the_run_goes_by_the_records_name_group_and_tags(told: tuple[Record, Offline]) -> None:
-    record, offline = told
+def test_the_run_goes_by_the_records_name_group_and_tags(tracked: tuple[Record, Offline]) -> None:
+    record, offline = tracked
     assert offline.run_id == f"tiny-{record.id}"
     assert offline.group == "first-table"
     assert sorted(offline.tags) == ["mine", "small", "srn", "tiny"]
 
 
-def test_the_whole_configuration_is_there(told: tuple[Record, Offline]) -> None:
-    record, offline = told
+def test_the_configuration_is_logged(tracked: tuple[Record, Offline]) -> None:
+    record, offline = tracked
     for key, value in record.config.items():
         assert offline.config[key] == value, key
     assert offline.config["recipe"] == "default"
@@ -75,18 +75,20 @@ def test_a_run_that_was_stopped_leaves_the_next_one_alone(
     with monkeypatch.context() as context:
         context.setattr("bench.text.objective.LanguageModel.validation_step", stop)
         with pytest.raises(KeyboardInterrupt):
-            run(first, suite, MANNERS)
-    record = run(second, suite, MANNERS)
-    told = {name: read_offline(suite.artifacts("tiny", name)) for name in (first.run_id, record.id)}
-    assert {name: offline.run_id for name, offline in told.items()} == {
-        name: f"tiny-{name}" for name in told
+            run(first, suite, OPTIONS)
+    record = run(second, suite, OPTIONS)
+    tracked = {
+        name: read_offline(suite.artifacts("tiny", name)) for name in (first.run_id, record.id)
     }
-    assert told[first.run_id].exit_code == 1
-    assert told[record.id].exit_code == 0
+    assert {name: offline.run_id for name, offline in tracked.items()} == {
+        name: f"tiny-{name}" for name in tracked
+    }
+    assert tracked[first.run_id].exit_code == 1
+    assert tracked[record.id].exit_code == 0
 
 
-def test_every_validation_is_there(told: tuple[Record, Offline]) -> None:
-    record, offline = told
+def test_every_validation_is_logged(tracked: tuple[Record, Offline]) -> None:
+    record, offline = tracked
     rows = [row for row in offline.history if "epoch/valid" in row]
     assert len(rows) == len(record.curve) == 3
     for row, point in zip(rows, record.curve, strict=True):
@@ -95,15 +97,15 @@ def test_every_validation_is_there(told: tuple[Record, Offline]) -> None:
         assert row["_step"] == point.step
 
 
-def test_steps_inside_an_epoch_are_there(told: tuple[Record, Offline]) -> None:
-    _, offline = told
+def test_steps_inside_an_epoch_are_logged(tracked: tuple[Record, Offline]) -> None:
+    _, offline = tracked
     (row,) = [row for row in offline.history if "train/loss" in row]
     assert row["_step"] == 100
     assert row["train/gradient_norm"] > 0
 
 
-def test_the_final_metrics_are_there(told: tuple[Record, Offline]) -> None:
-    record, offline = told
+def test_the_final_metrics_are_logged(tracked: tuple[Record, Offline]) -> None:
+    record, offline = tracked
     for split, value in record.metrics.items():
         assert offline.summary[f"final/{split}"] == pytest.approx(value, rel=1e-12)
     assert offline.summary["status"] == "finished"
@@ -123,24 +125,24 @@ def test_the_final_metrics_are_there(told: tuple[Record, Offline]) -> None:
         ({"WANDB_MODE": "online"}, {"mode": "disabled"}, []),
     ],
 )
-def test_offline_unless_asked_and_where_online_fails(
+def test_offline_by_default_and_if_online_fails(
     suite: Suite,
     monkeypatch: pytest.MonkeyPatch,
     environment: dict[str, str],
     given: dict[str, Any],
     modes: list[str],
 ) -> None:
-    asked: list[str] = []
+    modes_used: list[str] = []
 
     def init(**named: Any) -> Any:
-        asked.append(named["mode"])
+        modes_used.append(named["mode"])
         raise RuntimeError("not in a test")
 
     monkeypatch.setattr(wandb, "init", init)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     run(resolved(suite), suite, RunOptions(track="wandb", tracking=options(**given)))
-    assert asked == modes
+    assert modes_used == modes
 
 
 class Broken:
@@ -163,25 +165,24 @@ def test_a_tracker_that_fails_costs_one_warning(
         return Broken()
 
     monkeypatch.setattr(wandb, "init", init)
-    record = run(resolved(suite), suite, MANNERS)
-    assert capsys.readouterr().err == (
-        "warning: W&B is out (no route); the run goes on untracked\n"
-    )
+    record = run(resolved(suite), suite, OPTIONS)
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: W&B failed (no route)")
     assert record.status == "finished"
     assert record.metrics == untracked(suite).metrics
 
 
-def test_without_the_package_a_run_is_whole(
+def test_a_run_is_complete_without_the_package(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    record = run(resolved(suite), suite, MANNERS)
-    assert capsys.readouterr().err.count("warning: W&B is out") == 1
+    record = run(resolved(suite), suite, OPTIONS)
+    assert capsys.readouterr().err.count("warning: W&B failed") == 1
     assert record.metrics == untracked(suite).metrics
 
 
-def test_tracking_changes_no_number(told: tuple[Record, Offline], suite: Suite) -> None:
-    record, _ = told
+def test_tracking_changes_no_number(tracked: tuple[Record, Offline], suite: Suite) -> None:
+    record, _ = tracked
     plain = run(resolved(suite, **LONG), suite, RunOptions(track="none"))
     assert plain.id == record.id
     assert plain.metrics == record.metrics
@@ -190,55 +191,55 @@ def test_tracking_changes_no_number(told: tuple[Record, Offline], suite: Suite) 
 
 def test_offline_nothing_leaves_this_machine(suite: Suite, server: Loopback) -> None:
     wandb.teardown()  # a service that has never been online
-    record = run(resolved(suite), suite, MANNERS)
+    record = run(resolved(suite), suite, OPTIONS)
     wandb.teardown()
     assert record.status == "finished"
     assert server.paths == []
 
 
-def test_samples_are_there(told: tuple[Record, Offline]) -> None:
-    _, offline = told
+def test_samples_are_logged(tracked: tuple[Record, Offline]) -> None:
+    _, offline = tracked
     assert offline.summary["samples/test"]["_type"] == "table-file"
     assert offline.summary["samples/test"]["nrows"] == 10
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
-def test_a_file_that_a_full_disk_has_cut_off_is_not_whole(
+def test_a_truncated_offline_file_is_not_complete(
     suite: Suite, tmp_path: Path, share: float
 ) -> None:
-    record = run(resolved(suite), suite, MANNERS)
+    record = run(resolved(suite), suite, OPTIONS)
     (path,) = offline_files(suite.artifacts("tiny", record.id))
     content = path.read_bytes()
-    assert becomes_whole(path)
+    assert becomes_complete(path)
     cut = tmp_path / "cut.wandb"
     cut.write_bytes(content[: int(share * len(content))])
-    assert not becomes_whole(cut, wait_sec=0)
+    assert not becomes_complete(cut, wait_sec=0)
 
 
-def test_a_file_that_is_cut_off_is_said_in_one_warning(
+def test_a_truncated_offline_file_is_one_warning(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bench.tracking.wandb_run.becomes_whole", lambda *_: False)
-    record = run(resolved(suite), suite, MANNERS)
+    monkeypatch.setattr("bench.tracking.wandb_run.becomes_complete", lambda *_: False)
+    record = run(resolved(suite), suite, OPTIONS)
     assert "is incomplete, the disk may be full" in capsys.readouterr().err
     assert record.metrics == untracked(suite).metrics
 
 
-def test_where_it_cannot_write_is_one_warning(
+def test_an_unwritable_journal_is_one_warning(
     suite: Suite, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = resolved(suite)
-    folder = suite.artifacts("tiny", wanted.run_id)
+    stopped = resolved(suite)
+    folder = suite.artifacts("tiny", stopped.run_id)
     folder.mkdir(parents=True)
     (folder / "history.jsonl").mkdir()
-    record = run(wanted, suite, MANNERS)
-    assert capsys.readouterr().err.count("warning: W&B is out (") == 1
+    record = run(stopped, suite, OPTIONS)
+    assert capsys.readouterr().err.count("warning: W&B failed (") == 1
     assert record.metrics == untracked(suite).metrics
 
 
-def test_in_other_processes_of_one_training_there_is_no_tracker(
+def test_only_the_first_process_has_a_tracker(
     suite: Suite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
-    record = run(resolved(suite), suite, MANNERS)
+    record = run(resolved(suite), suite, OPTIONS)
     assert offline_files(suite.artifacts("tiny", record.id)) == []

@@ -1,4 +1,4 @@
-"""The W&B report: what arrives is the table, sets of runs by model, curves and sweep panels."""
+"""The W&B report has the table, sets of runs by model, curves and sweep panels."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def measured(suite: Suite) -> Suite:
 
 
 def parts(tree: Any, key: str) -> Iterator[Any]:
-    """Every value of a key, however deep it stands."""
+    """Values of a key at any depth."""
     if isinstance(tree, dict):
         for name, value in tree.items():
             if name == key:
@@ -79,7 +79,7 @@ def test_a_report_has_the_table_the_runs_and_the_panels(measured: Suite, server:
     assert "config:model.value.hidden_size" in accessors
 
 
-def test_the_same_report_is_written_anew(measured: Suite, server: Loopback) -> None:
+def test_the_same_report_is_updated(measured: Suite, server: Loopback) -> None:
     for _ in range(2):
         publish_report(measured, [], entity=ENTITY, project="sequence-bench")
     first, second = server.views
@@ -88,7 +88,9 @@ def test_the_same_report_is_written_anew(measured: Suite, server: Loopback) -> N
 
 
 @pytest.mark.usefixtures("server")
-def test_what_cannot_be_reported_is_refused(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_needs_records_and_its_package(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(BenchError, match="no records"):
         publish_report(suite, ["tiny"], entity=ENTITY, project="p")
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)

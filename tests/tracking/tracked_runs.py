@@ -38,7 +38,7 @@ def run_options(kind: Kind = "wandb", *, group: str | None = None, **given: Any)
 
 
 def untracked(suite: Suite, **groups: dict[str, Any]) -> Record:
-    """The same run elsewhere, without a tracker."""
+    """Record of the same run in another suite, without a tracker."""
     elsewhere = Suite(folder=make_suite(suite.folder.parent / "untracked"))
     return run(resolved(elsewhere, **groups), elsewhere)
 
@@ -47,14 +47,14 @@ KILL = """
 import os, signal, sys, time
 from pathlib import Path
 sys.path[:0] = sys.argv[2:]
-from bench.tracking.callback import TrackCallback
+from bench.training.callbacks import TrackCallback
 from bench.runs.run import run
 from bench.core.suite import Suite
 from tracked_runs import LONG, run_options, resolved
 
-told = TrackCallback.on_train_epoch_end
+original = TrackCallback.on_train_epoch_end
 def die(self, trainer, module):
-    told(self, trainer, module)
+    original(self, trainer, module)
     if trainer.current_epoch == 1:
         time.sleep(2)  # its file is written once a second
         os.kill(os.getpid(), signal.SIGKILL)
@@ -64,15 +64,15 @@ run(resolved(suite, **LONG), suite, run_options(mode=os.environ["MODE"]))
 """
 
 
-def begin_and_kill(suite: Suite, mode: str) -> None:
-    """The first sitting of a run, killed at the end of its second epoch."""
+def start_and_kill(suite: Suite, mode: str) -> None:
+    """The first session of a run, killed at the end of its second epoch."""
     here = Path(__file__).resolve()
     paths = [str(here.parents[2]), str(here.parents[1]), str(here.parent)]
-    surroundings = {**os.environ, "MODE": mode, "OMP_NUM_THREADS": "1"}
-    surroundings.pop("WANDB_SERVICE", None)  # of this process, which is another's
+    environment = {**os.environ, "MODE": mode, "OMP_NUM_THREADS": "1"}
+    environment.pop("WANDB_SERVICE", None)  # of this process, which is another's
     done = subprocess.run(
         [sys.executable, "-c", KILL, str(suite.folder), *paths],
-        env=surroundings,
+        env=environment,
         timeout=300,
         check=False,
     )

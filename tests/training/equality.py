@@ -1,101 +1,61 @@
-"""Trains each objective in one process and in two, and leaves losses and weights of both.
+"""Trains cases in one process and in two, and leaves losses and weights of both.
 
-Started as a program of its own by test_equality.py, with the folder for what it leaves.
+Started as a program of its own by test_equality.py, with the folder for what it leaves and the
+names of the cases.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import tiny_captioning
-import tiny_frames
-import tiny_speech
-import tiny_task
-import tiny_translation
 import torch
 from forked import in_processes
+from objective_cases import OBJECTIVE_CASES, Case, make_suite
 
+from bench.core.config import merge
 from bench.core.ranks import Rank
 from bench.core.suite import Suite
-from bench.runs.resolve import Resolved, resolve
+from bench.runs.resolve import Resolved
 from bench.runs.run import corpus_of, run, run_worker
 from bench.training.fit import fit
 from bench.training.process_group import ProcessGroup
 
 NUM_STEPS = 50
 SGD = {"name": "sgd", "lr": 0.1, "clip_at": 1.0}
-CASES: dict[str, dict[str, Any]] = {
-    "language-model": {
-        "task": "tiny",
-        "model": "scrn",
-        "objective": {"batch_size": 6, "bptt_length": 11},
-    },
-    "language-model-adaptive": {
-        "task": "tiny",
-        "model": "lstm",
-        "objective": {"batch_size": 6, "bptt_length": 11, "output": "adaptive"},
-    },
-    "language-model-sum": {
-        "task": "tiny",
-        "model": "gru",
-        "objective": {"batch_size": 4, "bptt_length": 9, "loss_scale": "stream"},
-    },
-    "ctc": {"task": "tiny-speech", "model": "lstm"},
-    "transducer": {"task": "tiny-speech", "model": "lstm", "recipe": "transducer"},
-    "next-label": {"task": "tiny-speech", "model": "gru", "recipe": "next-label"},
-    "translation": {
-        "task": "tiny-translation",
-        "model": "gru",
-        "objective": {"attention": "additive"},
-    },
-    "captioning": {"task": "tiny-captioning", "model": "lstm"},
-    "ranking": {
-        "task": "tiny-captioning",
-        "model": "gru",
-        "recipe": "ranking",
-        "objective": {"negatives": "hardest"},
-        "optim": {**SGD, "lr": 0.05, "clip_at": 100.0},
-    },
-    "ranking-regions": {
-        "task": "tiny-captioning",
-        "model": "lstm",
-        "recipe": "ranking",
-        "objective": {"similarity": "regions"},
-        "optim": {**SGD, "lr": 0.005, "clip_at": 100.0},
-        "data": {"features": "grid"},
-    },
-    "frame-prediction": {"task": "tiny-frames", "model": "gru"},
-    "optimiser-divided": {
-        "task": "tiny",
-        "model": "lstm",
-        "objective": {"batch_size": 6, "bptt_length": 11},
-        "optim": {"name": "adamw", "lr": 0.01},
-        "trainer": {"strategy": "zero"},
-    },
-    "sparse-gradients": {
-        "task": "tiny",
-        "model": "srn",
-        "objective": {"batch_size": 6, "bptt_length": 11},
-        "optim": {**SGD, "embedding_gradients": "sparse"},
-    },
-    "accumulated": {
-        "task": "tiny",
-        "model": "scrn",
-        "objective": {"batch_size": 12, "bptt_length": 11},
-        "trainer": {"accumulate": 3},
-    },
-    "accumulated-labels": {
-        "task": "tiny-speech",
-        "model": "gru",
-        "recipe": "next-label",
-        "trainer": {"accumulate": 2},
-    },
+TEXT = OBJECTIVE_CASES["language-model"].but(objective={"batch_size": 6, "bptt_length": 11})
+RANKING = OBJECTIVE_CASES["ranking"].but(optim={"lr": 0.05, "clip_at": 100.0})
+EACH_OBJECTIVE = {
+    **OBJECTIVE_CASES,
+    "language-model": TEXT,
+    "translation": OBJECTIVE_CASES["translation"].but(objective={"attention": "additive"}),
+    "ranking": RANKING.but(objective={"negatives": "hardest"}),
+    "frame-prediction": OBJECTIVE_CASES["frame-prediction"].but(model="gru"),
 }
+VARIANTS = {
+    "language-model-adaptive": TEXT.but(model="lstm", objective={"output": "adaptive"}),
+    "language-model-sum": TEXT.but(
+        model="gru", objective={"batch_size": 4, "bptt_length": 9, "loss_scale": "stream"}
+    ),
+    "ranking-regions": RANKING.but(
+        model="lstm",
+        objective={"similarity": "regions"},
+        optim={"lr": 0.005},
+        data={"features": "grid"},
+    ),
+    "optimiser-divided": TEXT.but(
+        model="lstm", optim={"name": "adamw", "lr": 0.01}, trainer={"strategy": "zero"}
+    ),
+    "sparse-gradients": TEXT.but(model="srn", optim={"embedding_gradients": "sparse"}),
+    "accumulated": TEXT.but(objective={"batch_size": 12}, trainer={"accumulate": 3}),
+    "accumulated-labels": OBJECTIVE_CASES["next-label"].but(trainer={"accumulate": 2}),
+}
+CASES = EACH_OBJECTIVE | VARIANTS
 """What is trained, dropout off; the batches are ragged, so that the parts are unequal."""
 
 EVALUATION_SIZES = {
@@ -145,8 +105,9 @@ class Steps(pl.Callback):
         self.num_evaluated += 1
 
     def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
-        places = [sorted(found) for found in module.findings]
-        self.evaluations.append((module.evaluation_sums.tolist(), places))
+        score = module.metric.compute()  # remembered since the epoch's end
+        places = [sorted(found) for found in module.metric._keyed]
+        self.evaluations.append(([score.loss, score.num_units], places))
 
 
 def state_size(optimizer: Any) -> int:
@@ -156,16 +117,9 @@ def state_size(optimizer: Any) -> int:
     return sum(value.numel() for state in states for value in state.values())
 
 
-def resolved_in(suite: Suite, case: dict[str, Any]) -> Resolved:
-    overrides = {
-        "objective": case.get("objective", {}),
-        "data": case.get("data", {}),
-        "optim": case.get("optim", SGD),
-        "trainer": {"max_epochs": 100, "threads": 1, "devices": 2, **case.get("trainer", {})},
-    }
-    return resolve(
-        suite, case["task"], model=case["model"], recipe=case.get("recipe"), overrides=overrides
-    )
+def resolved_in(suite: Suite, case: Case) -> Resolved:
+    usual = {"optim": SGD, "trainer": {"max_epochs": 100, "threads": 1, "devices": 2}}
+    return replace(case, settings=merge(usual, case.settings)).resolved(suite)
 
 
 def train(suite: Suite, name: str, rank: Rank) -> None:
@@ -195,8 +149,8 @@ def record(suite: Suite, name: str, rank: Rank) -> None:
     """Carry out a whole run, the first process with a record."""
     torch.set_num_threads(1)
     trainer = {"max_epochs": 30, "threads": 1, "devices": rank.size, **RUNS[name]["trainer"]}
-    overrides = {"optim": RUNS[name]["optim"], "trainer": trainer}
-    resolved = resolve(suite, "tiny", model="lstm", overrides=overrides)
+    case = OBJECTIVE_CASES["language-model"].but(model="lstm")
+    resolved = case.resolved(suite, optim=RUNS[name]["optim"], trainer=trainer)
     if rank.is_first:
         (suite.folder / f"{name}-{rank.size}").write_text(run(resolved, suite).id)
     else:
@@ -204,14 +158,12 @@ def record(suite: Suite, name: str, rank: Rank) -> None:
 
 
 def main() -> None:
-    suite = Suite(folder=Path(sys.argv[1]))
-    for task in (tiny_captioning, tiny_frames, tiny_speech, tiny_task, tiny_translation):
-        task.make_suite(suite.folder)
+    suite = make_suite(Path(sys.argv[1]))
     for name, size in EVALUATION_SIZES.items():
         module, constant = name.split(":")
         setattr(importlib.import_module(f"bench.{module}"), constant, size)
     work = dict.fromkeys(CASES, train) | dict.fromkeys(RUNS, record)
-    for name in sys.argv[2:] or work:
+    for name in sys.argv[2:]:
         for size in (1, 2):
             codes = in_processes(size, partial(work[name], suite, name))
             assert codes == [0] * size, f"{name} in {size} processes: {codes}"

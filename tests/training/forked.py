@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from bench.core.ranks import Rank
 
-LIMIT_SEC = 120.0
+LIMIT_SEC = 400.0
 Work = Callable[[Rank], None]
 
 

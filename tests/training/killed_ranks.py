@@ -1,6 +1,7 @@
 """Carries out a small run in two processes, of which one is killed at chosen moments.
 
-Started as a program of its own by test_shared_resume.py; moments are those of `killed.py`.
+Started as a program of its own by test_shared_resume.py, with a folder, a job of `killed.py` in
+JSON and the kinds of moments, all of them where none is named.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from typing import Any
 
 import torch
 from forked import in_processes
-from killed import OVERRIDES, Moments, carry_out, resolved_in, watch
+from killed import Moments, carry_out, case_of, watch
+from objective_cases import Case, make_suite
 
 import bench.speech.objectives.speech
 import bench.training.process_group
 from bench.core.errors import LostProcessError
 from bench.core.ranks import Rank
 from bench.core.suite import Suite
-from bench.launch.ranks import LOST
+from bench.launch.ranks import EXIT_PEER_LOST
 from bench.runs.run import run_worker
 
 VICTIMS = {
@@ -38,16 +40,14 @@ PATIENCE = timedelta(seconds=10)
 
 def in_two(
     folder: Path,
-    corpus: str,
-    model: str,
+    case: Case,
     *,
     victim: int | None = None,
     fatal: int | None = None,
     by: signal.Signals = signal.SIGKILL,
 ) -> dict[str, Any]:
     """How both processes ended, what the survivor said, and what the first one reported."""
-    folder.mkdir(parents=True, exist_ok=True)
-    resolved_in(Suite(folder=folder), corpus, model)  # which writes the card, once
+    make_suite(folder)
     report, said, second = folder / "report", folder / "said", folder / "pid"
     for path in (report, said):
         path.write_text("")
@@ -59,15 +59,15 @@ def in_two(
         try:
             if rank.is_first:
                 with report.open("w") as file:
-                    carry_out(folder, corpus, model, moment, file.fileno())
+                    carry_out(folder, case, moment, file.fileno())
             else:
                 second.write_text(str(os.getpid()))
-                follow(folder, corpus, model, Moments(moment, by=by), rank)
+                follow(folder, case, Moments(moment, by=by), rank)
         except LostProcessError as error:
             said.write_text(str(error))
             if by == signal.SIGSTOP:  # the other one is still there
                 os.kill(int(second.read_text()), signal.SIGKILL)
-            raise SystemExit(LOST) from None
+            raise SystemExit(EXIT_PEER_LOST) from None
 
     codes = in_processes(2, work)
     content = report.read_text()
@@ -78,10 +78,10 @@ def in_two(
     }
 
 
-def follow(folder: Path, corpus: str, model: str, moments: Moments, rank: Rank) -> None:
+def follow(folder: Path, case: Case, moments: Moments, rank: Rank) -> None:
     torch.set_num_threads(1)
     suite = Suite(folder=folder)
-    resolved = resolved_in(suite, corpus, model)
+    resolved = case.resolved(suite)
     watch(moments, resolved)
     run_worker(resolved, suite, rank)
     (folder / "kinds").write_text(json.dumps(moments.kinds))
@@ -93,26 +93,25 @@ def middle(kinds: list[str], kind: str) -> int:
 
 
 def main() -> None:
-    folder, corpus, model = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    for overrides in OVERRIDES.values():
-        overrides["trainer"]["devices"] = 2
+    folder, asked = Path(sys.argv[1]), sys.argv[3:]
+    case = case_of(json.loads(sys.argv[2])).but(trainer={"devices": 2})
     bench.speech.objectives.speech.EVALUATION_FRAMES = EVALUATION_FRAMES
-    calm = in_two(folder / "calm", corpus, model)
+    calm = in_two(folder / "calm", case)
     kinds = {
         0: calm["report"]["moments"],
         1: json.loads((folder / "calm" / "kinds").read_text()),
     }
     killed = {}
     for victim, wanted in VICTIMS.items():
-        for kind in wanted if len(sys.argv) == 4 else sys.argv[4:]:
+        for kind in asked or wanted:
             place = folder / f"{victim}-{kind.replace(' ', '-')}"
             fatal = middle(kinds[victim], kind)
-            stopped = in_two(place, corpus, model, victim=victim, fatal=fatal)
-            killed[f"{victim} at {kind}"] = [victim, stopped, in_two(place, corpus, model)]
-    if len(sys.argv) == 4:
+            stopped = in_two(place, case, victim=victim, fatal=fatal)
+            killed[f"{victim} at {kind}"] = [victim, stopped, in_two(place, case)]
+    if not asked:
         place, fatal = folder / "1-frozen", middle(kinds[1], "training")
-        frozen = in_two(place, corpus, model, victim=1, fatal=fatal, by=signal.SIGSTOP)
-        killed["1 frozen"] = [1, frozen, in_two(place, corpus, model)]
+        frozen = in_two(place, case, victim=1, fatal=fatal, by=signal.SIGSTOP)
+        killed["1 frozen"] = [1, frozen, in_two(place, case)]
     print(json.dumps({"calm": calm, "killed": killed}), flush=True)
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""Joules by the machine's own counters, or none."""
+"""Energy is read from hardware counters, or is None."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.core.energy import Meter, RaplDomain, start_meter
 from bench.training.callbacks import EnergyCallback
+from bench.training.energy import Meter, RaplDomain, start_meter
 
 RANGE = 262_143_328_850
 
@@ -74,7 +74,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Nvml:
     return made
 
 
-def test_packages_and_their_memory_are_added_and_nothing_twice(powercap: Powercap) -> None:
+def test_packages_and_dram_are_added_and_nothing_twice(powercap: Powercap) -> None:
     meter = start_meter(powercap=powercap.folder)
     assert meter.source == "RAPL"
     assert meter.joules() == 0.0
@@ -86,7 +86,7 @@ def test_packages_and_their_memory_are_added_and_nothing_twice(powercap: Powerca
     meter.stop()
 
 
-def test_a_counter_that_comes_round_goes_on(powercap: Powercap) -> None:
+def test_a_counter_that_wraps_around_goes_on(powercap: Powercap) -> None:
     meter = start_meter(powercap=powercap.folder)
     powercap.set("intel-rapl:1", 499_999)
     assert meter.joules() == pytest.approx(1.0)
@@ -94,7 +94,7 @@ def test_a_counter_that_comes_round_goes_on(powercap: Powercap) -> None:
     assert meter.stop() == pytest.approx(2.0)
 
 
-def test_a_stopped_meter_stands_still(powercap: Powercap) -> None:
+def test_a_stopped_meter_keeps_its_value(powercap: Powercap) -> None:
     meter = start_meter(powercap=powercap.folder)
     powercap.set("intel-rapl:0", 2_000_000)
     meter.stop()
@@ -116,7 +116,7 @@ def nothing(powercap: Powercap) -> None:
 
 
 @pytest.mark.parametrize("spoil", [unreadable, meaningless, nothing])
-def test_what_cannot_be_read_is_absent(
+def test_without_readable_counters_the_energy_is_none(
     powercap: Powercap, spoil: Callable[[Powercap], None]
 ) -> None:
     spoil(powercap)
@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_absent(
     assert (meter.joules(), meter.source) == (None, None)
 
 
-def test_a_counter_that_is_lost_takes_the_sum_with_it(powercap: Powercap) -> None:
+def test_a_failing_counter_makes_the_sum_none_for_good(powercap: Powercap) -> None:
     meter = start_meter(powercap=powercap.folder)
     unreadable(powercap)
     assert meter.joules() is None
@@ -132,11 +132,11 @@ def test_a_counter_that_is_lost_takes_the_sum_with_it(powercap: Powercap) -> Non
     assert meter.joules() is None
 
 
-def test_a_counter_that_may_have_come_round_unseen_is_lost(
+def test_a_counter_that_may_have_wrapped_around_twice_is_not_used(
     powercap: Powercap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("bench.core.energy.time.monotonic", lambda: clock.now)
+    monkeypatch.setattr("bench.training.energy.time.monotonic", lambda: clock.now)
     meter = Meter([RaplDomain(powercap.folder / "intel-rapl:0")])
     clock.now = 260.0
     assert meter.joules() is not None
@@ -144,7 +144,7 @@ def test_a_counter_that_may_have_come_round_unseen_is_lost(
     assert meter.joules() is None
 
 
-def test_gpus_count_beside_the_processors(powercap: Powercap, nvml: Nvml) -> None:
+def test_gpus_are_added_to_the_processors(powercap: Powercap, nvml: Nvml) -> None:
     nvml.millijoules = {"GPU-a": 5_000, "GPU-b": 100, "GPU-c": 0}
     meter = start_meter(["GPU-a", "GPU-b"], powercap=powercap.folder)
     nvml.millijoules = {"GPU-a": 7_500, "GPU-b": 600, "GPU-c": 99_000}
@@ -153,7 +153,7 @@ def test_gpus_count_beside_the_processors(powercap: Powercap, nvml: Nvml) -> Non
 
 
 @pytest.mark.parametrize("why", ["no such device", "no package"])
-def test_without_its_gpus_a_sum_is_absent(
+def test_a_sum_without_its_gpus_is_none(
     powercap: Powercap, nvml: Nvml, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     nvml.millijoules = {"GPU-a": 0}
@@ -163,8 +163,8 @@ def test_without_its_gpus_a_sum_is_absent(
     assert (meter.joules(), meter.source) == (None, None)
 
 
-class Counted:
-    """A counter that a test winds on."""
+class FakeCounter:
+    """A counter that a test advances."""
 
     source = "RAPL"
 
@@ -175,11 +175,11 @@ class Counted:
         return self.now
 
 
-def sitting(
+def session(
     monkeypatch: pytest.MonkeyPatch, joules: float | None, *, step: int, saved: Any = None
 ) -> EnergyCallback:
-    """A sitting of a run that begins at `step` and takes `joules`."""
-    counter = Counted()
+    """A session of a run that starts at `step` and takes `joules`."""
+    counter = FakeCounter()
     meter = Meter([] if joules is None else [counter])
     monkeypatch.setattr("bench.training.callbacks.start_meter", lambda _: meter)
     callback = EnergyCallback()
@@ -192,9 +192,9 @@ def sitting(
     return callback
 
 
-def test_sittings_of_a_run_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    saved = sitting(monkeypatch, 5.0, step=0).state_dict()
-    second = sitting(monkeypatch, 3.0, step=9, saved=saved)
+def test_sessions_of_a_run_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = session(monkeypatch, 5.0, step=0).state_dict()
+    second = session(monkeypatch, 3.0, step=9, saved=saved)
     assert (second.joules, second.source) == (8.0, "RAPL")
     second.on_train_end()
     assert second.joules == 8.0
@@ -203,9 +203,9 @@ def test_sittings_of_a_run_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "is_saved"), [(None, 3.0, True), (5.0, None, True), (5.0, 3.0, False)]
 )
-def test_a_sitting_that_was_not_counted_loses_them_all(
+def test_a_session_that_was_not_measured_makes_the_run_s_energy_none(
     monkeypatch: pytest.MonkeyPatch, first: float | None, second: float | None, is_saved: bool
 ) -> None:
-    saved = sitting(monkeypatch, first, step=0).state_dict()
-    again = sitting(monkeypatch, second, step=9, saved=saved if is_saved else None)
+    saved = session(monkeypatch, first, step=0).state_dict()
+    again = session(monkeypatch, second, step=9, saved=saved if is_saved else None)
     assert (again.joules, again.source) == (None, None)

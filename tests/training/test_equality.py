@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from equality import CASES, NUM_STEPS
-from filelock import FileLock
+from equality import CASES, NUM_STEPS, VARIANTS
 from torch import Tensor
 
 from bench.core.record import Record, read_record
@@ -19,25 +19,25 @@ from bench.core.record import Record, read_record
 TESTS = Path(__file__).parents[1]
 
 
+def cases_of(names: Iterable[str]) -> pytest.MarkDecorator:
+    """The test for each of the cases; variants of an objective take their time."""
+    slow = [pytest.param(name, marks=pytest.mark.slow) for name in names if name in VARIANTS]
+    return pytest.mark.parametrize("case", [*(n for n in names if n not in VARIANTS), *slow])
+
+
+EACH = cases_of(CASES)
+
+
 @pytest.fixture(scope="module")
-def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of what trainings by one process and by two have left, once for all workers."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "equality"
-    folder.mkdir(exist_ok=True)
-    with FileLock(folder / "lock"):
-        if not (folder / "done").exists():
-            train_all(folder)
-            (folder / "done").touch()
-    return folder
-
-
-def train_all(folder: Path) -> None:
+def left(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what trainings by one process and by two have left, of all cases to test."""
+    tests: list[Any] = [item for item in request.session.items if item.path == request.path]
+    names = dict.fromkeys(test.callspec.params["case"] for test in tests)
+    folder = tmp_path_factory.mktemp("equality")
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("equality.py")), str(folder)],
+        [sys.executable, str(Path(__file__).with_name("equality.py")), str(folder), *names],
         env={
             **os.environ,
-            "OMP_NUM_THREADS": "1",
             "BENCH_CACHE": str(folder / "cache"),
             "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)]),
         },
@@ -47,6 +47,7 @@ def train_all(folder: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return folder
 
 
 def both(left: Path, case: str) -> list[dict[str, Any]]:
@@ -57,7 +58,7 @@ def close(one: Any, two: Any) -> None:
     torch.testing.assert_close(two, one, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", CASES)
+@EACH
 def test_the_losses_are_those_of_one_process(left: Path, case: str) -> None:
     one, two = (torch.tensor(found["sums"]) for found in both(left, case))
     assert len(one) == NUM_STEPS
@@ -65,7 +66,7 @@ def test_the_losses_are_those_of_one_process(left: Path, case: str) -> None:
     close(one[:, 0] / one[:, 1], two[:, 0] / two[:, 1])
 
 
-@pytest.mark.parametrize("case", CASES)
+@EACH
 def test_the_weights_are_those_of_one_process(left: Path, case: str) -> None:
     one, two = both(left, case)
     close(one["weights"], two["weights"])
@@ -78,8 +79,9 @@ def test_the_weights_are_those_of_one_process(left: Path, case: str) -> None:
     assert moved(one["weights"]) > 0.1
 
 
-def test_processes_divide_the_optimisers_state(left: Path) -> None:
-    one, two = (found["state_size"] for found in both(left, "optimiser-divided"))
+@cases_of(["optimiser-divided"])
+def test_processes_divide_the_optimisers_state(left: Path, case: str) -> None:
+    one, two = (found["state_size"] for found in both(left, case))
     assert 0.3 * one < two < 0.7 * one
 
 
@@ -90,8 +92,9 @@ def records(left: Path, name: str) -> list[Record]:
     ]
 
 
-def test_a_run_that_diverges_does_so_at_the_same_step(left: Path) -> None:
-    one, two = records(left, "diverged")
+@cases_of(["diverged"])
+def test_a_run_that_diverges_does_so_at_the_same_step(left: Path, case: str) -> None:
+    one, two = records(left, case)
     assert one.divergence is not None
     assert two.divergence is not None
     assert one.status == two.status == "diverged"
@@ -101,14 +104,15 @@ def test_a_run_that_diverges_does_so_at_the_same_step(left: Path) -> None:
     )
 
 
-def test_a_run_stops_early_after_the_same_epoch(left: Path) -> None:
-    one, two = records(left, "stopped-early")
+@cases_of(["stopped-early"])
+def test_a_run_stops_early_after_the_same_epoch(left: Path, case: str) -> None:
+    one, two = records(left, case)
     assert len(one.curve) == len(two.curve) < 30
     assert two.metrics["test"] == pytest.approx(one.metrics["test"], rel=1e-3)
     assert two.cost.flops == one.cost.flops
 
 
-@pytest.mark.parametrize("case", CASES)
+@EACH
 def test_the_evaluations_are_those_of_one_process(left: Path, case: str) -> None:
     one, two = (found["curve"] for found in both(left, case))
     assert [point["step"] for point in one] == [point["step"] for point in two]
@@ -117,7 +121,7 @@ def test_the_evaluations_are_those_of_one_process(left: Path, case: str) -> None
             assert theirs[name] == pytest.approx(ours[name], rel=1e-4)
 
 
-@pytest.mark.parametrize("case", CASES)
+@EACH
 def test_every_example_is_evaluated_once(left: Path, case: str) -> None:
     one, two = both(left, case)
     assert len(one["evaluations"]) == len(two["evaluations"]) >= 1
@@ -129,7 +133,7 @@ def test_every_example_is_evaluated_once(left: Path, case: str) -> None:
         assert also_places == places
 
 
-@pytest.mark.parametrize("case", CASES)
+@EACH
 def test_the_batches_of_validation_are_shared(left: Path, case: str) -> None:
     """But for a text, which is one stream."""
     one, two = (
@@ -137,7 +141,7 @@ def test_the_batches_of_validation_are_shared(left: Path, case: str) -> None:
         for size in (1, 2)
     )
     num_epochs = len(both(left, case)[0]["evaluations"])
-    if CASES[case]["task"] == "tiny":
+    if CASES[case].task == "tiny":
         assert two == 2 * one
     else:
         assert sum(two) == one[0]

@@ -9,19 +9,15 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-import tiny_captioning
-import tiny_frames
-import tiny_speech
-import tiny_task
-import tiny_translation
 import torch
+from objective_cases import OBJECTIVE_CASES, make_suite
 
 from bench.core.config import TrainerConfig
 from bench.core.errors import BenchError
-from bench.core.provenance import provenance
 from bench.core.suite import Suite
 from bench.domains import objective_class
 from bench.layers.products import products_in_effect, training_products
+from bench.runs.provenance import provenance
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of, run
 from bench.training.fit import fit
@@ -29,17 +25,11 @@ from bench.training.objective import Objective
 from bench.training.precision import precision_in_effect, set_float32
 
 NUM_STEPS = 10
-CASES: dict[str, dict[str, Any]] = {
-    "language-model": {"task": "tiny", "model": "scrn"},
-    "lstm": {"task": "tiny", "model": "lstm"},
-    "peepholes": {"task": "tiny", "model": {"name": "lstm", "peephole": "diagonal"}},
-    "ctc": {"task": "tiny-speech", "model": "lstm"},
-    "transducer": {"task": "tiny-speech", "model": "lstm", "recipe": "transducer"},
-    "next-label": {"task": "tiny-speech", "model": "gru", "recipe": "next-label"},
-    "translation": {"task": "tiny-translation", "model": "gru"},
-    "captioning": {"task": "tiny-captioning", "model": "lstm"},
-    "ranking": {"task": "tiny-captioning", "model": "gru", "objective": "ranking"},
-    "frame-prediction": {"task": "tiny-frames", "model": "conv-lstm"},
+CASES = OBJECTIVE_CASES | {
+    "lstm": OBJECTIVE_CASES["language-model"].but(model="lstm"),
+    "peepholes": OBJECTIVE_CASES["language-model"].but(
+        model="lstm", options={"peephole": "diagonal"}
+    ),
 }
 
 
@@ -58,27 +48,14 @@ class Steps(pl.Callback):
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    folder = tmp_path_factory.mktemp("suite")
-    for task in (tiny_captioning, tiny_frames, tiny_speech, tiny_task, tiny_translation):
-        task.make_suite(folder)
-    return Suite(folder=folder)
+    return make_suite(tmp_path_factory.mktemp("suite"))
 
 
 def trained(suite: Suite, folder: Path, case: str, precision: str) -> tuple[Objective, Steps]:
-    what = CASES[case]
-    model = what["model"] if isinstance(what["model"], dict) else {"name": what["model"]}
-    overrides = {
-        "model": model,
-        "optim": {"name": "sgd", "lr": 0.1, "clip_at": 1.0},
-        "trainer": {"max_epochs": 100, "threads": 1, "precision": precision},
-    }
-    resolved = resolve(
+    resolved = CASES[case].resolved(
         suite,
-        what["task"],
-        model=model["name"],
-        objective=what.get("objective"),
-        recipe=what.get("recipe"),
-        overrides=overrides,
+        optim={"name": "sgd", "lr": 0.1, "clip_at": 1.0},
+        trainer={"max_epochs": 100, "threads": 1, "precision": precision},
     )
     corpus = corpus_of(resolved)
     pl.seed_everything(1, verbose=False)

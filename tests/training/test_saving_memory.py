@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-import tiny_captioning
-import tiny_frames
-import tiny_speech
-import tiny_task
-import tiny_translation
 import torch
+from objective_cases import OBJECTIVE_CASES, make_suite
 from torch import Tensor, nn
 
 from bench.core.config import OptimConfig
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.data.batching import Parts
+from bench.data.batching import MicroBatches
 from bench.domains import objective_class
 from bench.models import build_recurrence
 from bench.runs.resolve import resolve
@@ -30,19 +27,15 @@ from bench.training.optimiser import clip_gradients, exceeds_value
 
 NUM_STEPS = 12
 SGD: dict[str, Any] = {"name": "sgd", "lr": 0.1, "clip_at": 1.0}
-TEXT = {"batch_size": 6, "bptt_length": 11}
-CASES: dict[str, dict[str, Any]] = {
-    "language-model": {"task": "tiny", "model": "scrn", "objective": TEXT},
-    "adaptive": {"task": "tiny", "model": "lstm", "objective": {**TEXT, "output": "adaptive"}},
-    "by-stream": {"task": "tiny", "model": "gru", "objective": {**TEXT, "loss_scale": "stream"}},
-    "ctc": {"task": "tiny-speech", "model": "lstm"},
-    "noise": {"task": "tiny-speech", "model": "gru", "objective": {"weight_noise": 0.05}},
-    "transducer": {"task": "tiny-speech", "model": "lstm", "recipe": "transducer"},
-    "next-label": {"task": "tiny-speech", "model": "gru", "recipe": "next-label"},
-    "translation": {"task": "tiny-translation", "model": "gru"},
-    "captioning": {"task": "tiny-captioning", "model": "lstm"},
-    "frame-prediction": {"task": "tiny-frames", "model": "conv-lstm"},
+TEXT = OBJECTIVE_CASES["language-model"].but(objective={"batch_size": 6, "bptt_length": 11})
+CASES = {
+    **{name: case for name, case in OBJECTIVE_CASES.items() if name != "ranking"},
+    "language-model": TEXT,
+    "adaptive": TEXT.but(model="lstm", objective={"output": "adaptive"}),
+    "by-stream": TEXT.but(model="gru", objective={"loss_scale": "stream"}),
+    "noise": OBJECTIVE_CASES["ctc"].but(model="gru", objective={"weight_noise": 0.05}),
 }
+"""Of objectives that add up over a batch."""
 
 
 class Steps(pl.Callback):
@@ -66,29 +59,21 @@ class Steps(pl.Callback):
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Suite:
-    folder = tmp_path_factory.mktemp("suite")
-    for task in (tiny_captioning, tiny_frames, tiny_speech, tiny_task, tiny_translation):
-        task.make_suite(folder)
-    return Suite(folder=folder)
+    return make_suite(tmp_path_factory.mktemp("suite"))
 
 
-def trained(
-    suite: Suite, folder: Path, case: str, *, optim: dict[str, Any] = SGD, **trainer: Any
-) -> tuple[Objective, Steps]:
-    what = CASES[case]
-    overrides = {
-        "objective": what.get("objective", {}),
-        "optim": optim,
-        "trainer": {"max_epochs": 100, "threads": 1, **trainer},
-    }
-    resolved = resolve(
-        suite, what["task"], model=what["model"], recipe=what.get("recipe"), overrides=overrides
+@functools.cache
+def trained(suite: Suite, case: str, **settings: Any) -> tuple[Objective, Steps]:
+    """A training with settings of the trainer and, by `embedding_gradients`, of the optimiser."""
+    folder = suite.folder / "-".join([case, *settings, *map(str, settings.values())])
+    own = {key: settings.pop(key) for key in ("embedding_gradients",) if key in settings}
+    resolved = CASES[case].resolved(
+        suite, optim={**SGD, **own}, trainer={"max_epochs": 100, "threads": 1, **settings}
     )
     corpus = corpus_of(resolved)
     pl.seed_everything(1, verbose=False)
     objective, steps = resolved.objective_class()(resolved.config, corpus), Steps()
-    settings = {**what, **optim, **trainer}
-    fit(objective, folder / "-".join(map(str, settings.values())), callbacks=[steps])
+    fit(objective, folder, callbacks=[steps])
     return objective, steps
 
 
@@ -103,19 +88,17 @@ def check_alike(plain: tuple[Objective, Steps], other: tuple[Objective, Steps]) 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("saving", [{"accumulate": 2}, {"accumulate": 3}, {"recompute_steps": 4}])
 def test_memory_is_saved_without_another_result(
-    suite: Suite, tmp_path: Path, case: str, saving: dict[str, Any]
+    suite: Suite, case: str, saving: dict[str, Any]
 ) -> None:
-    check_alike(trained(suite, tmp_path, case), trained(suite, tmp_path, case, **saving))
+    check_alike(trained(suite, case), trained(suite, case, **saving))
 
 
-def test_sparse_gradients_move_what_dense_ones_move(suite: Suite, tmp_path: Path) -> None:
-    sparse = trained(
-        suite, tmp_path, "language-model", optim={**SGD, "embedding_gradients": "sparse"}
-    )
+def test_sparse_gradients_move_what_dense_ones_move(suite: Suite) -> None:
+    sparse = trained(suite, "language-model", embedding_gradients="sparse")
     table = sparse[0].get_submodule("embedding")
     assert isinstance(table, nn.Embedding)
     assert table.sparse
-    check_alike(trained(suite, tmp_path, "language-model"), sparse)
+    check_alike(trained(suite, "language-model"), sparse)
 
 
 @pytest.mark.parametrize("clip", ["norm", "value"])
@@ -185,15 +168,15 @@ def test_what_is_computed_again_is_not_kept() -> None:
 
 def test_batches_come_back_to_their_place_part_by_part() -> None:
     first, second = Numbers(0), Numbers(100)
-    parts = Parts([first, second])
+    parts = MicroBatches([first, second])
     assert len(parts) == 6
     batches = iter(parts)
     assert [next(batches) for _ in range(4)] == [0, 100, 1, 101]
-    again = Parts([Numbers(0), Numbers(100)])
+    again = MicroBatches([Numbers(0), Numbers(100)])
     again.load_state_dict(parts.state_dict())
     assert list(again) == [2, 102]
     with pytest.raises(BenchError, match="batches in 2 parts, these are in 1: start the run"):
-        Parts([Numbers(0)]).load_state_dict(parts.state_dict())
+        MicroBatches([Numbers(0)]).load_state_dict(parts.state_dict())
 
 
 class Numbers:

@@ -12,40 +12,22 @@ from typing import Any
 
 import pytest
 
-from bench.launch.ranks import LOST
+from bench.launch.ranks import EXIT_PEER_LOST
 
 TESTS = Path(__file__).parents[1]
-WORDS = ["the", "a", "dog", "cat", "house", "bird", "sees", "likes", "and", "of", "big", "small"]
+LSTM = {"case": "language-model", "model": "lstm"}
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    """Three short files of words in a fixed disorder; the streams differ in length."""
-    folder = tmp_path / "corpus"
-    folder.mkdir()
-    for split, num_lines in (("train", 41), ("valid", 12), ("test", 12)):
-        lines = [
-            " ".join(WORDS[(7 * line + 5 * place * place) % len(WORDS)] for place in range(6))
-            for line in range(num_lines)
-        ]
-        (folder / f"{split}.txt").write_text("\n".join(lines) + "\n")
-    return folder
-
-
-def killed_and_resumed(
-    folder: Path, corpus: Path | str, model: str, *kinds: str, **more: dict[str, Any]
-) -> dict[str, Any]:
+def killed_and_resumed(folder: Path, job: dict[str, Any], *kinds: str) -> dict[str, Any]:
     program = Path(__file__).with_name("killed_ranks.py")
     done = subprocess.run(
-        [sys.executable, str(program), str(folder), str(corpus), model, *kinds],
+        [sys.executable, program, folder, json.dumps(job), *kinds],
         capture_output=True,
         text=True,
         timeout=900,
         env={
             **os.environ,
-            "OMP_NUM_THREADS": "1",
             "BENCH_CACHE": str(folder / "cache"),
-            "MORE_OVERRIDES": json.dumps(more),
             "PYTHONPATH": os.pathsep.join(map(str, (TESTS.parent, TESTS, TESTS / "runs"))),
         },
         check=False,
@@ -63,7 +45,7 @@ def check_same_bytes(results: dict[str, Any]) -> None:
     assert len(wanted["curve"]) == 3
     for where, (victim, stopped, resumed) in results["killed"].items():
         assert stopped["codes"][victim] == -signal.SIGKILL, where
-        assert stopped["codes"][1 - victim] == LOST, where
+        assert stopped["codes"][1 - victim] == EXIT_PEER_LOST, where
         assert "another process of this run has ended or no longer" in stopped["said"], where
         assert stopped["report"] is None, where
         assert resumed["codes"] == [0, 0], where
@@ -71,20 +53,29 @@ def check_same_bytes(results: dict[str, Any]) -> None:
         assert len(resumed["report"]["moments"]) < len(calm["report"]["moments"]), where
 
 
-def test_same_bytes_wherever_a_process_was_killed_or_frozen(tmp_path: Path, corpus: Path) -> None:
-    results = killed_and_resumed(tmp_path, corpus, "lstm")
+def test_same_bytes_after_either_process_was_killed(tmp_path: Path) -> None:
+    results = killed_and_resumed(tmp_path, LSTM, "training")
+    assert len(results["killed"]) == 2
+    check_same_bytes(results)
+
+
+@pytest.mark.slow
+def test_same_bytes_wherever_a_process_was_killed_or_frozen(tmp_path: Path) -> None:
+    results = killed_and_resumed(tmp_path, LSTM)
     assert len(results["killed"]) == 7
     check_same_bytes(results)
 
 
+@pytest.mark.slow
 def test_same_bytes_with_noise_on_the_weights_and_a_divided_validation(tmp_path: Path) -> None:
-    results = killed_and_resumed(tmp_path, "tiny-speech", "lstm", "training", "validation")
+    job = {"case": "ctc", "model": "lstm"}
+    results = killed_and_resumed(tmp_path, job, "training", "validation")
     assert len(results["killed"]) == 4
     check_same_bytes(results)
 
 
-def test_same_bytes_with_a_divided_optimiser_and_parts(tmp_path: Path, corpus: Path) -> None:
+@pytest.mark.slow
+def test_same_bytes_with_a_divided_optimiser_and_parts(tmp_path: Path) -> None:
     trainer = {"strategy": "zero", "accumulate": 2}
-    check_same_bytes(
-        killed_and_resumed(tmp_path, corpus, "scrn", "training", "validation", trainer=trainer)
-    )
+    job = {"case": "language-model", "settings": {"trainer": trainer}}
+    check_same_bytes(killed_and_resumed(tmp_path, job, "training", "validation"))

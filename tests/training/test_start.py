@@ -11,19 +11,20 @@ from pathlib import Path
 
 import pytest
 from by_srun import free_port
-from command_line import CommandLine, Said, surroundings
+from command_line import Said, surroundings
 from processes import is_running, wait_for
 from tiny_task import RUN, make_suite, settings
 
 from bench.core.errors import BenchError
 from bench.core.record import Record, read_record
 from bench.core.suite import Suite
-from bench.launch.ranks import LOST
+from bench.launch.ranks import EXIT_PEER_LOST
 from bench.runs.resolve import Resolved, resolve
 from bench.runs.run import run, run_trial
 
-TWO = (*RUN, "--trainer.devices", "2", "--trainer.max-epochs", "40")
-BENCH = (sys.executable, "-m", "bench", *TWO)
+TWO = (*RUN, "--trainer.devices", "2")
+LONG = ("--trainer.max-epochs", "40")
+BENCH = (sys.executable, "-m", "bench", *TWO, *LONG)
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
@@ -88,6 +89,7 @@ def only_record(suite: Suite) -> Record:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.slow
 def test_a_run_that_lost_a_process_goes_on(
     suite: Suite, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -96,7 +98,7 @@ def test_a_run_that_lost_a_process_goes_on(
     ranks = children_of(process.pid)
     os.kill(ranks["1"], signal.SIGKILL)
     said = said_by(process)
-    assert said.status == LOST
+    assert said.status == EXIT_PEER_LOST
     assert last_words(said) == [
         "bench: process 2 of 2 was killed by SIGKILL; the same command goes on from the last "
         "checkpoint"
@@ -109,18 +111,19 @@ def test_a_run_that_lost_a_process_goes_on(
     assert "resumed after" in said.err
     record = only_record(suite)
     assert said.out.count(f"{record.id}.json") == 1
-    check_shared(record)
+    check_shared(record, num_epochs=40)
 
 
-def check_shared(record: Record) -> None:
+def check_shared(record: Record, *, num_epochs: int = 2) -> None:
     assert record.status == "finished"
-    assert record.curve[-1].epoch == 40
+    assert record.curve[-1].epoch == num_epochs
     hardware = record.provenance.hardware
     assert (hardware["processes"], hardware["nodes"]) == (2, 1)
     assert record.extra["units_per_step"] == 200  # 10 streams of 20 tokens
     assert record.config["objective"]["batch_size"] == 10
 
 
+@pytest.mark.slow
 def test_torchrun_starts_the_same_run(
     suite: Suite, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
@@ -130,7 +133,7 @@ def test_torchrun_starts_the_same_run(
     record = only_record(suite)
     check_shared(record)
     alone = run(
-        resolve(suite, "tiny", model="srn", overrides=settings(trainer={"max_epochs": 40})),
+        resolve(suite, "tiny", model="srn", overrides=settings()),
         Suite(folder=make_suite(tmp_path / "alone")),
     )
     assert record.id != alone.id
@@ -140,6 +143,7 @@ def test_torchrun_starts_the_same_run(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.slow
 def test_torchrun_starts_a_run_again_from_its_checkpoint(
     suite: Suite, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -147,14 +151,14 @@ def test_torchrun_starts_a_run_again_from_its_checkpoint(
     left = suite.folder / "artifacts" / "tiny" / two_devices(suite).run_id / "left-before"
     left.parent.mkdir(parents=True)
     left.touch()
-    process = start(*TORCHRUN, "--max-restarts", "1", "-m", "bench", *TWO, "--again")
+    process = start(*TORCHRUN, "--max-restarts", "1", "-m", "bench", *TWO, *LONG, "--again")
     wait_for(lambda: has_checkpoint(suite, process), limit_sec=120)
     assert not left.exists()
     os.kill(children_of(process.pid)["1"], signal.SIGKILL)
     said = said_by(process)
     assert said.status == 0, said
     assert "resumed after" in said.err
-    check_shared(only_record(suite))
+    check_shared(only_record(suite), num_epochs=40)
 
 
 def two_devices(suite: Suite) -> Resolved:
@@ -162,6 +166,7 @@ def two_devices(suite: Suite) -> Resolved:
     return resolve(suite, "tiny", model="srn", overrides=settings(trainer=trainer))
 
 
+@pytest.mark.slow
 def test_two_agents_start_one_run(
     suite: Suite, start: Callable[..., subprocess.Popen[str]]
 ) -> None:
@@ -193,27 +198,6 @@ def test_srun_starts_the_same_run(suite: Suite) -> None:
     )
     assert done.returncode == 0, done.stderr
     check_shared(only_record(suite))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (("--model", "ngram"), "the baseline 'ngram' is not trained, leave it out"),
-        (("--model", "srn", "--trainer.num-nodes", "3"), "--trainer.num-nodes 3: start the same"),
-    ],
-)
-def test_what_cannot_be_started_is_refused(
-    suite: Suite,
-    arguments: tuple[str, ...],
-    reason: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    bench = CommandLine(monkeypatch, capsys)
-    said = bench(
-        *("run", "--task", "tiny", "--trainer.devices", "2", "--suite", suite.folder), *arguments
-    )
-    assert reason in said.only_line
 
 
 def test_trials_and_callers_that_start_nothing_are_refused(suite: Suite) -> None:

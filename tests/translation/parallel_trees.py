@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
+from cards import card_of
+
+from bench.core.config import DataConfig
 from bench.data.files import FileSpec
 from bench.data.lines import Lines
+from bench.data.problems import Progress
+from bench.translation.data.corpus import ParallelCorpus
+from bench.translation.data.prepared import prepare
 from bench.translation.data.specification import (
     BpeSegments,
     ParallelSpec,
+    SyntheticTranslationSpec,
     TokenisationSpec,
     WordSegments,
 )
@@ -71,6 +79,20 @@ def tiny_spec(files: dict[str, FileSpec], **changes: object) -> ParallelSpec:
         "segmentations": OWN.segmentations,
     }
     return ParallelSpec(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def prepare_parallel(
+    spec: ParallelSpec | SyntheticTranslationSpec,
+    *,
+    task: str,
+    cache: Path,
+    path: Path | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> ParallelCorpus:
+    """The corpus of a card of that specification, with the settings of `data`."""
+    data = DataConfig(path=None if path is None else str(path), **settings)
+    return prepare(card_of(spec, task=task), data, cache=cache, progress=progress)
 
 
 def lines(*texts: str) -> Lines:

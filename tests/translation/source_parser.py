@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.data.grammar import PREPOSITIONS, Grammar, NounPhrase, Sentence
+from bench.translation.data.grammar import PREPOSITIONS, Grammar, NounPhrase, Sentence
 
 
 class Parser:

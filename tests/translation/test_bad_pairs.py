@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 from cards import card_of
-from parallel_trees import OWN, PAIRS, write_own
+from parallel_trees import OWN, PAIRS, prepare_parallel, write_own
 
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.data.corpora import load_corpus
 from bench.data.lines import Lines, read_lines
 from bench.translation.data.corpus import read_pairs
-from bench.translation.data.prepared import prepare_parallel
 
 
 def read(folder: Path, source: bytes, target: bytes) -> tuple[list[str], list[str]]:

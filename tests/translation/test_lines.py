@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,48 +13,48 @@ import pytest
 from bench.core.errors import BenchError
 from bench.translation import translate as module
 from bench.translation.rescoring import read_candidates
+from bench.translation.scoring import Translation
 from bench.translation.translate import (
     Alignment,
-    Form,
-    as_json,
+    Format,
+    alignment_json,
     decoded,
     draw_alignment,
+    formatted,
     translated,
-    written,
 )
+from bench.translation.translator import Translator
 
 
-@dataclass(frozen=True)
-class Reversed:
-    """A line backwards; stands for what a model makes of it."""
-
-    text: str
-    log_prob: float
-    score: float
-
-    @property
-    def tokenised(self) -> str:
-        return " ".join(self.text)
-
-
-class Backwards:
+class Backwards(Translator):
     """Translates by reading backwards, the k-th best with k marks behind it."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
 
-    def translate(self, lines: Sequence[str], *, num_best: int = 1) -> list[list[Reversed]]:
+    def translate(self, lines: Sequence[str], *, num_best: int = 1) -> list[list[Translation]]:
         assert all(line.strip() for line in lines)
         self.calls.append(len(lines))
         return [
-            [Reversed(line[::-1] + "!" * k, -1.0 - k, -0.5 - k) for k in range(num_best)]
+            [reversed_line(line[::-1] + "!" * k, -1.0 - k, -0.5 - k) for k in range(num_best)]
             for line in lines
         ]
 
 
-def output(content: bytes, form: Form = "text", num_best: int = 1) -> list[str]:
+def reversed_line(text: str, log_prob: float, score: float) -> Translation:
+    return Translation(
+        tokens=(),
+        text=text,
+        tokenised=" ".join(text),
+        log_prob=log_prob,
+        score=score,
+        attention_TS=None,
+    )
+
+
+def output(content: bytes, form: Format = "text", num_best: int = 1) -> list[str]:
     found = translated(decoded(io.BytesIO(content), "input"), Backwards(), num_best=num_best)
-    return [line for i, (_, best) in enumerate(found) for line in written(i, best, form)]
+    return [line for i, (_, best) in enumerate(found) for line in formatted(i, best, form)]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +116,7 @@ ALIGNMENT = Alignment(
 
 
 def test_weights_as_json() -> None:
-    line = json.loads(as_json(4, ALIGNMENT))
+    line = json.loads(alignment_json(4, ALIGNMENT))
     assert line["sentence"] == 4
     assert line["source"] == ["der", "$5-Hund", "</s>"]
     assert line["attention"] == [[0.9, 0.05, 0.05], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]]

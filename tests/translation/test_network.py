@@ -9,12 +9,13 @@ import torch
 from small_networks import END, SOURCE_SIZE, TARGET_SIZE, gradients, make, only, sentences
 
 from bench.core.errors import BenchError
-from bench.data.segmentation import START
+from bench.data.tokens import START
 from bench.models import MODELS
 from bench.models.deep import Deep
 from bench.seq2seq.beam import LengthPenalty
-from bench.seq2seq.search import Search, alignments
-from bench.translation.network import Pairs, TranslationNetwork, shifted
+from bench.seq2seq.writer import shift_right
+from bench.translation.network import Pairs, TranslationNetwork
+from bench.translation.search import TranslationSearch, alignments
 
 PAIRS = sentences([5, 2, 4, 1], [4, 6, 1, 3])
 KINDS: dict[str, dict[str, object]] = {
@@ -35,7 +36,7 @@ ALL_MODELS = pytest.mark.parametrize("name", MODELS)
 def log_probs(network: TranslationNetwork, pairs: Pairs) -> torch.Tensor:
     """log p of each sentence [B], with gradient."""
     memory, carried = network.encode(pairs.source, pairs.source_lengths)
-    r_BTR = network.read(shifted(pairs.target), memory, carried).readouts
+    r_BTR = network.decode(shift_right(pairs.target), memory, carried).readouts
     log_p_BTV = network.output.log_distribution(r_BTR.flatten(0, 1)).view(*r_BTR.shape[:2], -1)
     log_p_BT: torch.Tensor = log_p_BTV.gather(2, pairs.target[:, :, None])[:, :, 0]
     counted_BT = torch.arange(log_p_BT.shape[1]) < pairs.target_lengths[:, None]
@@ -48,7 +49,7 @@ def test_all_steps_at_once_are_the_steps_one_by_one(kind: str, name: str) -> Non
     network = make(KINDS[kind], name=name)
     at_once = log_probs(network, PAIRS)
     decoder = network.decoder
-    plain = decoder.read_stepwise
+    plain = decoder.forward_stepwise
     decoder.forward = plain  # type: ignore[method-assign]
     stepwise = log_probs(network, PAIRS)
     torch.testing.assert_close(at_once, stepwise)
@@ -88,7 +89,9 @@ def test_a_word_does_not_know_what_comes_after_it(kind: str) -> None:
 @ALL_MODELS
 def test_a_search_scores_as_teacher_forcing_does(kind: str, name: str) -> None:
     network = make(KINDS[kind], name=name)
-    search = Search(beam_size=3, penalty=LengthPenalty(kind="average"), max_length_factor=0.5)
+    search = TranslationSearch(
+        beam_size=3, penalty=LengthPenalty(kind="average"), max_length_factor=0.5
+    )
     found = search([network], PAIRS.source, PAIRS.source_lengths, num_best=2)
     for b, one in ((b, one) for b, of_one in enumerate(found) for one in of_one):
         target_1T = torch.tensor([[*one.tokens, END]])
@@ -149,7 +152,9 @@ def test_a_reversed_source_is_read_from_its_end_on() -> None:
 @ALL_KINDS
 def test_alignments_are_distributions_over_the_source(kind: str) -> None:
     network = make(KINDS[kind], model={"direction": "bidirectional"})
-    found = Search(beam_size=2)([network], PAIRS.source, PAIRS.source_lengths, num_best=2)
+    found = TranslationSearch(beam_size=2)(
+        [network], PAIRS.source, PAIRS.source_lengths, num_best=2
+    )
     weights = alignments([network], PAIRS.source, PAIRS.source_lengths, found)
     for b, of_one in enumerate(weights):
         for one, a_TS in zip(found[b], of_one, strict=True):
@@ -207,7 +212,7 @@ def test_a_decoder_reads_forward_whatever_the_encoder_does() -> None:
     assert isinstance(network.encoder.recurrence, Deep)
     assert isinstance(decoder, Deep)
     assert (network.encoder.recurrence.is_causal, decoder.is_causal) == (False, True)
-    assert [getattr(layer, "peephole", None) for layer in decoder.pile()] == ["diagonal"] * 2
+    assert [getattr(layer, "peephole", None) for layer in decoder.stack()] == ["diagonal"] * 2
 
 
 @pytest.mark.parametrize("init", ["uniform", "bahdanau", "parts"])

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from parallel_trees import OWN, PAIRS, tiny_spec, write_own
+from parallel_trees import OWN, PAIRS, prepare_parallel, tiny_spec, write_own
 
 from bench.core.cards import Card
 from bench.core.config import DataConfig
@@ -21,7 +21,6 @@ from bench.data.files import FileSpec
 from bench.data.rows import Rows
 from bench.translation.data import corpus as corpus_module
 from bench.translation.data.corpus import ParallelCorpus
-from bench.translation.data.prepared import prepare_parallel
 from bench.translation.data.specification import ParallelSpec
 
 SUITE = Suite(folder=shipped_folder())
@@ -225,7 +224,7 @@ def test_cards_that_cannot_be(tmp_path: Path, change: dict[str, Any], message: s
         msgspec.structs.replace(carded(tmp_path / "tiny"), **change)
 
 
-def test_progress_is_told_of_what_is_cut(tmp_path: Path) -> None:
+def test_progress_counts_lines_cut(tmp_path: Path) -> None:
     folder = write_own(tmp_path / "own", PAIRS * 300)
     told: list[tuple[int, int]] = []
     own(folder, progress=lambda done, total: told.append((done, total)))

@@ -58,7 +58,7 @@ def test_what_there_is(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "segmentation bpe: " in capsys.readouterr().out
 
 
-def test_every_bad_pair_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_bad_pair_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own = write_own(tmp_path / "own", [*PAIRS, ("", "rien"), ("x " * 300, "y")])
     with pytest.raises(BenchError, match=r"6 bad pairs \(3 empty, 3 overlong\)"):
         data("parallel-text", path=own, languages="en-fr")
@@ -76,7 +76,7 @@ def test_own_text_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "tok:13a" in said
 
 
-def test_what_is_missing_is_told_after_what_is_there(
+def test_missing_splits_are_named_after_those_found(
     suite: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (suite / "data/tiny/train.fr").unlink()

@@ -7,17 +7,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from parallel_trees import BITEXTS, write_wmt14
+from parallel_trees import BITEXTS, prepare_parallel, write_wmt14
 
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
 from bench.data.corpora import load_corpus
 from bench.data.files import FileSpec
 from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.data.listing import find_files, read_split
-from bench.translation.data.prepared import prepare_parallel
 from bench.translation.data.specification import ParallelSpec, WordSegments
-from bench.translation.metrics import words as words_13a
+from bench.translation.metrics import words_13a
 
 SUITE = Suite(folder=shipped_folder())
 
@@ -89,6 +89,7 @@ def test_multi30k_in_words(bench_data: Path, cache: Path) -> None:
     assert 0.005 < counts[0] / counts.sum() < 0.02
 
 
+@pytest.mark.slow
 def test_multi30k_with_its_case(bench_data: Path, cache: Path) -> None:
     corpus = multi30k(bench_data, cache, "multi30k-en-de", segmentation="bpe-cased")
     test = corpus.splits["test"]
@@ -100,9 +101,8 @@ def test_multi30k_with_its_case(bench_data: Path, cache: Path) -> None:
 
 
 def test_newstests_are_read_without_the_training_text(bench_data: Path) -> None:
-    spec = spec_of("wmt14-en-fr")
-    folder = bench_data / "wmt14-en-fr"
-    found = find_files(spec, task="wmt14-en-fr", path=folder, needed=("valid", "test"))
+    data = DataConfig(path=str(bench_data / "wmt14-en-fr"))
+    found = find_files(SUITE.card("wmt14-en-fr"), data, needed=("valid", "test"))
     assert len(read_split(found, "valid")) == 6003
     test = read_split(found, "test")
     (part,) = test.parts
@@ -111,7 +111,7 @@ def test_newstests_are_read_without_the_training_text(bench_data: Path) -> None:
     assert sum(len(words_13a(line)) for line in part.target) == 77_306
 
 
-def test_missing_training_text_is_told_with_its_source(
+def test_missing_training_text_is_named_with_its_source(
     bench_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_DATA", str(bench_data))

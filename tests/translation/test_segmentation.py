@@ -14,8 +14,9 @@ from parallel_trees import PAIRS, lines
 from bench.core.errors import BenchError
 from bench.data.lines import Lines
 from bench.data.rows import Rows
-from bench.data.segmentation import SPECIAL, Tokeniser, Words, learn_words
+from bench.data.tokens import SPECIAL
 from bench.translation.data import subwords as store
+from bench.translation.data.segmentation import Tokeniser, Words, learn_words
 from bench.translation.data.specification import BpeSegments, TokenisationSpec
 from bench.translation.data.subwords import Subwords, learn_subwords
 
@@ -199,9 +200,9 @@ def test_rows() -> None:
 
 
 def test_what_is_kept_depends_on_its_recipe(tmp_path: Path) -> None:
-    assert store.kept(tmp_path, {"a": 1}, lambda: b"one") == b"one"
-    assert store.kept(tmp_path, {"a": 1}, lambda: b"two") == b"one"
-    assert store.kept(tmp_path, {"a": 2}, lambda: b"two") == b"two"
+    assert store.cached(tmp_path, {"a": 1}, lambda: b"one") == b"one"
+    assert store.cached(tmp_path, {"a": 1}, lambda: b"two") == b"one"
+    assert store.cached(tmp_path, {"a": 2}, lambda: b"two") == b"two"
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchError, match="set BENCH_CACHE"):
-        store.kept(tmp_path / "file", {"a": 1}, lambda: b"")
+        store.cached(tmp_path / "file", {"a": 1}, lambda: b"")

@@ -1,4 +1,4 @@
-"""`bench speed` of translation: the programs that are timed side by side compute the same."""
+"""`bench speed` of translation: the programs compared compute the same loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from command_line import CommandLine
 from tiny_translation import make_corpus, make_objective, make_suite
 
 from bench.core.errors import BenchError
-from bench.speed.contest import batches_at_random
+from bench.speed.contest import random_batches
 from bench.translation.contestants import PlainTranslation
 from bench.translation.data.batches import TranslationBatches
 from bench.translation.objective import TranslationObjective
@@ -24,7 +24,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     return CommandLine(monkeypatch, capsys)
 
 
-def test_steps_and_searches_are_set_side_by_side(
+def test_steps_and_searches_are_compared(
     bench: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.speed.contest.NUM_ALONE", 4)
@@ -115,10 +115,10 @@ def test_words_alone_have_no_plain_program(tmp_path: Path) -> None:
         PlainTranslation("gru", objective)
 
 
-def test_batches_at_random_hold_sentences_of_any_length(tmp_path: Path) -> None:
+def test_random_batches_hold_sentences_of_any_length(tmp_path: Path) -> None:
     split = make_corpus(make_suite(tmp_path)).splits["train"]
     make = TranslationBatches(split, batch_tokens=1).batch
-    batches = batches_at_random(make, len(split), num_batches=4, size=20, seed=1)
+    batches = random_batches(make, len(split), num_batches=4, size=20, seed=1)
     assert [len(batch.target) for batch in batches] == [20] * 4
     places = [batch.places.tolist() for batch in batches]
     assert sorted(place for row in places[:3] for place in row) == list(range(60))

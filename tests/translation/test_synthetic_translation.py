@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from parallel_trees import prepare_parallel
 from sacrebleu import BLEU
 from source_parser import Parser
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite, shipped_folder
-from bench.data.grammar import (
+from bench.translation.data.corpus import ParallelCorpus
+from bench.translation.data.grammar import (
     DETERMINERS,
     ENDINGS,
     PREPOSITIONS,
@@ -21,8 +23,7 @@ from bench.data.grammar import (
     Sentence,
     make_grammar,
 )
-from bench.translation.data.corpus import ParallelCorpus
-from bench.translation.data.prepared import draw_pairs, prepare_parallel
+from bench.translation.data.prepared import draw_pairs
 from bench.translation.data.specification import BpeSegments, SyntheticTranslationSpec
 
 CARD = Suite(folder=shipped_folder()).card("synthetic-translation")

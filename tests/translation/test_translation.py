@@ -14,17 +14,17 @@ from tiny_translation import make_corpus, make_objective, make_suite, resolved_i
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.data.segmentation import END, START
+from bench.data.tokens import END, START
 from bench.runs.run import run
 from bench.seq2seq.beam import LengthPenalty
-from bench.seq2seq.options import NetworkOptions
 from bench.training.fit import evaluate, fit
 from bench.training.objective import DivergedError
 from bench.translation.data.batches import TranslationBatches
 from bench.translation.data.corpus import ParallelCorpus
 from bench.translation.network import TranslationNetwork
 from bench.translation.objective import TranslationObjective, as_pairs
-from bench.translation.outputs import read_translations
+from bench.translation.options import NetworkOptions
+from bench.translation.outputs import Translations
 
 ADDITIVE = {"attention": "additive", "attend": "before", "readout": "maxout"}
 
@@ -119,8 +119,8 @@ def test_nothing_depends_on_how_sentences_are_batched(
     found, alone = [], torch.empty(0)
     for tokens in (1, 40, 10**6):
         monkeypatch.setattr("bench.translation.objective.EVALUATION_TOKENS", tokens)
-        bleu = evaluate(objective, "test")
-        kept = sorted(objective.scoring.found.items())
+        bleu = evaluate(objective, "test").value
+        kept = sorted(objective.metric.found.items())
         found.append((bleu, [(place, one[0].text) for place, one in kept]))
         nats = torch.tensor([(nats, hypothesis.log_prob) for _, (hypothesis, nats) in kept])
         alone = nats if tokens == 1 else alone
@@ -132,14 +132,14 @@ def test_nothing_depends_on_how_sentences_are_batched(
 def test_the_measure_is_that_of_the_configured_search(suite: Suite, corpus: ParallelCorpus) -> None:
     objective = make_objective(suite, corpus, {"objective": {"beam_size": 4}})
     evaluate(objective, "test")
-    wide = {place: one[0].log_prob for place, one in objective.scoring.found.items()}
+    wide = {place: one[0].log_prob for place, one in objective.metric.found.items()}
     assert objective.search.signature == "beam(4)"
     objective.search = objective.quick_search
     evaluate(objective, "test")
-    greedy = {place: one[0].log_prob for place, one in objective.scoring.found.items()}
+    greedy = {place: one[0].log_prob for place, one in objective.metric.found.items()}
     assert sum(wide.values()) > sum(greedy.values())
-    assert (objective.search.signature, objective.metric) == ("greedy", "bleu")
-    assert objective.signature.startswith("bleu|")
+    assert (objective.search.signature, objective.metric.name) == ("greedy", "bleu")
+    assert objective.metric.signature.startswith("bleu|")
     assert objective.bound == 100.0
 
 
@@ -164,10 +164,10 @@ def test_searches_are_named(
 def test_validation_chooses_by_bleu_or_loss(suite: Suite, corpus: ParallelCorpus) -> None:
     for choice in ("bleu", "loss"):
         objective = make_objective(suite, corpus, {"objective": {"choose_by": choice}})
-        bleu = evaluate(objective, "valid")
-        loss, count = objective.evaluation_sums.tolist()
-        expected = 100 - bleu if choice == "bleu" else loss / count
-        assert objective.validation_choice() == pytest.approx(expected)
+        score = evaluate(objective, "valid")
+        loss, count = objective.metric.loss.tolist()
+        expected = 100 - score.value if choice == "bleu" else loss / count
+        assert score.choice == pytest.approx(expected)
         split = corpus.splits["valid"]
         assert count == int(split.target.length_N.sum()) + len(split)
 
@@ -221,7 +221,7 @@ def test_unknown_words_are_replaced_with_attention_only(
 ) -> None:
     aligned = {"replace_unknown": "aligned"}
     objective = make_objective(suite, corpus, {"objective": aligned})
-    assert objective.signature.endswith("|unknown:aligned")
+    assert objective.metric.signature.endswith("|unknown:aligned")
     with pytest.raises(BenchError, match="needs a network with attention"):
         make_objective(suite, corpus, {"objective": {**aligned, "attention": "none"}})
 
@@ -249,24 +249,23 @@ def test_a_run_learns_and_keeps_what_it_made(tmp_path: Path) -> None:
     assert losses[-1] is not None
     assert losses[0] is not None
     assert losses[-1] < 0.93 * losses[0]
-    kept = read_translations(suite.artifacts(record.task, record.id), "test")
+    kept = Translations.read(suite.artifacts(record.task, record.id), "test")
     assert kept is not None
-    assert kept.counts().value == pytest.approx(record.metrics["test"])
+    assert kept.header.search == "beam(3)"
+    assert kept.value() == pytest.approx(record.metrics["test"])
     assert len(kept.lines) == 12
     assert all(math.isfinite(line.hypothesis_nats) for line in kept.lines)
     assert record.cost.unit == "token"
 
 
-def test_a_network_that_has_diverged_is_told_by_its_loss(
-    suite: Suite, corpus: ParallelCorpus
-) -> None:
+def test_a_diverged_network_has_no_finite_loss(suite: Suite, corpus: ParallelCorpus) -> None:
     objective = make_objective(suite, corpus)
     objective.network.get_parameter("output.bias").data[5] = math.nan
     objective.on_validation_epoch_start()
     objective.validation_step(next(iter(objective.evaluation_loader("valid"))), 0)
-    assert bool(objective.evaluation_sums[0].isnan())
+    assert math.isnan(objective.metric.compute().loss)
     with pytest.raises(DivergedError):
-        objective._check_finite(*objective.evaluation_sums)
+        objective._check_finite(*objective.metric.loss.tolist())
 
 
 def test_the_objective_is_found_by_its_name(suite: Suite) -> None:
@@ -276,7 +275,7 @@ def test_the_objective_is_found_by_its_name(suite: Suite) -> None:
     assert getattr(options, "attention", None) == "general"
 
 
-def test_training_multiplies_as_told_and_everything_else_in_float32(
+def test_training_alone_multiplies_in_the_configured_precision(
     suite: Suite, corpus: ParallelCorpus
 ) -> None:
     found = {}

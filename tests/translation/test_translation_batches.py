@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import hypothesis
 import numpy as np
 import pytest
+from batch_contract import ShuffledBatchContract
 from hypothesis import strategies as st
 
 from bench.core.errors import BenchError
+from bench.data.batching import batch_edges
 from bench.data.rows import Rows
-from bench.translation.data.batches import TranslationBatches, batch_edges
+from bench.translation.data.batches import TranslationBatch, TranslationBatches
 from bench.translation.data.corpus import PairSplit
 
 
@@ -50,6 +54,16 @@ def loader(**settings: object) -> TranslationBatches:
 
 def places(batches: TranslationBatches) -> list[list[int]]:
     return [batch.places.tolist() for batch in batches]
+
+
+class TestContract(ShuffledBatchContract):
+    changes: ClassVar = [{"seed": 9}, {"batch_tokens": 31}, {"order": "sorted"}, {"longest": 30}]
+
+    def loader(self, **settings: Any) -> TranslationBatches:
+        return loader(**{"seed": 5, **settings})
+
+    def places(self, batch: TranslationBatch) -> list[int]:
+        return batch.places.tolist()
 
 
 @hypothesis.settings(deadline=None)
@@ -142,9 +156,6 @@ def test_epochs_have_batches_of_their_own_from_the_seed() -> None:
     sets = [{tuple(sorted(batch)) for batch in epoch} for epoch in epochs]
     assert len(sets[0] & sets[1]) < len(sets[0]) / 2  # other companions
     assert [sorted(map(len, epoch)) for epoch in epochs] == [sorted(map(len, epochs[0]))] * 3
-    again = TranslationBatches(split, batch_tokens=40, seed=1)
-    assert [places(again) for _ in range(3)] == epochs
-    assert places(TranslationBatches(split, batch_tokens=40, seed=2)) != epochs[0]
     calm = TranslationBatches(split, batch_tokens=40, order="sorted")
     assert places(calm) == places(calm)
 
@@ -164,66 +175,6 @@ def test_long_pairs_can_be_left_out() -> None:
     assert loader().num_left_out == 0
     with pytest.raises(BenchError, match="0 pairs of at most 0 tokens are too few"):
         loader(longest=0)
-
-
-@pytest.mark.parametrize("num_read", range(13))
-def test_a_restored_place_gives_the_rest_and_then_whole_epochs(num_read: int) -> None:
-    calm = loader(seed=5)
-    expected = [batch for _ in range(4) for batch in places(calm)]
-    interrupted = loader(seed=5)
-    read: list[list[int]] = []
-    while len(read) < num_read:
-        for batch in interrupted:
-            read.append(batch.places.tolist())
-            if len(read) == num_read:
-                break
-    restored = loader(seed=5)
-    restored.load_state_dict(interrupted.state_dict())
-    while len(read) < len(expected):
-        read += places(restored)
-    assert read == expected
-
-
-def test_the_place_has_moved_on_while_a_batch_is_in_use() -> None:
-    batches = loader()
-    assert [batches.state_dict()["place"] for _ in batches] == [1, 2, 3, 4, 5]
-
-
-def test_a_place_can_be_restored_after_iter() -> None:
-    batches = loader(seed=2)
-    expected = places(loader(seed=2))
-    iterator = iter(batches)
-    batches.load_state_dict({**batches.state_dict(), "place": 2})
-    assert next(iterator).places.tolist() == expected[2]
-
-
-def test_an_epoch_that_was_left_is_begun_anew() -> None:
-    batches = loader(seed=2)
-    next(iter(batches))
-    assert places(batches) == places(loader(seed=2))
-
-
-def test_a_new_loader_that_is_told_the_epoch_goes_on_with_it() -> None:
-    calm = loader(seed=2)
-    epochs = [places(calm) for _ in range(3)]
-    told = loader(seed=2)
-    told.set_epoch(2)
-    assert places(told) == epochs[2]
-    left = loader(seed=2)
-    left.set_epoch(1)
-    batches = iter(left)
-    assert [next(batches).places.tolist() for _ in range(2)] == epochs[1][:2]
-    told.load_state_dict(left.state_dict())
-    told.set_epoch(1)
-    assert places(told) == epochs[1][2:]
-
-
-@pytest.mark.parametrize(
-    "change", [{"seed": 9}, {"batch_tokens": 31}, {"order": "sorted"}, {"longest": 30}]
-)
-def test_a_place_of_other_batches_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(BenchError, match="belongs to batches of"):
-        loader(**change).load_state_dict(loader().state_dict())
 
 
 def test_other_pairs_are_other_batches() -> None:

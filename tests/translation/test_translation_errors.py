@@ -14,8 +14,8 @@ from made_translations import TASK, add_run, make_suite, sentences, translations
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.error_curves import alike, powers
-from bench.translation.metrics import count_sentences, words
-from bench.translation.outputs import FEWEST, LENGTH, RANK, curves
+from bench.translation.metrics import count_sentences, words_13a
+from bench.translation.outputs import FEWEST, LENGTH, RANK
 
 
 @pytest.fixture(scope="module")
@@ -61,18 +61,18 @@ def test_counts_are_grouped_by_powers_of_ten() -> None:
 
 def test_groups_hold_every_sentence_once_and_bleu_of_their_own() -> None:
     made = translations()
-    found = curves(made, num_groups=5)
+    found = made.curves(num_groups=5)
     assert list(found) == [LENGTH, RANK, FEWEST]
     for curve in found.values():
         assert sum(group.size for group in curve) == len(made.lines)
         assert all(group.low <= group.value <= group.high for group in curve)
     first = found[LENGTH][0]
     low, high = (int(end) for end in first.label.split("-"))
-    own = [line for line in made.lines if low <= len(words(line.source)) <= high]
+    own = [line for line in made.lines if low <= len(words_13a(line.source)) <= high]
     expected = count_sentences(
         [line.hypothesis_words for line in own],
         [line.reference_words for line in own],
-        protocol=made.counts().protocol,
+        protocol=made.units().protocol,
     )
     assert (first.size, first.value) == (len(own), expected.value)
     assert first.value > found[LENGTH][-1].value + 5, "long sentences were spoilt more"
@@ -131,12 +131,12 @@ def test_runs_are_compared_over_sentences(
         (("errors", "gru-1234", "--num-groups", "0"), "--num-groups 0: give 1 or more"),
         (
             ("errors", "gru-1234", "lstm-1234", "--picture", "a.svg"),
-            "translated different sentences",
+            "draw them one by one",
         ),
         (("errors", "gru-1234", "--split", "valid", "--picture", "none"), "run gru-12345678-s1"),
         (
             ("compare", "gru-1234", "srn-1234", "--block-length", "5"),
-            "translations are resampled by",
+            "translation is resampled by sentences",
         ),
     ],
 )

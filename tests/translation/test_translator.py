@@ -11,11 +11,11 @@ from tiny_translation import make_corpus, make_objective, make_suite
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.data.segmentation import UNKNOWN
-from bench.seq2seq.beam import Found
+from bench.data.tokens import UNKNOWN
+from bench.seq2seq.beam import Hypothesis
 from bench.translation.data.corpus import ParallelCorpus
-from bench.translation.objective import word
-from bench.translation.translator import Translator, by_length
+from bench.translation.scoring import to_translation
+from bench.translation.translator import Translator, length_batches
 
 
 @pytest.fixture(scope="module")
@@ -118,16 +118,16 @@ def test_an_unknown_word_becomes_its_source_word(
 ) -> None:
     fifi = next(place for place, symbol in enumerate(corpus.target.symbols) if place > 2)
     symbol = corpus.target.symbols[fifi]
-    found = Found(tokens=(UNKNOWN, fifi, UNKNOWN), log_prob=-1.0, score=-1.0)
+    found = Hypothesis(tokens=(UNKNOWN, fifi, UNKNOWN), log_prob=-1.0, score=-1.0)
     attention_TS = torch.tensor([*weights, [0.25] * 4])
-    sides = {"source": corpus.source, "source_text": "the brown fox", "target": corpus.target}
-    kept = word(found, attention_TS, replace_unknown="never", **sides)  # type: ignore[arg-type]
+    line = "the brown fox"
+    kept = to_translation(found, attention_TS, line, corpus=corpus, replace_unknown="never")
     assert kept.tokenised == f"<unk> {symbol} <unk>"
-    made = word(found, attention_TS, replace_unknown="aligned", **sides)  # type: ignore[arg-type]
+    made = to_translation(found, attention_TS, line, corpus=corpus, replace_unknown="aligned")
     assert (made.text, made.tokenised) == (text.replace("fifi", symbol),) * 2
     assert (made.tokens, made.log_prob) == (found.tokens, found.log_prob)
     with pytest.raises(BenchError, match="these models have none"):
-        word(found, None, replace_unknown="aligned", **sides)  # type: ignore[arg-type]
+        to_translation(found, None, line, corpus=corpus, replace_unknown="aligned")
 
 
 def test_models_of_other_vocabularies_make_no_ensemble(
@@ -145,6 +145,6 @@ def test_models_of_other_vocabularies_make_no_ensemble(
 
 def test_batches_hold_like_lengths_and_so_many_tokens() -> None:
     rows = [[0] * length for length in (3, 9, 1, 4, 9, 0)]
-    batches = list(by_length(rows, 20))
+    batches = list(length_batches(rows, 20))
     assert batches == [[1, 4], [3, 0, 2, 5]]
-    assert list(by_length(rows, 1)) == [[1], [4], [3], [0], [2], [5]]
+    assert list(length_batches(rows, 1)) == [[1], [4], [3], [0], [2], [5]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.segmentation import Tokeniser
+from bench.translation.data.segmentation import Tokeniser
 from bench.translation.data.specification import TokenisationSpec
 
 MULTI30K = TokenisationSpec(case="lower", punctuation="normalised")

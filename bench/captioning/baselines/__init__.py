@@ -1,1 +1,1 @@
-"""baselines"""
+"""Baselines of captioning: nearest neighbours, random and human captions."""

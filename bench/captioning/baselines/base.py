@@ -8,34 +8,33 @@ from pathlib import Path
 
 from bench.captioning.data.corpus import CaptionCorpus, CaptionSplit
 from bench.captioning.data.words import Tokens
-from bench.captioning.metrics.scores import CaptionProtocol
-from bench.captioning.scoring import CaptionScoring, Written
+from bench.captioning.scoring import CaptionScoring, Turn, outcome_of
 from bench.core.config import RunConfig
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch, cost_of
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.training.baseline import Baseline, Report
 
 
 class CaptionBaseline(Baseline):
-    """Gives images captions that were written before; its options are its constructor's keywords.
+    """Gives images captions that people wrote.
 
-    `describe` is what a model that describes images gives; one that does otherwise says so in
-    `turns` and `references`.
+    A subclass defines `describe`; one without a single caption for each image overrides `turns` and
+    `references`, too.
     """
 
     _corpus: CaptionCorpus | None = None
 
-    def fit(self, corpus: CaptionCorpus, *, seed: int, report: Report | None = None) -> None:
-        """Store the training split; `seed` is for what is drawn.
+    def __init__(self) -> None:
+        """Options are the keyword arguments of a subclass."""
 
-        `report` is called with one line of text for each thing that a user should know.
-        """
+    def fit(self, corpus: CaptionCorpus, *, seed: int, report: Report | None = None) -> None:
+        """Store the training split; `seed` decides random draws."""
         self._corpus, self.seed, self.report = corpus, seed, report
 
     @property
     def corpus(self) -> CaptionCorpus:
-        """What the model was fitted to."""
+        """Corpus that the model was fitted to."""
         if self._corpus is None:
             raise BenchError("this model has not been fitted: call fit() first")
         return self._corpus
@@ -44,13 +43,13 @@ class CaptionBaseline(Baseline):
     def describe(self, split: str) -> Sequence[Tokens]:
         """A caption for each image of a split, in their order."""
 
-    def turns(self, split: str) -> Sequence[Written]:
-        """Captions of all images with those that they are held against; turns are pooled."""
-        described = self.corpus.splits[split]
-        return [Written(captions=self.describe(split), references=self.references(described))]
+    def turns(self, split: str) -> Sequence[Turn]:
+        """Captions with their references, in one turn or several, which are pooled."""
+        references = self.references(self.corpus.splits[split])
+        return [Turn(captions=self.describe(split), references=references)]
 
     def references(self, split: CaptionSplit) -> Sequence[Sequence[Tokens]]:
-        """How many captions of each image of a split a turn is held against, as in the first."""
+        """References of the first turn; all turns have as many."""
         return split.captions
 
     def measure(
@@ -62,31 +61,22 @@ class CaptionBaseline(Baseline):
         splits: Sequence[str],
         report: Report | None = None,
     ) -> Outcome:
-        """Fit to the training split, score the captions of `splits` and keep them in `folder`."""
         stopwatch = Stopwatch.start()
         self.fit(corpus, seed=config.seed, report=report)
-        num_skipped = len(corpus.skipped)
-        scoring = CaptionScoring(corpus.splits["train"], num_skipped=num_skipped)
-        metrics = dict[str, float]()
-        beside: dict[str, dict[str, float]] = {}
+        scoring, scored = CaptionScoring.of(corpus), {}
         for split in splits:
-            scored = scoring.score(corpus.splits[split], self.turns(split))
-            scored.keep(folder, split, _how(config))
-            metrics[split] = scored.cider
-            for signature, value in scored.beside.items():
-                beside.setdefault(signature, {})[split] = value
-        held_against = self.references(corpus.splits["test"])
-        return Outcome(
-            metrics=metrics,
-            metric="cider",
-            signature=CaptionProtocol.of(held_against, num_skipped=num_skipped).signature("cider"),
-            bound=(corpus.bound or {}).get("test"),
+            scored[split] = scoring.score(corpus.splits[split], self.turns(split))
+            scored[split].keep(folder, split, _name(config))
+        protocol = scoring.protocol(self.references(corpus.splits["test"]))
+        return outcome_of(
+            scored,
+            corpus,
+            signature=protocol.signature("cider"),
             cost=cost_of(stopwatch, num_parameters=self.num_parameters),
-            beside=beside,
         )
 
 
-def _how(config: RunConfig) -> str:
-    """The model and its options, as a signature."""
+def _name(config: RunConfig) -> str:
+    """The model and its options, as in a signature."""
     options = (f"{key}:{value}" for key, value in config.model.items() if key != "name")
     return "|".join([str(config.model["name"]), *options])

@@ -1,8 +1,19 @@
-"""The captions of the nearest training images: one of the nearest, or the consensus of k.
+"""The caption of the nearest training images: one of the nearest, or the consensus of k.
 
-Devlin et al. (2015); see `search`, `similarity` and `consensus`. Nothing is learned: the model is
-the training images' features and captions. With k = 1 the captions of the nearest image vote among
-themselves; with m = 0 no vote is taken, and its first caption is given.
+Devlin et al., "Exploring Nearest Neighbor Approaches for Image Captioning" (2015): of all captions
+C of the k nearest training images
+
+    c* = argmax over c in C of  max over M in C without c, |M| = m, of  sum of s(c, c'), c' in M
+
+so the m others count that confirm a caption best, or all others where C has fewer. Means that
+differ by TIE or less are equal, and the nearest image's first caption is taken, as with m = 0.
+Nothing is learned: the model is the training images' features and captions.
+
+The similarities of all pairs of the largest k's captions are computed once; the pool of a smaller k
+is the corner of the same matrix, and one sorting of its rows serves every m.
+
+Shapes: Q images to be described, I training images, k neighbours, P captions of a pool, K sizes of
+neighbourhoods, M numbers of confirming captions, B queries at a time, C candidates, D features.
 """
 
 from __future__ import annotations
@@ -37,28 +48,18 @@ from bench.captioning.metrics.ngrams import Ints
 from bench.core.errors import BenchError
 from bench.training.baseline import Report
 
-# The consensus caption of an image's neighbours, for many sizes at once.
-#
-# Devlin et al., "Exploring Nearest Neighbor Approaches for Image Captioning" (2015): of all
-# captions C of the k nearest training images
-#
-#     c* = argmax over c in C of  max over M in C without c, |M| = m, of  sum of s(c, c'), c' in M
-#
-# so of each caption the m others count that confirm it best. Where C has fewer, all others count.
-# Means that differ by TIE or less are equal, and the nearest image's first caption is taken; so it
-# is with m = 0.
-#
-# The likeness of all pairs of the largest k's captions is worked out once; the pool of a smaller k
-# is the corner of the same matrix, and one sorting of its rows serves every m.
-#
-# Shapes: Q images to be described, I training images, k neighbours, P captions of a pool, K sizes
-# of neighbourhoods, M numbers of fellows.
-
-
 TIE = 1e-6
 SHARED_K = (1, 2, 5, *range(10, 201, 10))
 SHARED_M = (0, 1, 2, 5, 10, *range(25, 251, 25))
-"""What is settled at once as soon as one process has asked for a second size."""
+"""Sizes that are computed together as soon as a process asks for a second one."""
+SHARE_OF_CELLS = 8
+"""A query of faiss searches one cell of so many."""
+_ROWS_A_CELL = 64
+"""Rows that train the centroid of a cell; more improve k-means no further."""
+NUM_CHECKED = 100
+"""Queries whose neighbours by faiss are compared with the exact ones."""
+Count = Annotated[int, msgspec.Meta(ge=1)]
+NumConfirming = Annotated[int, msgspec.Meta(ge=0)]
 _NUM_KEPT = 8
 _kept: dict[str, dict[tuple[int, int], Ints]] = {}
 
@@ -72,11 +73,11 @@ def shared_consensus(
     m: int,
     key: str,
 ) -> Ints:
-    """`consensus` of one k and m [Q], which a search over many k and m in one process shares.
+    """`consensus` of one k and m [Q], shared by a search over many k and m in one process.
 
-    Whoever asks for a second size looks for the best: then all of SHARED_K and SHARED_M are settled
-    in one go, and asking for these takes no more time. `neighbours_Qk` are as many as the largest
-    of them, or all; `key` names the captions and how alike they are, `similarity` works that out.
+    The second size that is asked for is part of such a search: then all of SHARED_K and SHARED_M
+    are computed in one pass. `neighbours_Qk` are as many as the largest of them, or all; `key`
+    names the captions and their similarity.
     """
     name = hashlib.sha256(key.encode() + neighbours_Qk.tobytes()).hexdigest()
     while len(_kept) >= _NUM_KEPT and name not in _kept:
@@ -101,7 +102,7 @@ def consensus(
     ks: Sequence[int],
     ms: Sequence[int],
 ) -> Ints:
-    """The caption chosen for each image, k and m [Q, K, M].
+    """Caption chosen for each image, k and m [Q, K, M].
 
     Captions of training image i are numbered from first_I[i] to first_I[i + 1]; a row of
     `neighbours_Qk` has the nearest image first, and at least the largest of `ks`.
@@ -120,7 +121,7 @@ def consensus(
 
 
 def _pool(first_I: Ints, neighbours_k: Ints, ks: Sequence[int]) -> tuple[Ints, Ints]:
-    """The captions of the neighbours, nearest first [P], and how many are those of each of ks."""
+    """Captions of the neighbours, nearest first [P], and the number of those of each of ks [K]."""
     number_k = first_I[neighbours_k + 1] - first_I[neighbours_k]
     end_k = np.cumsum(number_k)
     start_P = np.repeat(first_I[neighbours_k] - (end_k - number_k), number_k)
@@ -128,12 +129,12 @@ def _pool(first_I: Ints, neighbours_k: Ints, ks: Sequence[int]) -> tuple[Ints, I
 
 
 def _confirmed(likeness_PP: Array, ms: Sequence[int]) -> Ints:
-    """Place in the pool of the caption with the best mean over its m fellows, for each of ms."""
-    num_fellows = len(likeness_PP) - 1
+    """Place in the pool of the caption with the best mean over its m others, for each of ms."""
+    num_others = len(likeness_PP) - 1
     ordered_PP = np.sort(likeness_PP, axis=1)
     chosen, total_P, begin = {}, np.zeros(len(ordered_PP)), len(ordered_PP)
     for m in sorted(ms):
-        count = min(m, num_fellows)
+        count = min(m, num_others)
         start = len(ordered_PP) - count
         total_P = total_P + ordered_PP[:, start:begin].sum(1)
         begin, mean_P = start, total_P / max(count, 1)
@@ -143,7 +144,7 @@ def _confirmed(likeness_PP: Array, ms: Sequence[int]) -> Ints:
 
 @contextmanager
 def _one_thread_each() -> Iterator[int]:
-    """Images are dealt out to threads, so products use one each; yields the number of threads."""
+    """Products use one thread each while images are dealt out to threads; yields their number."""
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -152,23 +153,11 @@ def _one_thread_each() -> Iterator[int]:
         torch.set_num_threads(num_threads)
 
 
-# Neighbours by faiss where all are too many to compare: an index of inverted lists.
-#
-# Rows are put into cells around centroids; a query looks into the nearest cells alone. The
-# distances of what it finds are exact, and some neighbours are missed. faiss is no requirement of
-# `bench`.
-
-
-SHARE_OF_CELLS = 8
-"""A query looks into one cell of so many."""
-_ROWS_A_CELL = 64
-"""For the centroids; more teach k-means nothing."""
-
-
 def approximate(stored: Images, distance: Distance) -> Callable[[NDArray[np.float32], int], Ints]:
-    """What finds candidates [B, C] among the stored images for queries [B, D].
+    """Search of candidates [B, C] for queries [B, D] by an index of inverted lists of faiss.
 
-    Raises BenchError where faiss is not installed.
+    Rows are put into cells around centroids; a query searches the nearest cells alone, so some
+    neighbours are missed. Raises BenchError where faiss, which is optional, is not installed.
     """
     faiss = _faiss()
     num_cells = max(1, int(4 * len(stored) ** 0.5))
@@ -189,7 +178,7 @@ def approximate(stored: Images, distance: Distance) -> Callable[[NDArray[np.floa
         query = _prepared(query_BD, distance)
         found: Ints = index.search(query, num)[1]
         short = np.flatnonzero((found < 0).any(1))
-        if len(short):  # the cells held too few: look into all of them
+        if len(short):  # the cells held too few: search all of them
             settings = faiss.SearchParametersIVF(nprobe=num_cells)
             found[short] = index.search(query[short], num, params=settings)[1]
         return found.astype(np.int64)
@@ -214,23 +203,17 @@ def _faiss() -> Any:
         ) from None
 
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Fellows = Annotated[int, msgspec.Meta(ge=0)]
-NUM_CHECKED = 100
-"""Queries whose neighbours by faiss are compared with the exact ones."""
-
-
 class Nearest(CaptionBaseline):
-    """The caption of the k nearest training images that m others of theirs confirm best.
+    """Caption of the k nearest training images that m others of theirs confirm best.
 
-    `index` faiss looks for neighbours in a part of the images only.
+    With the `index` faiss, neighbours are searched in a part of the images only.
     """
 
     def __init__(
         self,
         *,
         k: Count = 90,
-        m: Fellows = 125,
+        m: NumConfirming = 125,
         similarity: Likeness = "cider",
         distance: Distance = "cosine",
         index: Literal["exact", "faiss"] = "exact",
@@ -253,9 +236,9 @@ class Nearest(CaptionBaseline):
         return [self.captions[place] for place in self.chosen(split).tolist()]
 
     def chosen(self, split: str) -> Ints:
-        """The training caption of each image of a split [Q], numbered image by image."""
-        begun = time.perf_counter()
-        # As many as a search over k may come to ask for.
+        """Training caption of each image of a split [Q], numbered image by image."""
+        started = time.perf_counter()
+        # As many as a search over k may ask for.
         found_Qk = self.neighbours(split, num=max(self.k, *SHARED_K))
         searched = time.perf_counter()
         chosen_Q = shared_consensus(
@@ -264,15 +247,12 @@ class Nearest(CaptionBaseline):
         if self.report is not None:
             self.report(
                 f"nearest: {found_Qk.shape[1]} neighbours of {len(found_Qk):,} images in "
-                f"{searched - begun:.1f} s, consensus in {time.perf_counter() - searched:.1f} s"
+                f"{searched - started:.1f} s, consensus in {time.perf_counter() - searched:.1f} s"
             )
         return chosen_Q
 
     def neighbours(self, split: str, *, num: int) -> Ints:
-        """The nearest training images of each image of a split, nearest first.
-
-        `num` of them, or all where there are fewer.
-        """
+        """The `num` nearest training images of each image of a split, nearest first, or all."""
         corpus = self.corpus
         stored, queries = (
             Images(store=corpus.features, row=corpus.splits[name].feature_row)
@@ -283,12 +263,12 @@ class Nearest(CaptionBaseline):
             return nearest(stored, queries, num, distance=self.distance)
         find = approximate(stored, self.distance)
         found_Qk = nearest(stored, queries, num, distance=self.distance, candidates=find)
-        self._tell_recall(stored, queries, found_Qk)
+        self._report_recall(stored, queries, found_Qk)
         return found_Qk
 
     @property
     def similarity(self) -> Similarity:
-        """Of the training captions, made when it is first asked for."""
+        """Similarity of the training captions, prepared when it is first asked for."""
         if self._similarity is None:
             image_C = self.corpus.splits["train"].image_of
             self._similarity = SIMILARITIES[self.likeness](self.captions, image_C)
@@ -300,14 +280,14 @@ class Nearest(CaptionBaseline):
         return len(train) * features.size + int(train.rows.length_N.sum())
 
     def _key(self) -> str:
-        """Names what the likeness of captions depends on."""
+        """Checksum of everything that the similarity of captions depends on."""
         digest = hashlib.sha256(self.likeness.encode())
         digest.update(self.first_I.tobytes())
         digest.update("\n".join(map(" ".join, self.captions)).encode())
         return digest.hexdigest()
 
-    def _tell_recall(self, stored: Images, queries: Images, found_Qk: Ints) -> None:
-        """How many of the true neighbours of some images an approximate search has found."""
+    def _report_recall(self, stored: Images, queries: Images, found_Qk: Ints) -> None:
+        """Report the share of the true neighbours that an approximate search has found."""
         if self.report is None:
             return
         places = np.linspace(0, len(queries) - 1, min(NUM_CHECKED, len(queries))).astype(np.int64)

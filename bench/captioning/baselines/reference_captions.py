@@ -1,10 +1,11 @@
-"""People: each caption of an image held against the others of the same image.
+"""Baselines that need no features: people, and random training captions.
 
-In each turn every image gives one of its captions, the first ones in the first turn, and has one
-reference less. There are as many turns as the image with the fewest captions has captions; those
-beyond are references in every turn. Scores are pooled over turns, so CIDEr and ROUGE-L are means
-over all captions and BLEU is that of the added counts. A model has all captions for references,
-which raises its scores a little: the signature says how many they are.
+Of people, each caption of an image is scored against the others of the same image. In each turn
+every image gives one of its captions, the first ones in the first turn, and has one reference
+less. There are as many turns as the image with the fewest captions has captions; those beyond are
+references in every turn. Scores are pooled over turns, so CIDEr and ROUGE-L are means over all
+captions and BLEU is that of the added counts. A model is scored against all captions, which raises
+its scores a little: the signature says how many they are.
 """
 
 from __future__ import annotations
@@ -16,34 +17,28 @@ import numpy as np
 from bench.captioning.baselines.base import CaptionBaseline
 from bench.captioning.data.corpus import CaptionSplit
 from bench.captioning.data.words import Tokens
-from bench.captioning.scoring import Written
+from bench.captioning.scoring import Turn
 from bench.core.errors import BenchError
 from bench.core.splits import SPLITS
 
 
 class Human(CaptionBaseline):
-    """The captions of the split itself, one left out at a time."""
-
-    def __init__(self) -> None:
-        pass
+    """Captions of the split itself, one left out at a time."""
 
     def describe(self, split: str) -> Sequence[Tokens]:
         return [own[0] for own in self.corpus.splits[split].captions]
 
-    def turns(self, split: str) -> Sequence[Written]:
+    def turns(self, split: str) -> Sequence[Turn]:
         described = self.corpus.splits[split]
         captions = described.captions
         fewest = min(map(len, captions))
         if fewest < 2:
             name = described.names[[len(own) for own in captions].index(fewest)]
             raise BenchError(
-                f"model human: {name} of {split} has one caption and nothing to hold it against"
+                f"model human: {name} of {split} has one caption and no other to score it against"
             )
         return [
-            Written(
-                captions=[own[number] for own in captions],
-                references=_without(captions, number),
-            )
+            Turn(captions=[own[number] for own in captions], references=_without(captions, number))
             for number in range(fewest)
         ]
 
@@ -59,22 +54,15 @@ def _without(captions: Sequence[Sequence[Tokens]], number: int) -> list[list[Tok
     return [[*own[:number], *own[number + 1 :]] for own in captions]
 
 
-# A random training caption for each image: what captions score that say nothing of it.
-
-
 class RandomCaption(CaptionBaseline):
-    """Any training caption for any image, all being equally probable; the seed decides."""
-
-    def __init__(self) -> None:
-        pass
+    """A random training caption for each image, all equally probable; the seed decides."""
 
     def describe(self, split: str) -> Sequence[Tokens]:
         train = self.corpus.splits["train"]
         stream = np.random.default_rng([self.seed, SPLITS.index(split)])
         drawn = stream.integers(train.num_captions, size=len(self.corpus.splits[split]))
-        image = train.image_of[drawn]
-        places = zip(image.tolist(), (drawn - train.first[image]).tolist(), strict=True)
-        return [train.captions[place][number] for place, number in places]
+        captions = [caption for own in train.captions for caption in own]
+        return [captions[place] for place in drawn]
 
     @property
     def num_parameters(self) -> int:

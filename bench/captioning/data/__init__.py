@@ -1,1 +1,1 @@
-"""data"""
+"""Corpora of captioned images: files, words, features, batches, and the synthetic twin."""

@@ -1,4 +1,4 @@
-"""Batches of captions of like length with the features of their images; images one by one.
+"""Batches of captions with the features of their images, and batches of images.
 
     sorted by length            ======== ======= | ====== ===== ===== | === === == ==
     batches                     caption tokens after padding, at most `batch_tokens`
@@ -7,7 +7,7 @@
 A batch is made over all ranks together and dealt out, caption by caption: the same setting means
 the same training on any number of them.
 
-B captions or images, T tokens, D features of an image or of one of its R regions.
+Shapes: B captions or images, T tokens, D features of an image or of one of its R regions.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ from torch import Tensor
 from bench.captioning.data.corpus import CaptionSplit
 from bench.captioning.data.store import FeatureStore
 from bench.core.errors import BenchError
-from bench.data.batching import ResumableBatches, State
-from bench.data.language import uniform
-from bench.data.segmentation import END
-from bench.translation.data.batches import batch_edges
+from bench.data.batching import ResumableBatches, State, batch_edges
+from bench.data.random import uniform
+from bench.data.tokens import END
 
 Ids = npt.NDArray[np.int64]
 
@@ -36,28 +35,27 @@ class CaptionBatch(NamedTuple):
     """Padded captions with their images; each row ends in `</s>`, padding is zero."""
 
     features: Tensor
-    """Of each caption's image, float32 [B, D] or [B, R, D]."""
+    """Features of each caption's image, float32 [B, D] or [B, R, D]."""
     caption: Tensor
     """Ids [B, T], int64."""
     lengths: Tensor
-    """With the end [B]."""
+    """Tokens with the end [B]."""
     image: Tensor
     """Place of each image in the split [B]."""
     place: Tensor
-    """Of each caption among all of the split [B]."""
+    """Place of each caption among all of the split [B]."""
     num_captions: Tensor
-    """Of the batch over all ranks, for means that do not depend on their number []."""
+    """Captions of the batch over all ranks, for means that do not depend on their number []."""
     num_tokens: Tensor
-    """Of the batch over all ranks, ends included []."""
+    """Tokens of the batch over all ranks, ends included []."""
 
 
 class CaptionBatches(ResumableBatches[CaptionBatch]):
-    """A loader of `CaptionBatch`; its place can be saved and restored exactly.
+    """Loader of `CaptionBatch`; its place can be saved and restored exactly.
 
-    `batch_tokens`: tokens of a batch over all ranks, padding included; a caption that is longer
-    has a batch to itself, and a batch has a caption a rank at the least. `longest`: captions with
-    more tokens, ends not counted, are left out; `num_left_out` says how many. `order`: `shuffled`
-    anew in each epoch, or always `sorted`.
+    `batch_tokens`: tokens of a batch over all ranks, padding included; a longer caption has a batch
+    to itself, and a batch has at least a caption a rank. `order`: `shuffled` anew in each epoch, or
+    always `sorted`.
     """
 
     def __init__(
@@ -68,26 +66,20 @@ class CaptionBatches(ResumableBatches[CaptionBatch]):
         batch_tokens: int,
         seed: int = 0,
         order: Literal["shuffled", "sorted"] = "shuffled",
-        longest: int | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         super().__init__()
         if batch_tokens < 1:
             raise BenchError("batch_tokens must be at least 1")
-        self.split, self.store, self.batch_tokens = split, store, batch_tokens
-        self.seed, self.order, self.longest = seed, order, longest
-        self.rank, self.world_size = rank, world_size
-        length_N = split.rows.length_N
-        kept_N = length_N <= (length_N.max() if longest is None else longest)
-        self._places = np.flatnonzero(kept_N)
-        self.num_left_out = split.num_captions - len(self._places)
-        if len(self._places) < world_size:
+        if split.num_captions < world_size:
             raise BenchError(
-                f"{len(self._places):,} captions of at most {longest} tokens are too few for "
-                f"{world_size} processes: allow longer ones, or use fewer processes"
+                f"{split.num_captions:,} captions are too few for {world_size} processes: use fewer"
             )
-        falling = np.sort(length_N[self._places] + 1)[::-1]
+        self.split, self.store, self.batch_tokens = split, store, batch_tokens
+        self.seed, self.order = seed, order
+        self.rank, self.world_size = rank, world_size
+        falling = np.sort(split.rows.length_N + 1)[::-1]
         self._edges = batch_edges(falling, batch_tokens, at_least=world_size)
         self._captions = _checksum(split, store)
 
@@ -95,8 +87,8 @@ class CaptionBatches(ResumableBatches[CaptionBatch]):
         return len(self._edges) - 1
 
     def epoch_order(self, epoch: int) -> list[Ids]:
-        """The places of the captions of each batch, over all ranks, in the order of an epoch."""
-        places, order = self._places, np.arange(len(self))
+        """Places of the captions of each batch, over all ranks, in the order of an epoch."""
+        places, order = np.arange(self.split.num_captions), np.arange(len(self))
         if self.order == "shuffled":
             stream = np.random.PCG64([self.seed, epoch])
             places = places[np.argsort(uniform(stream, len(places)), kind="stable")]
@@ -104,19 +96,18 @@ class CaptionBatches(ResumableBatches[CaptionBatch]):
         places = places[np.argsort(-self.split.rows.length_N[places], kind="stable")]
         return [places[self._edges[number] : self._edges[number + 1]] for number in order.tolist()]
 
-    def batch(self, whole: Ids) -> CaptionBatch:
-        """This rank's part of a batch of these captions."""
-        mine = whole[self.rank :: self.world_size]
+    def batch(self, of: Ids) -> CaptionBatch:
+        mine = of[self.rank :: self.world_size]
         image_B = self.split.image_of[mine]
         caption_BT, lengths_B = self.split.rows.padded(mine, end=END)
-        num_tokens = int(self.split.rows.length_N[whole].sum()) + len(whole)
+        num_tokens = int(self.split.rows.length_N[of].sum()) + len(of)
         return CaptionBatch(
             features=torch.from_numpy(self.store.rows(self.split.feature_row[image_B])),
             caption=torch.from_numpy(caption_BT),
             lengths=torch.from_numpy(lengths_B),
             image=torch.from_numpy(image_B),
             place=torch.from_numpy(mine.copy()),
-            num_captions=torch.tensor(len(whole)),
+            num_captions=torch.tensor(len(of)),
             num_tokens=torch.tensor(num_tokens),
         )
 
@@ -130,10 +121,18 @@ class CaptionBatches(ResumableBatches[CaptionBatch]):
             "captions": self._captions,
             "num_batches": len(self),
             "batch_tokens": self.batch_tokens,
-            "longest": self.longest,
+            "longest": None,  # in checkpoints of older versions
             "seed": self.seed,
             "order": self.order,
         }
+
+
+def _checksum(split: CaptionSplit, store: FeatureStore) -> str:
+    digest = hashlib.sha256(store.sha256.encode())
+    for values in (split.rows.length_N, split.image_of, split.feature_row):
+        digest.update(np.ascontiguousarray(values, "<i8").tobytes())
+    digest.update(np.ascontiguousarray(split.rows.flat, "<i4").tobytes())
+    return digest.hexdigest()[:16]
 
 
 class ImageBatch(NamedTuple):
@@ -146,21 +145,10 @@ class ImageBatch(NamedTuple):
 
 
 class ImageBatches:
-    """Each image of a split once, in order: `batch_size` of them over all ranks at a time."""
+    """Loader of each image of a split once, in order, `batch_size` of them at a time."""
 
-    def __init__(
-        self,
-        split: CaptionSplit,
-        store: FeatureStore,
-        *,
-        batch_size: int,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        if batch_size < world_size:
-            raise BenchError(f"batch_size must be at least {world_size}: an image a process")
+    def __init__(self, split: CaptionSplit, store: FeatureStore, *, batch_size: int) -> None:
         self.split, self.store, self.batch_size = split, store, batch_size
-        self.rank, self.world_size = rank, world_size
 
     def __len__(self) -> int:
         return -(-len(self.split) // self.batch_size)
@@ -173,23 +161,12 @@ class ImageBatches:
         return map(self.batch, range(first, len(self), step))
 
     def batch(self, number: int) -> ImageBatch:
-        """This rank's part of one batch."""
+        """The batch of that number."""
         first = number * self.batch_size
-        end = min(first + self.batch_size, len(self.split))
-        image_B = np.arange(first, end)[self.rank :: self.world_size]
+        image_B = np.arange(first, min(first + self.batch_size, len(self.split)))
         features = self.store.rows(self.split.feature_row[image_B])
-        return ImageBatch(
-            features=torch.from_numpy(features), image=torch.from_numpy(image_B.copy())
-        )
+        return ImageBatch(features=torch.from_numpy(features), image=torch.from_numpy(image_B))
 
     def largest(self) -> list[ImageBatch]:
         """The first batch: none has more images."""
         return [self.batch(0)]
-
-
-def _checksum(split: CaptionSplit, store: FeatureStore) -> str:
-    digest = hashlib.sha256(store.sha256.encode())
-    for values in (split.rows.length_N, split.image_of, split.feature_row):
-        digest.update(np.ascontiguousarray(values, "<i8").tobytes())
-    digest.update(np.ascontiguousarray(split.rows.flat, "<i4").tobytes())
-    return digest.hexdigest()[:16]

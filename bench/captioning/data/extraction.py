@@ -1,22 +1,28 @@
-"""All images of a corpus -> one file of features, on every core; made once and kept.
+"""Features computed from all images of a corpus, on every core, and their cache.
 
     <cache>/image-features/<key>/features.npy      [rows, D], little-endian float32
     <cache>/image-features/<key>/names.txt         images, a name a line
     <cache>/image-features/<key>/index.json        recipe and checksums
 
-The key is the checksum of the recipe and of the images. A folder is made under another name and
-renamed when it is whole; of several processes one makes it and the others wait; a damaged one is
-made anew. Decoders and transforms let go of the interpreter's lock, so threads are enough.
+The key is the checksum of the recipe and of the images. Decoders and transforms release the
+interpreter's lock, so threads are enough.
+
+    colour-histogram    shares of 8 hues x 4 saturations x 4 values, of the image and of its
+                        quarters; square roots, so that the cosine is Bhattacharyya's coefficient
+    hog                 gradients' directions by cell, normalised over blocks of cells
+                        (Dalal and Triggs, 2005)
+    gist                energies of Gabor filters in a coarse grid (Oliva and Torralba, 2001)
+
+These need no weights and are computed from images of 128 x 128 pixels.
+
+Shapes: C colours, H W pixels, S scales, O orientations, D features.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,31 +30,19 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
 from scipy import fft
 
 from bench.captioning.data.images import Images
 from bench.captioning.data.store import FeatureStore, open_store
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
-from bench.data.files import digest_of
+from bench.data.files import digest_of, num_cores
 from bench.data.problems import Progress
-from bench.speech.data.store import num_cores
-
-# Features of images that need no weights: colours, edges and textures of 128 x 128 pixels.
-#
-#     colour-histogram    shares of 8 hues x 4 saturations x 4 values, of the image and of its
-#                         quarters; square roots, so that the cosine is Bhattacharyya's coefficient
-#     hog                 gradients' directions by cell, normalised over blocks of cells
-#                         (Dalal and Triggs, 2005)
-#     gist                energies of Gabor filters in a coarse grid (Oliva and Torralba, 2001)
-#
-# C colours, H W pixels, S scales, O orientations, D features.
-
+from bench.data.sources import cached_folder
 
 Floats = npt.NDArray[np.float32]
 SIDE = 128
-"""Pixels of a side of every image."""
+"""Pixels of a side of an image."""
 NUM_HUES, NUM_SATURATIONS, NUM_VALUES = 8, 4, 4
 CELL, NUM_DIRECTIONS, HOG_CLIP = 16, 9, 0.2
 NUM_SCALES, NUM_ORIENTATIONS, NUM_BLOCKS, MARGIN = 4, 8, 4, 16
@@ -60,17 +54,14 @@ RECIPES: Mapping[str, str] = {
 
 
 def colour_histogram(image_HWC: Floats) -> Floats:
-    """Of red, green and blue between 0 and 1; [5 x 8 x 4 x 4]."""
+    """Histogram [5 x 8 x 4 x 4] of red, green and blue between 0 and 1."""
     hue, saturation, value = hsv(image_HWC)
     place_HW = np.minimum((hue * NUM_HUES).astype(np.int64), NUM_HUES - 1)
     for channel, number in ((saturation, NUM_SATURATIONS), (value, NUM_VALUES)):
         place_HW = place_HW * number + np.minimum((channel * number).astype(np.int64), number - 1)
     half_y, half_x = (size // 2 for size in place_HW.shape)
-    upper, lower = place_HW[:half_y], place_HW[half_y:]
-    parts = (
-        place_HW,
-        *(p for half in (upper, lower) for p in (half[:, :half_x], half[:, half_x:])),
-    )
+    halves = place_HW[:half_y], place_HW[half_y:]
+    parts = [place_HW, *(p for half in halves for p in (half[:, :half_x], half[:, half_x:]))]
     num_bins = NUM_HUES * NUM_SATURATIONS * NUM_VALUES
     counts = [np.bincount(part.ravel(), minlength=num_bins) / part.size for part in parts]
     return np.sqrt(np.concatenate(counts)).astype(np.float32)
@@ -91,10 +82,10 @@ def hsv(image_HWC: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def hog(image_HWC: Floats) -> Floats:
-    """Of red, green and blue between 0 and 1, each pixel's gradient that of its steepest colour.
+    """Gradients [7 x 7 x 4 x 9] of red, green and blue between 0 and 1.
 
-    A gradient is shared between the two nearest of nine directions; cells of 16 pixels; blocks of
-    2 x 2 cells, each normalised, clipped and normalised again [7 x 7 x 4 x 9].
+    The gradient of a pixel is that of its steepest colour, shared between the two nearest of nine
+    directions; cells of 16 pixels; blocks of 2 x 2 cells, normalised, clipped, normalised again.
     """
     dy_HWC, dx_HWC = np.gradient(image_HWC, axis=(0, 1))
     size_HWC = np.hypot(dx_HWC, dy_HWC)
@@ -118,20 +109,20 @@ def hog(image_HWC: Floats) -> Floats:
 
 
 def unit(x_HWD: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Vectors of length one, but for those that are nearly nothing."""
+    """Vectors of length one; those of nearly no length stay short."""
     return np.asarray(x_HWD / np.sqrt((x_HWD**2).sum(axis=2, keepdims=True) + 1e-6))
 
 
 def gist(image_HWC: Floats) -> Floats:
-    """Mean size of each Gabor filter's response in each of 4 x 4 blocks [4 x 8 x 16].
+    """Mean response of each Gabor filter in each of 4 x 4 blocks [4 x 8 x 16].
 
-    The image is grey, its local contrast evened out, mirrored at its edges.
+    The image is made grey, mirrored at its edges, its local contrast evened out.
     """
     grey = np.pad(image_HWC.mean(axis=2), MARGIN, mode="symmetric")
     spectrum = fft.fft2(evened(grey))
     block = image_HWC.shape[0] // NUM_BLOCKS
     found = []
-    for filters_OHW in gabor_filters(grey.shape[0]):  # a scale at a time, for the cache's sake
+    for filters_OHW in gabor_filters(grey.shape[0]):  # one scale at a time fits into the cache
         response_OHW = np.abs(fft.ifft2(spectrum * filters_OHW, overwrite_x=True))
         inner = response_OHW[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
         blocks = inner.reshape(len(inner), NUM_BLOCKS, block, NUM_BLOCKS, block)
@@ -140,7 +131,7 @@ def gist(image_HWC: Floats) -> Floats:
 
 
 def evened(grey_HW: Floats) -> Floats:
-    """The logarithm without its slow changes, divided by its local deviation."""
+    """Logarithm without its slow changes, divided by its local deviation."""
     bright = np.log1p(255 * grey_HW).astype(np.float32)
     slow = _slow(grey_HW.shape[0])
     fine = bright - fft.ifft2(fft.fft2(bright) * slow).real
@@ -150,7 +141,7 @@ def evened(grey_HW: Floats) -> Floats:
 
 @functools.cache
 def _slow(size: int) -> Floats:
-    """A Gaussian low-pass filter of 4 cycles an image, half its height there [H, W]."""
+    """Gaussian low-pass filter [H, W], half its height at 4 cycles an image."""
     cycles = np.fft.fftfreq(size) * size
     height = np.exp(-np.log(2) * (cycles[:, None] ** 2 + cycles[None, :] ** 2) / 4**2)
     return np.asarray(height, np.float32)
@@ -158,7 +149,7 @@ def _slow(size: int) -> Floats:
 
 @functools.cache
 def gabor_filters(size: int) -> Floats:
-    """Their transfer functions [S, O, H, W].
+    """Transfer functions [S, O, H, W].
 
     At frequency f, cycles a pixel, and angle theta from the filter's:
     exp(-3.5 (f/f_s - 1)^2 - 2 pi (O/8)^2 theta^2), f_s = 0.3 / 1.85^s.
@@ -184,14 +175,16 @@ CLASSICAL: Mapping[str, Callable[[Floats], Floats]] = {
 
 
 FORMAT = 1
-"""Raised whenever the same recipe would give other numbers, so that old files are not read."""
+"""Raised when the same recipe gives other numbers, so that old files are not read."""
 BLOCK = 128
+"""Images whose features are written at a time."""
 FEATURES, NAMES, INDEX = "features.npy", "names.txt", "index.json"
-Extract = Callable[[Sequence[str]], Floats]  # names -> their rows
+Extract = Callable[[Sequence[str]], Floats]
+"""Names -> rows."""
 
 
 class Index(Frozen, frozen=True, kw_only=True):
-    """What a folder of features holds."""
+    """Facts of a folder of features."""
 
     recipe: str
     num_rows: int
@@ -202,7 +195,7 @@ class Index(Frozen, frozen=True, kw_only=True):
 def computed(
     name: str, images: Images, cache: Path, *, progress: Progress | None = None
 ) -> FeatureStore:
-    """Features of `CLASSICAL`; every image is made square, SIDE pixels a side, first."""
+    """Features of `CLASSICAL`, of images resized to SIDE x SIDE pixels."""
     describe = CLASSICAL[name]
 
     def one(image: str) -> Floats:
@@ -212,7 +205,7 @@ def computed(
         return describe(np.asarray(picture, np.float32) / np.float32(255))
 
     with ThreadPoolExecutor(num_cores()) as pool:
-        return kept(
+        return cached(
             name,
             images,
             cache,
@@ -222,7 +215,7 @@ def computed(
         )
 
 
-def kept(
+def cached(
     name: str,
     images: Images,
     cache: Path,
@@ -231,34 +224,27 @@ def kept(
     extract: Extract,
     progress: Progress | None = None,
 ) -> FeatureStore:
-    """The features that `extract` makes of all images, from the cache where it did before.
+    """Features that `extract` computes from all images, or the cache has.
 
     Raises BenchError for an image that cannot be read, and when the cache cannot be written.
     """
     folder = folder_of(images, cache, recipe=recipe)
-    if (found := in_cache(name, folder, recipe)) is not None:
-        return found
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
-            if (found := in_cache(name, folder, recipe)) is None:
-                _make(images.names, folder, recipe, extract, progress)
-                found = in_cache(name, folder, recipe)
-    except OSError as error:
-        raise BenchError(f"cannot write features to {folder}: {error}; set BENCH_CACHE") from error
-    assert found is not None
-    return found
+    return cached_folder(
+        folder,
+        read=lambda: in_cache(name, folder, recipe),
+        write=lambda scratch: _write(images.names, scratch, recipe, extract, progress),
+    )
 
 
 def folder_of(images: Images, cache: Path, *, recipe: str) -> Path:
-    """Where the features of a recipe belong; its name is the key."""
+    """Folder of the features of a recipe; its name is the key."""
     names = hashlib.sha256("\n".join(images.names).encode()).hexdigest()
     whole = f"{FORMAT} {recipe} {names} {images.fingerprint()}"
     return cache / "image-features" / hashlib.sha256(whole.encode()).hexdigest()
 
 
 def in_cache(name: str, folder: Path, recipe: str) -> FeatureStore | None:
-    """What lies in `folder`; None where nothing does, or something else than was written."""
+    """Features in `folder`; None where there are none, or they are not as they were written."""
     try:
         index = msgspec.json.decode((folder / INDEX).read_bytes(), type=Index)
         if digest_of(folder / NAMES, "sha256") != index.names_sha256:
@@ -271,46 +257,34 @@ def in_cache(name: str, folder: Path, recipe: str) -> FeatureStore | None:
     return replace(store, sha256=folder.name)
 
 
-def _make(
+def _write(
     names: Sequence[str], folder: Path, recipe: str, extract: Extract, progress: Progress | None
 ) -> None:
-    for left in folder.parent.glob(f".{folder.name}-*"):  # by one that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        _write(scratch / FEATURES, _blocks(names, extract, progress), len(names))
-        (scratch / NAMES).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        index = Index(
-            recipe=recipe,
-            num_rows=len(names),
-            features_sha256=digest_of(scratch / FEATURES, "sha256"),
-            names_sha256=digest_of(scratch / NAMES, "sha256"),
-        )
-        (scratch / INDEX).write_bytes(msgspec.json.encode(index))
-        shutil.rmtree(folder, ignore_errors=True)  # a damaged one
-        os.replace(scratch, folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    _write_rows(folder / FEATURES, names, extract, progress)
+    (folder / NAMES).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    index = Index(
+        recipe=recipe,
+        num_rows=len(names),
+        features_sha256=digest_of(folder / FEATURES, "sha256"),
+        names_sha256=digest_of(folder / NAMES, "sha256"),
+    )
+    (folder / INDEX).write_bytes(msgspec.json.encode(index))
 
 
-def _blocks(names: Sequence[str], extract: Extract, progress: Progress | None) -> Iterator[Floats]:
-    for first in range(0, len(names), BLOCK):
-        block = names[first : first + BLOCK]
-        yield extract(block)
-        if progress is not None:
-            progress(first + len(block), len(names))
-
-
-def _write(path: Path, blocks: Iterator[Floats], num_rows: int) -> None:
-    """Blocks of rows one after another: a large corpus does not fit into memory."""
+def _write_rows(
+    path: Path, names: Sequence[str], extract: Extract, progress: Progress | None
+) -> None:
+    """Write block by block: a large corpus does not fit into memory."""
+    if not names:
+        raise BenchError(f"{path}: there is no image to make features of")
     array: np.memmap[tuple[int, ...], np.dtype[np.float32]] | None = None
-    first = 0
-    for block in blocks:
+    for first in range(0, len(names), BLOCK):
+        block = extract(names[first : first + BLOCK])
         if array is None:
-            shape = (num_rows, *block.shape[1:])
+            shape = (len(names), *block.shape[1:])
             array = np.lib.format.open_memmap(path, mode="w+", dtype="<f4", shape=shape)
         array[first : first + len(block)] = block
-        first += len(block)
-    if array is None:
-        raise BenchError(f"{path}: there is no image to make features of")
+        if progress is not None:
+            progress(first + len(block), len(names))
+    assert array is not None
     array.flush()

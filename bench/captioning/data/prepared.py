@@ -1,6 +1,18 @@
 """From a card to what an objective reads: images, captions and features by split.
 
-locate -> list_captions -> open_features -> CaptionCorpus      or draw, where nothing is read
+locate -> list_captions -> open_features -> CaptionCorpus, or draw_corpus where nothing is read.
+
+    squeezenet                              features in files of the card, each with its checksum
+    colour-histogram, hog, gist             computed, kept in the cache
+    vgg16-fc7                               second hidden layer of the classifier of VGG-16, after
+                                            its ReLU [4096] (Simonyan and Zisserman, 2015), which
+                                            the papers of 2015 read
+    resnet50                                mean over the last feature map of ResNet-50 [2048] (He
+                                            et al., 2016)
+    any other name                          NAME.npy and NAME.names.txt in the corpus's folder
+
+Networks are torchvision's, where it is installed; their features are kept in the cache, their
+weights downloaded only when asked for.
 """
 
 from __future__ import annotations
@@ -16,9 +28,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.captioning.data.corpus import CaptionCorpus, assemble
-from bench.captioning.data.extraction import computed, folder_of, in_cache, kept
+from bench.captioning.data.extraction import cached, computed, folder_of, in_cache
 from bench.captioning.data.images import Images, find_images
-from bench.captioning.data.listing import THING, Listing, Problem, list_captions
+from bench.captioning.data.listing import Listing, Problem, list_captions
 from bench.captioning.data.specification import (
     COMPUTED,
     PRETRAINED,
@@ -26,24 +38,221 @@ from bench.captioning.data.specification import (
     SyntheticCaptionsSpec,
 )
 from bench.captioning.data.store import FeatureStore, open_store
-from bench.captioning.data.synthetic import draw
+from bench.captioning.data.synthetic import Scenes, draw_corpus
 from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError, nearest
 from bench.data.files import all_have_digests, digest_of, mismatch
-from bench.data.problems import OnBad, Progress, Style, own_style, report_skipped, settle, shown
-from bench.data.segmentation import UNKNOWN
-from bench.data.sources import Download, DownloadProgress, cache_folder, locate, print_status
-from bench.translation.data.specification import NUM_SPECIAL
+from bench.data.problems import (
+    Progress,
+    Style,
+    check_problems,
+    default_style,
+    progress_bar,
+    report_skipped,
+)
+from bench.data.sources import (
+    Download,
+    DownloadProgress,
+    cache_folder,
+    candidates,
+    locate,
+    print_status,
+)
+from bench.data.tokens import NUM_SPECIAL, UNKNOWN
 
-# Features by torchvision's networks, where it is installed; weights only when asked for.
-#
-# vgg16-fc7     the second hidden layer of VGG-16's classifier, after its ReLU [4096]
-#               (Simonyan and Zisserman, 2015), which the papers of 2015 read
-# resnet50      the mean over the last feature map of ResNet-50 [2048] (He et al., 2016)
-
-
+THING = "caption or image"
+NUM_LISTED = 50
+"""Problems that `bench data` prints."""
 WEIGHTS = {"vgg16-fc7": "VGG16_Weights.IMAGENET1K_V1", "resnet50": "ResNet50_Weights.IMAGENET1K_V2"}
+
+
+def load(
+    card: Card, data: DataConfig, *, style: Style, progress: DownloadProgress | None
+) -> CaptionCorpus:
+    """Corpus of a card with the features of its images; see `prepare`."""
+    with progress_bar(f"features of {card.task}", style) as report:
+        corpus = prepare(card, data, fetching=progress, progress=report)
+    report_skipped(corpus.skipped, task=card.task, thing=THING, style=style)
+    return corpus
+
+
+def inspect(
+    card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
+) -> None:
+    """Print the files, every problem and the contents of a corpus; computes its features."""
+    print_status(card, data.path)
+    download: Download = "missing" if fetch else "never"
+    data = msgspec.structs.replace(data, on_bad="skip", download=download)
+    with progress_bar(f"features of {card.task}", default_style()) as report:
+        corpus = prepare(card, data, weights=download, fetching=progress, progress=report)
+    checked = "generated"
+    if isinstance(card.corpus, CaptionsSpec):
+        checked = "verified" if all_have_digests(card.corpus) else "counted"
+    _report(corpus, task=card.task, checked=checked)
+
+
+def _report(corpus: CaptionCorpus, *, task: str, checked: str) -> None:
+    """Print problems and contents; BenchError, at the end, for bad captions."""
+    problems = [*corpus.skipped, *corpus.problems]
+    for problem in problems[:NUM_LISTED]:
+        print(problem)
+    if len(problems) > NUM_LISTED:
+        print(f"and {len(problems) - NUM_LISTED:,} more")
+    for name, split in corpus.splits.items():
+        counts_V = split.rows.counts(len(corpus.vocabulary))
+        unknown = 100 * counts_V[UNKNOWN] / counts_V.sum()
+        print(
+            f"{name}: {len(split):,} images, {split.num_captions:,} captions, "
+            f"{int(counts_V.sum()):,} words, {unknown:.2f}% unknown"
+        )
+    store = corpus.features
+    shape = " x ".join(str(size) for size in store.array.shape[1:])
+    print(f"features {store.name}: {len(store):,} images, {shape} numbers each: {store.what}")
+    for name, bound in (corpus.bound or {}).items():
+        print(f"{name}: no captioner has a CIDEr above {bound:.1f}%")
+    print(f"{task}: {checked}; {len(corpus.vocabulary) - NUM_SPECIAL:,} words")
+    check_problems(corpus.skipped, "refuse", task=task, thing=THING)
+
+
+def open_images(spec: CaptionsSpec | SyntheticCaptionsSpec) -> Images:
+    """Images of a corpus by name: those in `$BENCH_DATA` or the cache, or the generator's.
+
+    Raises BenchError where they are not there.
+    """
+    if isinstance(spec, SyntheticCaptionsSpec):
+        return Scenes(spec)
+    for folder in candidates(spec):
+        if (images := find_images(folder, spec.images)) is not None:
+            return images
+    raise BenchError(
+        f"The captions are here, the images are not: put {' or '.join(spec.images) or 'the images'}"
+        f" into $BENCH_DATA/{spec.folder}/ and write the report again."
+    )
+
+
+def prepare(
+    card: Card,
+    data: DataConfig,
+    *,
+    weights: Download = "never",
+    fetching: DownloadProgress | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> CaptionCorpus:
+    """Corpus of a card, found, checked and numbered, with the features of its images.
+
+    `weights`: whether those of a network may be downloaded. Raises BenchError for what is missing
+    or not the card's, and, unless told to skip them, for bad captions, in one line that names and
+    counts them.
+    """
+    spec, task, cache = card.corpus, card.task, cache or cache_folder()
+    assert isinstance(spec, CaptionsSpec | SyntheticCaptionsSpec)
+    features = data.features or spec.features
+    if isinstance(spec, SyntheticCaptionsSpec):
+        if data.path is not None:
+            raise BenchError(f"{task} is generated and reads no files: leave out --data.path")
+        return draw_corpus(spec, features, task=task, cache=cache, progress=progress)
+    folder = locate(
+        spec,
+        task=task,
+        twin=card.twin,
+        path=Path(data.path) if data.path else None,
+        needed=spec.text_files(),
+        obtain=spec.obtain,
+        download=data.download,
+        progress=fetching,
+    )
+    listing = _listed(spec, folder)
+    check_problems(listing.problems, data.on_bad, task=task, thing=THING)
+    store = open_features(
+        spec, features, folder, task=task, cache=cache, weights=weights, progress=progress
+    )
+    corpus = assemble(listing.splits, store, task=task, minimum_count=spec.minimum_count)
+    _check_types(spec, corpus, task)
+    paths = [folder / spec.files[name].path for name in spec.text_files()]
+    return replace(
+        corpus,
+        skipped=listing.problems,
+        problems=tuple(
+            Problem(kind="no image", image=name, detail="captioned, but not among the images")
+            for name in listing.further
+            if name not in store.row
+        ),
+        checksums={**{each.name: digest_of(each, "sha256") for each in paths}, **corpus.checksums},
+    )
+
+
+def _listed(spec: CaptionsSpec, folder: Path) -> Listing:
+    """Listing of the text files, checked against the facts of the card."""
+    for name in spec.text_files():
+        _check_file(spec, name, folder)
+    listing = list_captions(spec, {name: folder / spec.files[name].path for name in spec.files})
+    for split, expected in spec.counts.items():
+        bad = {p.image for p in listing.problems if p.split == split and p.kind == "no caption"}
+        found = len(listing.splits[split]) + len(bad)
+        if found != expected:
+            raise BenchError(
+                f"{folder}: {found:,} images in {split} where the card counts {expected:,}; put "
+                "the original files in their place"
+            )
+    return listing
+
+
+def _check_file(spec: CaptionsSpec, name: str, folder: Path) -> None:
+    if (reason := mismatch(folder / spec.files[name].path, spec.files[name])) is not None:
+        raise BenchError(f"{reason}; put the original file in its place")
+
+
+def _check_types(spec: CaptionsSpec, corpus: CaptionCorpus, task: str) -> None:
+    num_types = len(corpus.vocabulary) - NUM_SPECIAL
+    if spec.num_types not in (None, num_types):
+        raise BenchError(
+            f"{task}: {num_types:,} words stand {spec.minimum_count} times in the training "
+            f"captions where the card counts {spec.num_types:,}; put the original files in their "
+            "place"
+        )
+
+
+def open_features(
+    spec: CaptionsSpec,
+    name: str,
+    folder: Path,
+    *,
+    task: str,
+    cache: Path,
+    weights: Download = "never",
+    progress: Progress | None = None,
+) -> FeatureStore:
+    """Features of that name, checked; computed first where they are not in the cache.
+
+    `weights`: whether those of a network may be downloaded, never or missing. Raises BenchError
+    for features that are not there, and for rows, order or checksum that are not the card's.
+    """
+    if (given := spec.given.get(name)) is not None:
+        paths = [folder / spec.files[file].path for file in (given.file, given.names)]
+        for file, path in zip((given.file, given.names), paths, strict=True):
+            if path.is_file():
+                _check_file(spec, file, folder)
+        return open_store(name, *paths, what=given.what)
+    if name in (*COMPUTED, *PRETRAINED):
+        if (images := find_images(folder, spec.images)) is None:
+            raise BenchError(
+                f"{task}: the features {name!r} are computed from the images, which are not there: "
+                f"put {' or '.join(spec.images) or 'them'} in the folder {spec.folder}, from "
+                f"{spec.obtain}"
+            )
+        if name in COMPUTED:
+            return computed(name, images, cache, progress=progress)
+        return pretrained(name, images, cache, task=task, weights=weights, progress=progress)
+    array, names = folder / f"{name}.npy", folder / f"{name}.names.txt"
+    if not array.is_file() and not names.is_file():
+        known = [*spec.given, *COMPUTED, *PRETRAINED]
+        raise BenchError(
+            f"{task} has no features {name!r}, {nearest(name, known)} (your own are "
+            f"{array.name}, a row an image, and {names.name}, a name a line, in {folder})"
+        )
+    return open_store(name, array, names, what="the user's own")
 
 
 def pretrained(
@@ -55,7 +264,7 @@ def pretrained(
     weights: Download = "never",
     progress: Progress | None = None,
 ) -> FeatureStore:
-    """The store from the cache, or made by the network where its weights are there.
+    """Features by a network, from the cache or computed where its weights are there.
 
     With `missing` the weights may be downloaded. Raises BenchError where torchvision, or without
     `missing` its weights, are not there.
@@ -73,11 +282,11 @@ def pretrained(
             batch = torch.stack([transform(images(image)) for image in names])
             return np.asarray(network(batch).flatten(1).numpy(), np.float32)
 
-    return kept(name, images, cache, recipe=recipe, extract=extract, progress=progress)
+    return cached(name, images, cache, recipe=recipe, extract=extract, progress=progress)
 
 
 def _network(name: str, task: str, weights: Download) -> tuple[Any, Any]:
-    """The network cut off behind the layer, and what it does to an image first."""
+    """Network cut off behind the layer, and its transform of images."""
     try:
         models: Any = importlib.import_module("torchvision.models")
     except (ImportError, RuntimeError) as error:
@@ -101,251 +310,3 @@ def _network(name: str, task: str, weights: Download) -> tuple[Any, Any]:
         network = models.resnet50(weights=chosen)
         network.fc = torch.nn.Identity()
     return network.eval(), chosen.transforms()
-
-
-# Features by name: given with the corpus, computed from its images, or the user's own.
-#
-# squeezenet                              in files of the card, each with its checksum
-# colour-histogram, hog, gist             computed here, kept in the cache
-# vgg16-fc7, resnet50                     by torchvision, kept in the cache once made
-# anything else                           NAME.npy and NAME.names.txt in the corpus's folder
-
-
-def open_features(
-    spec: CaptionsSpec,
-    name: str,
-    folder: Path,
-    *,
-    task: str,
-    images: Images | None,
-    cache: Path,
-    weights: Download = "never",
-    progress: Progress | None = None,
-) -> FeatureStore:
-    """The store of that name, checked; computed first where it is not in the cache.
-
-    `weights`: whether those of a network may be downloaded, never or missing. Raises BenchError
-    for features that are not there, and for rows, order or checksum that are not the card's.
-    """
-    if name in spec.given:
-        return _given(spec, name, folder)
-    if name in COMPUTED:
-        return computed(name, _needed(images, spec, name, task), cache, progress=progress)
-    if name in PRETRAINED:
-        source = _needed(images, spec, name, task)
-        return pretrained(name, source, cache, task=task, weights=weights, progress=progress)
-    array, names = folder / f"{name}.npy", folder / f"{name}.names.txt"
-    if not array.is_file() and not names.is_file():
-        known = [*spec.given, *COMPUTED, *PRETRAINED]
-        raise BenchError(
-            f"{task} has no features {name!r}, {nearest(name, known)} (your own are "
-            f"{array.name}, a row an image, and {names.name}, a name a line, in {folder})"
-        )
-    return open_store(name, array, names, what="the user's own")
-
-
-def images_of(spec: CaptionsSpec, folder: Path) -> Images | None:
-    """The images of a corpus, None where it lies there without them."""
-    return find_images(folder, spec.images)
-
-
-def _given(spec: CaptionsSpec, name: str, folder: Path) -> FeatureStore:
-    given = spec.given[name]
-    for file in (given.file, given.names):
-        path = folder / spec.files[file].path
-        reason = mismatch(path, spec.files[file]) if path.is_file() else None
-        if reason is not None:
-            raise BenchError(f"{reason}; put the original file in its place")
-    array, names = (folder / spec.files[file].path for file in (given.file, given.names))
-    return open_store(name, array, names, what=given.what)
-
-
-def _needed(images: Images | None, spec: CaptionsSpec, name: str, task: str) -> Images:
-    if images is None:
-        raise BenchError(
-            f"{task}: the features {name!r} are computed from the images, which are not there: put "
-            f"{' or '.join(spec.images) or 'them'} in the folder {spec.folder}, from {spec.obtain}"
-        )
-    return images
-
-
-def prepare_captions(
-    spec: CaptionsSpec | SyntheticCaptionsSpec,
-    *,
-    task: str,
-    twin: str | None = None,
-    path: Path | None = None,
-    features: str | None = None,
-    on_bad: OnBad = "refuse",
-    download: Download = "never",
-    weights: Download = "never",
-    fetching: DownloadProgress | None = None,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-) -> CaptionCorpus:
-    """Find, check, cut and number a card's corpus, and open the features of its images.
-
-    `features`: a name as in `bench.captioning.data.prepared`, the card's when not given. Raises
-    BenchError for what is missing or not the card's, and, unless told to skip them, for bad
-    captions, in one line that names and counts them.
-    """
-    cache = cache or cache_folder()
-    if isinstance(spec, SyntheticCaptionsSpec):
-        if path is not None:
-            raise BenchError(f"{task} is generated and reads no files: leave out --data.path")
-        chosen = features or spec.features
-        return draw(spec, chosen, task=task, cache=cache, progress=progress)
-    folder = locate(
-        spec,
-        task=task,
-        twin=twin,
-        path=path,
-        needed=spec.text_files(),
-        obtain=spec.obtain,
-        download=download,
-        progress=fetching,
-    )
-    listing = _listed(spec, folder)
-    settle(listing.problems, on_bad, task=task, thing=THING)
-    images = images_of(spec, folder)
-    store = open_features(
-        spec,
-        features or spec.features,
-        folder,
-        task=task,
-        images=images,
-        cache=cache,
-        weights=weights,
-        progress=progress,
-    )
-    corpus = _corpus(spec, listing, store, task=task)
-    return replace(
-        corpus, images=images, checksums={**_checksums(spec, folder), **corpus.checksums}
-    )
-
-
-def _listed(spec: CaptionsSpec, folder: Path) -> Listing:
-    """What the text files hold, checked against the card's facts."""
-    paths = {name: folder / spec.files[name].path for name in spec.text_files()}
-    for name, path in paths.items():
-        if (reason := mismatch(path, spec.files[name])) is not None:
-            raise BenchError(f"{reason}; put the original file in its place")
-    listing = list_captions(spec, paths)
-    _check_counts(spec, listing, folder)
-    return listing
-
-
-def _corpus(
-    spec: CaptionsSpec, listing: Listing, store: FeatureStore, *, task: str
-) -> CaptionCorpus:
-    """What was listed, numbered, with all that is wrong in it."""
-    corpus = assemble(listing.splits, store, task=task, minimum_count=spec.minimum_count)
-    _check_types(spec, corpus, task)
-    lost = tuple(_without_image(name) for name in listing.further if name not in store.row)
-    return replace(corpus, skipped=listing.problems, problems=lost)
-
-
-def _checksums(spec: CaptionsSpec, folder: Path) -> dict[str, str]:
-    paths = [folder / spec.files[name].path for name in spec.text_files()]
-    return {path.name: digest_of(path, "sha256") for path in paths}
-
-
-def _check_types(spec: CaptionsSpec, corpus: CaptionCorpus, task: str) -> None:
-    num_types = len(corpus.vocabulary) - NUM_SPECIAL
-    if spec.num_types not in (None, num_types):
-        raise BenchError(
-            f"{task}: {num_types:,} words stand {spec.minimum_count} times in the training "
-            f"captions where the card counts {spec.num_types:,}; put the original files in their "
-            "place"
-        )
-
-
-def _check_counts(spec: CaptionsSpec, listing: Listing, folder: Path) -> None:
-    for split, expected in spec.counts.items():
-        bad = {p.image for p in listing.problems if p.split == split and p.kind == "no caption"}
-        found = len(listing.splits[split]) + len(bad)
-        if found != expected:
-            raise BenchError(
-                f"{folder}: {found:,} images in {split} where the card counts {expected:,}; put "
-                "the original files in their place"
-            )
-
-
-def _without_image(name: str) -> Problem:
-    return Problem(kind="no image", image=name, detail="captioned, but not among the images")
-
-
-# What `bench data` says of captions: what is bad, splits, words, features.
-
-
-NUM_LISTED = 50
-
-
-def report(corpus: CaptionCorpus, *, task: str, checked: str) -> None:
-    """Print every problem, then what there is; BenchError, at the end, for bad captions."""
-    told = [*corpus.skipped, *corpus.problems]
-    for problem in told[:NUM_LISTED]:
-        print(problem)
-    if len(told) > NUM_LISTED:
-        print(f"and {len(told) - NUM_LISTED:,} more")
-    for name, split in corpus.splits.items():
-        counts_V = split.rows.counts(len(corpus.vocabulary))
-        unknown = 100 * counts_V[UNKNOWN] / counts_V.sum()
-        print(
-            f"{name}: {len(split):,} images, {split.num_captions:,} captions, "
-            f"{int(counts_V.sum()):,} words, {unknown:.2f}% unknown"
-        )
-    store = corpus.features
-    shape = " x ".join(str(size) for size in store.array.shape[1:])
-    print(f"features {store.name}: {len(store):,} images, {shape} numbers each: {store.what}")
-    for name, bound in (corpus.bound or {}).items():
-        print(f"{name}: no captioner has a CIDEr above {bound:.1f}%")
-    print(f"{task}: {checked}; {len(corpus.vocabulary) - NUM_SPECIAL:,} words")
-    settle(corpus.skipped, "refuse", task=task, thing=THING)
-
-
-def load(
-    card: Card, data: DataConfig, *, style: Style, progress: DownloadProgress | None
-) -> CaptionCorpus:
-    """Corpus of a card with the features of its images; see `prepare_captions`."""
-    corpus = _prepare(card, data, style=style, progress=progress, weights="never")
-    report_skipped(corpus.skipped, task=card.task, thing="caption or image", style=style)
-    return corpus
-
-
-def _prepare(
-    card: Card,
-    data: DataConfig,
-    *,
-    style: Style,
-    progress: DownloadProgress | None,
-    weights: Download,
-) -> CaptionCorpus:
-    assert isinstance(card.corpus, CaptionsSpec | SyntheticCaptionsSpec)
-    with shown(f"features of {card.task}", style) as report:
-        return prepare_captions(
-            card.corpus,
-            task=card.task,
-            twin=card.twin,
-            path=Path(data.path) if data.path else None,
-            features=data.features,
-            on_bad=data.on_bad,
-            download=data.download,
-            weights=weights,
-            fetching=progress,
-            progress=report,
-        )
-
-
-def inspect(
-    card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
-) -> None:
-    """Print the files, what is bad, then what there is; makes the features on the way."""
-    print_status(card, data.path)
-    download: Download = "missing" if fetch else "never"
-    data = msgspec.structs.replace(data, on_bad="skip", download=download)
-    corpus = _prepare(card, data, style=own_style(), progress=progress, weights=download)
-    checked = "generated"
-    if isinstance(card.corpus, CaptionsSpec):
-        checked = "verified" if all_have_digests(card.corpus) else "counted"
-    report(corpus, task=card.task, checked=checked)

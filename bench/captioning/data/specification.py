@@ -1,7 +1,4 @@
-"""What the `corpus:` part of a captioning card may say: facts as frozen structs.
-
-Imports neither torch nor numpy: listing tasks reads these and must stay fast.
-"""
+"""Structs of the `corpus:` part of a captioning card. Imports neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -13,23 +10,22 @@ from bench.core.structs import Frozen
 from bench.data.files import FileSpec, Mirror, check_relative
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 PARTS = ("train", "valid", "test")
 COMPUTED = ("colour-histogram", "hog", "gist")
-"""Features that need no weights, of any task whose images are there."""
+"""Features that need no weights, computed for any task whose images are there."""
 PRETRAINED = ("vgg16-fc7", "resnet50")
-"""Features by torchvision's networks, where it is installed."""
+"""Features by networks of torchvision, where it is installed."""
 
 
 class GivenFeatures(Frozen, frozen=True, kw_only=True):
     """Features that come with the corpus: a row an image, in the order of a list of names."""
 
     file: str
-    """The card's name of the `.npy` file."""
+    """Name of the `.npy` file in the card."""
     names: str
-    """The card's name of the list, a name a line."""
+    """Name of the list in the card, a name a line."""
     what: str
-    """Which network, which layer."""
+    """Network and layer."""
 
 
 class CaptionsSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="captions"):
@@ -45,14 +41,14 @@ class CaptionsSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="cap
     folder: str
     licence: str
     obtain: str
-    """Where a user gets the files."""
+    """Instructions for getting the files."""
     files: dict[str, FileSpec]
     mirrors: tuple[Mirror, ...] = ()
     splits: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     images: tuple[str, ...] = ()
     given: dict[str, GivenFeatures] = msgspec.field(default_factory=dict)
     features: str
-    """The name of those that are read unless a run chooses."""
+    """Features that are read unless a run chooses others."""
     minimum_count: Count = 5
     """Words seen less often in the training captions are `<unk>`."""
     counts: dict[str, int] = msgspec.field(default_factory=dict)
@@ -61,7 +57,7 @@ class CaptionsSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="cap
     """Words of the vocabulary, without the three special ids."""
 
     def __post_init__(self) -> None:
-        needed = ["captions", *(PARTS if self.layout == "flickr8k" else ())]
+        needed = self.text_files()
         needed += [name for given in self.given.values() for name in (given.file, given.names)]
         for name in needed:
             if name not in self.files:
@@ -77,15 +73,14 @@ class CaptionsSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="cap
             raise ValueError(f"given: {', '.join(sorted(taken))} is computed here")
 
     def text_files(self) -> list[str]:
-        """The card's names of the files that every run reads."""
+        """Names in the card of the files that every run reads."""
         return ["captions", *(PARTS if self.layout == "flickr8k" else ())]
 
 
 class SyntheticCaptionsSpec(
     Frozen, frozen=True, kw_only=True, tag_field="kind", tag="synthetic-captions"
 ):
-    """Scenes of coloured shapes and what a known grammar says of them: see
-    `bench.captioning.data.scenes`, `.rendering` and `.scenes`."""
+    """Scenes of coloured shapes with captions of a known grammar; see `.scenes`."""
 
     seed: int = 1
     num_train: Count
@@ -95,7 +90,7 @@ class SyntheticCaptionsSpec(
     image_size: Annotated[int, msgspec.Meta(ge=36, le=384, multiple_of=3)] = 96
     """Pixels of a side."""
     rarer_share: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.25
-    """How often the rarer of two ways to say the same is chosen."""
+    """Probability of the rarer of two ways to say the same."""
     features: str = "cells"
     """`cells`, or `grid`, the same with a row a cell for attention, or computed from the images."""
     minimum_count: Count = 1

@@ -3,7 +3,7 @@
     features      [rows, D], or of a grid or of R regions of each image [rows, R, D]
     names         as many, in the order of the rows
 
-What is read of it becomes float32. Rows, order and checksum are checked before the first is.
+Features are read as float32. Rows, order and checksum are checked before the first is read.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ NUM_SHOWN = 3
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureStore:
-    """Features of images by row; `what` says how they were made, `row` is that of a name."""
+    """Features of images by row, made as `what` says."""
 
     name: str
     array: npt.NDArray[np.floating]
     """[rows, D] or [rows, R, D]."""
     names: Sequence[str]
     sha256: str
-    """Of the file; of recipe and images where it was computed here, as rounding may differ."""
+    """Checksum of the file; of recipe and images where it was computed here, as rounding may
+    differ."""
     what: str
     row: Mapping[str, int] = field(init=False, repr=False)
+    """Name -> row."""
 
     def __post_init__(self) -> None:
         assert len(self.array) == len(self.names)
@@ -43,13 +45,7 @@ class FeatureStore:
         object.__setattr__(self, "row", row)
 
     def __len__(self) -> int:
-        """Rows."""
         return len(self.names)
-
-    @property
-    def is_grid(self) -> bool:
-        """Whether a row is a vector a region [R, D], which attention needs."""
-        return self.array.ndim == 3
 
     @property
     def size(self) -> int:
@@ -61,7 +57,7 @@ class FeatureStore:
         return np.asarray(self.array[index], np.float32)
 
     def rows_of(self, names: Sequence[str], *, split: str, task: str) -> Ids:
-        """The row of each image [I]; BenchError for images that have none."""
+        """Row of each image [I]; BenchError for images that have none."""
         lacking = [name for name in names if name not in self.row]
         if lacking:
             shown = ", ".join(lacking[:NUM_SHOWN]) + (" ..." if lacking[NUM_SHOWN:] else "")
@@ -74,7 +70,7 @@ class FeatureStore:
 
 
 def open_store(name: str, array: Path, names: Path, *, what: str) -> FeatureStore:
-    """The features in a `.npy` file and the list of names that belongs to it.
+    """Features in a `.npy` file, with the list of names that belongs to it.
 
     Raises BenchError, in one line, for files that are missing, are no such array, disagree in the
     number of rows, name an image twice or hold values that are not finite.
@@ -90,9 +86,8 @@ def open_store(name: str, array: Path, names: Path, *, what: str) -> FeatureStor
             "two do not belong together"
         )
     _check_finite(found, array)
-    return FeatureStore(
-        name=name, array=found, names=listed, sha256=digest_of(array, "sha256"), what=what
-    )
+    digest = digest_of(array, "sha256")
+    return FeatureStore(name=name, array=found, names=listed, sha256=digest, what=what)
 
 
 def _mapped(path: Path) -> npt.NDArray[np.floating]:

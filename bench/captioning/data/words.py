@@ -1,10 +1,10 @@
-"""The words of captions, and the vocabulary that the frequent ones make.
+"""Words of captions, and the vocabulary of the frequent ones.
 
     text      A man in a T-shirt doesn't ride his dog 's bike .
     tokens    a man in a tshirt doesnt ride his dog s bike
 
 as Karpathy and Fei-Fei (2015) cut them: lower case, between blanks, letters and digits alone. The
-same holds for training captions, references and what a model writes.
+same holds for training captions, references and hypotheses.
 
 Ids 0, 1 and 2 are `<unk>`, `<s>` and `</s>`; then words by falling frequency in the training
 captions, ties by first occurrence.
@@ -20,14 +20,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from bench.data.segmentation import END, SPECIAL, START, UNKNOWN
-from bench.text.data.corpus import Vocabulary
+from bench.data.rows import Vocabulary
+from bench.data.tokens import END, SPECIAL, START, UNKNOWN
 
 Tokens = tuple[str, ...]
 
 
 def caption_tokens(text: str) -> Tokens:
-    """The words that a caption is trained and scored on."""
+    """Words that a caption is trained and scored on."""
     return tuple(filter(None, map(_kept, text.lower().split())))
 
 
@@ -38,17 +38,17 @@ def _kept(word: str) -> str:
 
 
 class CaptionVocabulary(Vocabulary):
-    """The special symbols and the frequent words, with their counts in the training captions.
+    """Special symbols and frequent words, with their counts in the training captions.
 
     The count of `<unk>` is that of all rare words together, that of `</s>` of the captions.
     """
 
     def encode(self, tokens: Iterable[str]) -> list[int]:
-        """The ids of a caption's words, without an end."""
+        """Ids of a caption's words, without an end."""
         return [self.index.get(word, UNKNOWN) for word in tokens]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
-        """The words of ids; `<s>` and `</s>` are left out, `<unk>` is written so."""
+        """Words of ids; `<s>` and `</s>` are left out, `<unk>` is written so."""
         return [self.symbols[number] for number in ids if number not in (START, END)]
 
     def sha256(self) -> str:
@@ -57,12 +57,9 @@ class CaptionVocabulary(Vocabulary):
 
 
 def learn_vocabulary(captions: Sequence[Tokens], minimum_count: int) -> CaptionVocabulary:
-    """The words that stand at least `minimum_count` times in training captions."""
-    counts = Counter[str]()
-    for tokens in captions:
-        counts.update(tokens)
-    for special in SPECIAL:  # no caption can write them: they are no letters
-        assert special not in counts
+    """Vocabulary of the words that occur at least `minimum_count` times in training captions."""
+    counts = Counter(word for tokens in captions for word in tokens)
+    assert not set(SPECIAL) & set(counts)  # no caption can write them: they are no letters
     words = [word for word in counts if counts[word] >= minimum_count]
     words.sort(key=lambda word: -counts[word])
     rare = counts.total() - sum(counts[word] for word in words)

@@ -1,10 +1,15 @@
-"""BLEU-1 to BLEU-4 of captions, as the caption toolkit counts them.
+"""BLEU-1 to BLEU-4 and ROUGE-L of captions, as the caption toolkit counts them.
 
-Papineni et al. (2002) with several references: an n-gram counts as often as the one reference that
-has it most often, and the reference length of an image is the one nearest to the hypothesis's, the
-shorter of two. BLEU-n is unsmoothed but for constants that keep the toolkit from dividing by zero.
+BLEU: Papineni et al. (2002) with several references: an n-gram counts as often as in the one
+reference that has it most often, and the reference length of an image is the one nearest to the
+hypothesis's, the shorter of two. Unsmoothed but for constants that keep the toolkit from dividing
+by zero.
 
-Shapes: U images, S references, X any leading dimensions.
+ROUGE-L: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries" (2004), section 3.1: the best
+precision and the best recall of the longest common subsequence over an image's references,
+whichever references give them, and F with beta = 1.2.
+
+Shapes: U images, S references, P pairs of sentences, A and B their words, X any leading dimensions.
 """
 
 from __future__ import annotations
@@ -19,12 +24,15 @@ from bench.captioning.metrics.ngrams import MAX_ORDER, Ints, NGramCounts, Number
 Floats: TypeAlias = NDArray[np.float64]
 _SMALL = 1e-9
 _TINY = 1e-15
+BETA = 1.2
+_LARGEST_BLOCK = 4_000_000
+"""Cells of the table of subsequences that are in memory at once."""
 
 
 def bleu(
     matches_X4: Floats, totals_X4: Floats, hypothesis_X: Floats, reference_X: Floats
 ) -> Floats:
-    """BLEU-1 to BLEU-4 [X, 4], in parts of one, of added counts and lengths in words."""
+    """BLEU-1 to BLEU-4 [X, 4], between 0 and 1, of added counts and lengths in words."""
     precision_X4 = np.cumprod((matches_X4 + _TINY) / (totals_X4 + _SMALL), axis=-1)
     means_X4 = precision_X4 ** (1 / np.arange(1, MAX_ORDER + 1))
     ratio_X = (hypothesis_X + _TINY) / (reference_X + _SMALL)
@@ -32,7 +40,7 @@ def bleu(
 
 
 def nearest_lengths(hypothesis_U: Ints, reference_S: Ints, first_U: Ints) -> Ints:
-    """The reference length of each image [U]; its references begin at `first_U`."""
+    """Reference length of each image [U]; its references begin at `first_U`."""
     image_S = np.repeat(np.arange(len(first_U)), np.diff(first_U, append=len(reference_S)))
     distance_S = np.abs(reference_S - hypothesis_U[image_S])
     nearest_S = distance_S == np.minimum.reduceat(distance_S, first_U)[image_S]
@@ -43,7 +51,7 @@ def nearest_lengths(hypothesis_U: Ints, reference_S: Ints, first_U: Ints) -> Int
 def clipped_matches(hypotheses: NGramCounts, key_M: Ints, most_M: Ints) -> Ints:
     """N-grams of each hypothesis that a reference of its image has [U, 4].
 
-    `key_M`, sorted, are image * known n-grams + n-gram; `most_M` how often the reference has it.
+    `key_M`, sorted, are image * known n-grams + n-gram; `most_M` their largest counts.
     """
     known_E = hypotheses.gram < hypotheses.num_known
     keys = hypotheses.sentence * hypotheses.num_known + hypotheses.gram
@@ -58,20 +66,6 @@ def clipped_matches(hypotheses: NGramCounts, key_M: Ints, most_M: Ints) -> Ints:
 def totals(lengths_U: Ints) -> Ints:
     """N-grams of each hypothesis [U, 4] by its length in words."""
     return np.asarray(np.maximum(0, lengths_U[:, None] - np.arange(MAX_ORDER)))
-
-
-# ROUGE-L of captions: longest common subsequences of words.
-#
-# Lin, "ROUGE: A Package for Automatic Evaluation of Summaries" (2004), section 3.1, as the caption
-# toolkit has it: the best precision and the best recall over an image's references, whichever
-# references give them, and F with beta = 1.2.
-#
-# Shapes: P pairs of sentences, A and B their words, U images, S references.
-
-
-BETA = 1.2
-_LARGEST_BLOCK = 4_000_000
-"""Cells of the table of subsequences that are in memory at once."""
 
 
 def rouge_l(hypotheses: NumberedText, references: NumberedText, first_U: Ints) -> Floats:

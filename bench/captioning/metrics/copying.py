@@ -1,17 +1,16 @@
-"""How much of what is written was read before: captions held against the training captions.
+"""Copying: captions compared with the training captions.
 
 Devlin et al., "Exploring Nearest Neighbor Approaches for Image Captioning" (2015) and Vinyals et
-al., "Show and Tell" (2015) count captions that stand in the training set; the longest copied n-gram
-says how much of the others does.
+al., "Show and Tell" (2015) count captions that are in the training set; the longest copied n-gram
+measures the others.
 
-Shapes: U captions, N words, P places.
+Shapes: U captions, S training captions, N words, P places, E entries of counts.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
 
@@ -26,6 +25,7 @@ from bench.captioning.metrics.ngrams import (
     NGramCounts,
     NGramTable,
     NumberedText,
+    Tokens,
     find,
     grow,
     starts,
@@ -33,43 +33,36 @@ from bench.captioning.metrics.ngrams import (
 from bench.core.errors import BenchError
 
 Bools: TypeAlias = NDArray[np.bool_]
-Tokens = Sequence[str]
 FREQUENT = 5
-"""Words seen so often in the training captions are the vocabulary, as in the papers."""
+"""Occurrences in the training captions that put a word into the vocabulary, as in the papers."""
+_LARGEST_BLOCK = 8_000_000
+"""Likenesses that are in memory at once."""
 
 
 class Copying(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one caption an image, or the means over several such sets."""
+    """Figures of one caption an image, or means over several such sets."""
 
     num_captions: float
     identical_percent: float
-    """Captions that stand word by word in the training captions."""
+    """Captions that are training captions word by word."""
     words: float
     """Mean length of a caption."""
     longest: float
     """Mean words of the longest n-gram of a caption that a training caption has."""
     longest_percent: float
-    """Of all words."""
+    """These words, in percent of all."""
     distinct: tuple[float, ...]
     """Different n-grams of orders 1 to 4."""
     distinct_captions: float
     vocabulary_percent: float
-    """Of the training vocabulary, words that are used."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Copied:
-    """What of each caption [U] stands in the training captions."""
-
-    identical: Bools
-    longest: Ints
+    """Share of the training vocabulary that is used."""
 
 
 class TrainingCaptions:
-    """The captions that a model has read, numbered once."""
+    """Captions that a model has read, numbered once."""
 
     def __init__(self, captions: Sequence[Tokens]) -> None:
-        """`captions` of all training images, as tokens."""
+        """`captions` of all training images."""
         if not captions:
             raise BenchError("no training caption: nothing can be copied")
         self.captions = captions
@@ -79,59 +72,53 @@ class TrainingCaptions:
         self._table = NGramTable(captions, max_order=1)
         self._text = self._table.number(captions)
 
-    def copied(self, captions: Sequence[Tokens]) -> Copied:
-        """What is copied of each caption."""
-        identical = [tuple(caption) in self._whole for caption in captions]
-        return Copied(
-            identical=np.array(identical, dtype=np.bool_),
-            longest=longest_copied(self._table.number(captions), self._text),
-        )
+    def identical(self, captions: Sequence[Tokens]) -> Bools:
+        """Captions that are training captions word by word [U]."""
+        return np.array([tuple(caption) in self._whole for caption in captions], dtype=np.bool_)
+
+    def longest(self, captions: Sequence[Tokens]) -> Ints:
+        """Words of the longest n-gram of each caption [U] that one training caption has."""
+        return longest_copied(self._table.number(captions), self._text)
 
     def copying(self, captions: Sequence[Tokens]) -> Copying:
-        """How much is copied of one caption an image."""
-        copied = self.copied(captions)
-        words = sum(map(len, captions))
-        number = len(captions)
+        """Figures of one caption an image."""
+        longest_U = self.longest(captions)
+        words, number = sum(map(len, captions)), len(captions)
         used = set(chain.from_iterable(captions)) & self.vocabulary
         return Copying(
             num_captions=number,
-            identical_percent=100 * float(copied.identical.mean()) if number else 0.0,
+            identical_percent=100 * float(self.identical(captions).mean()) if number else 0.0,
             words=words / max(number, 1),
-            longest=float(copied.longest.mean()) if number else 0.0,
-            longest_percent=100 * float(copied.longest.sum()) / max(words, 1),
-            distinct=tuple(float(n) for n in distinct_ngrams(captions)),
+            longest=float(longest_U.mean()) if number else 0.0,
+            longest_percent=100 * float(longest_U.sum()) / max(words, 1),
+            distinct=tuple(map(float, NGramTable(captions).num_known_by_order)),
             distinct_captions=float(len(set(map(tuple, captions)))),
             vocabulary_percent=100 * len(used) / max(len(self.vocabulary), 1),
         )
 
     def copying_of_people(self, references: Sequence[Sequence[Tokens]]) -> Copying:
-        """The same of people: means over the sets of each image's first caption, second, and so on.
+        """Mean figures of people, over the sets of each image's first caption, second, and so on.
 
         A set has as many captions as a model writes, so that the figures can be compared.
         """
         number = min(map(len, references), default=0)
         if not number:
-            raise BenchError("an image without a caption: people cannot be held against models")
+            raise BenchError("an image without a caption: people cannot be compared with models")
         sets = [self.copying([captions[i] for captions in references]) for i in range(number)]
         return mean_copying(sets)
 
 
 def mean_copying(sets: Sequence[Copying]) -> Copying:
-    """The means of all figures."""
+    """Means of all figures."""
     rows = [msgspec.structs.asdict(copying) for copying in sets]
     means = {name: np.mean([row[name] for row in rows], axis=0).tolist() for name in rows[0]}
     return Copying(**{**means, "distinct": tuple(means["distinct"])})
 
 
-def distinct_ngrams(captions: Sequence[Tokens]) -> list[int]:
-    """How many different n-grams of orders 1 to 4 the captions have."""
-    return NGramTable(captions).num_known_by_order
-
-
 def longest_copied(text: NumberedText, training: NumberedText) -> Ints:
-    """Words of the longest n-gram of each caption [U] that stands in one training caption.
+    """Words of the longest n-gram of each caption [U] that one training caption has.
 
-    Order by order, the n-grams of the captions that are still found are looked for at the places of
+    Order by order, the captions' n-grams that are still found are searched for at the places of
     the training captions that still begin one, so that both soon grow few.
     """
     longest_U = np.zeros(len(text.lengths), dtype=np.int64)
@@ -151,17 +138,8 @@ def longest_copied(text: NumberedText, training: NumberedText) -> Ints:
     return longest_U
 
 
-# The training caption that a caption is most like.
-#
-# Shapes: U captions, S training captions, E entries of counts.
-
-
-_LARGEST_BLOCK = 8_000_000
-"""Likenesses that are in memory at once."""
-
-
 def most_alike(captions: Sequence[Tokens], training: Sequence[Tokens]) -> Ints:
-    """The place of the training caption that each is most like [U]; of equals the first.
+    """Place of the training caption that each caption is most like [U]; of equals the first.
 
     Likeness is plain CIDEr's: the cosine of n-gram counts weighted by rarity, added over orders 1
     to 4, with the training captions as documents. A caption that is copied is most like itself.
@@ -188,7 +166,7 @@ def most_alike(captions: Sequence[Tokens], training: Sequence[Tokens]) -> Ints:
 
 
 def _unit_rows(counts: NGramCounts, inverse: Floats, num_documents: int) -> csr_array:
-    """Rows whose parts of each order have length 1; only n-grams that the table knows."""
+    """Rows whose parts of each order have length 1, of known n-grams only."""
     known_E = counts.gram < counts.num_known
     norm_E = norms(counts, inverse, num_documents)[counts.sentence, counts.order - 1][known_E]
     weight_E = counts.count[known_E] * inverse[counts.gram[known_E]]

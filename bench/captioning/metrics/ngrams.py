@@ -6,7 +6,7 @@ different n-gram of each sentence.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints: TypeAlias = NDArray[np.int64]
+Tokens: TypeAlias = Sequence[str]
 MAX_ORDER = 4
 _WORD_BITS = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NumberedText:
-    """Sentences as numbers of words, one behind the other."""
+    """Sentences as numbers of words, end to end."""
 
     words: Ints
     """[N]"""
@@ -31,11 +32,11 @@ class NumberedText:
 
     @cached_property
     def ends(self) -> Ints:
-        """Where the sentence of each word ends [N]."""
+        """End of the sentence of each word [N]."""
         return np.repeat(np.cumsum(self.lengths), self.lengths)
 
     def padded(self, fill: int) -> Ints:
-        """[S, longest], filled up with `fill`."""
+        """Rows of equal length [S, longest], filled up with `fill`."""
         longest = int(self.lengths.max(initial=0))
         padded = np.full((len(self.lengths), longest), fill, dtype=np.int64)
         padded[np.arange(longest) < self.lengths[:, None]] = self.words
@@ -44,11 +45,11 @@ class NumberedText:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NGramCounts:
-    """How often each n-gram stands in each sentence [E], by sentence and then by n-gram."""
+    """Count of each n-gram in each sentence [E], by sentence and then by n-gram."""
 
     sentence: Ints
     gram: Ints
-    """Numbers from `num_known` on are n-grams that the table does not know."""
+    """Number of the n-gram; those from `num_known` on are unknown to the table."""
     order: Ints
     count: Ints
     num_sentences: int
@@ -56,40 +57,36 @@ class NGramCounts:
 
 
 class NGramTable:
-    """Numbers for the words and the n-grams (orders 1 to `max_order`) of some sentences.
+    """Numbers of the words and the n-grams (orders 1 to `max_order`) of some sentences.
 
-    Counting may meet others; they get numbers behind these, which hold for that one call.
+    Unknown ones get numbers behind these, which hold for one call.
     """
 
     def __init__(self, sentences: Sequence[Sequence[str]], *, max_order: int = MAX_ORDER) -> None:
-        self.max_order = max_order
         self._words: dict[str, int] = {}
         for word in chain.from_iterable(sentences):
             self._words.setdefault(word, len(self._words))
-        keys: list[Ints] = []
-
-        def learn(order: int, key_P: Ints) -> Ints:
+        text, self._keys = self.number(sentences), list[Ints]()
+        prefixes = starts(text)
+        for order in range(1, max_order + 1):
+            key_P, place_P = grow(text, prefixes, order)
             known, gram_P = np.unique(key_P, return_inverse=True)
-            keys.insert(order - 1, known)
-            return gram_P.astype(np.int64)
-
-        for _ in walk(self.number(sentences), learn, max_order=max_order):
-            pass
-        self._keys = keys
-        self._starts = np.cumsum([0, *map(len, keys)])
+            self._keys.append(known)
+            prefixes = place_P, gram_P.astype(np.int64)
+        self._starts = np.cumsum([0, *map(len, self._keys)])
 
     @property
     def num_known(self) -> int:
-        """N-grams of all orders."""
+        """Known n-grams of all orders."""
         return int(self._starts[-1])
 
     @property
     def num_known_by_order(self) -> list[int]:
-        """The same, of order 1 and on."""
+        """Known n-grams of each order."""
         return [len(keys) for keys in self._keys]
 
     def number(self, sentences: Sequence[Sequence[str]]) -> NumberedText:
-        """The words as numbers; the same unknown word has the same number."""
+        """Words as numbers; the same unknown word has the same number."""
         known, new = self._words, dict[str, int]()
         lengths_S = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
 
@@ -103,12 +100,17 @@ class NGramTable:
         return NumberedText(words=words_N, lengths=lengths_S)
 
     def counts(self, text: NumberedText) -> NGramCounts:
-        """The n-grams of every sentence of a text that this table has numbered."""
-        num_new = 0
+        """Counts of a text that this table has numbered."""
+        num_new, prefixes = 0, starts(text)
         sentence_N = np.repeat(np.arange(len(text.lengths)), text.lengths)
         grams, sentences, orders = [], [], []
-        for order, place_P, gram_P in walk(text, self._look_up, max_order=self.max_order):
-            num_known = len(self._keys[order - 1])
+        for order, known in enumerate(self._keys, start=1):
+            key_P, place_P = grow(text, prefixes, order)
+            gram_P, is_known_P = find(key_P, known)
+            num_known = len(known)
+            new_P = np.unique(key_P[~is_known_P], return_inverse=True)[1]
+            gram_P[~is_known_P] = num_known + new_P
+            prefixes = place_P, gram_P
             behind = self.num_known + num_new - num_known
             grams.append(gram_P + np.where(gram_P < num_known, self._starts[order - 1], behind))
             sentences.append(sentence_N[place_P])
@@ -126,35 +128,16 @@ class NGramTable:
             num_known=self.num_known,
         )
 
-    def _look_up(self, order: int, key_P: Ints) -> Ints:
-        known = self._keys[order - 1]
-        gram_P, is_known_P = find(key_P, known)
-        new_P = np.unique(key_P[~is_known_P], return_inverse=True)[1]
-        gram_P[~is_known_P] = len(known) + new_P
-        return gram_P
-
-
-def walk(
-    text: NumberedText, number: Callable[[int, Ints], Ints], *, max_order: int
-) -> Iterable[tuple[int, Ints, Ints]]:
-    """Order, places and numbers of the n-grams of each order; `number` numbers an order's keys."""
-    prefixes = starts(text)
-    for order in range(1, max_order + 1):
-        key_P, place_P = grow(text, prefixes, order)
-        gram_P = number(order, key_P)
-        yield order, place_P, gram_P
-        prefixes = place_P, gram_P
-
 
 def starts(text: NumberedText) -> tuple[Ints, Ints]:
-    """Places and numbers of the n-grams of no word: one before each word."""
+    """Places and numbers of the empty n-grams, one before each word."""
     return np.arange(len(text.words)), np.zeros(len(text.words), dtype=np.int64)
 
 
 def grow(text: NumberedText, prefixes: tuple[Ints, Ints], order: int) -> tuple[Ints, Ints]:
     """Keys and places of the n-grams of `order` that begin with numbered ones of one word less.
 
-    A key is the number of the first words and the last word, one integer at any order.
+    A key joins the number of the first words and that of the last word in one integer.
     """
     place_P, prefix_P = prefixes
     reaches_P = place_P + order <= text.ends[place_P]
@@ -163,7 +146,7 @@ def grow(text: NumberedText, prefixes: tuple[Ints, Ints], order: int) -> tuple[I
 
 
 def find(key_P: Ints, known: Ints) -> tuple[Ints, NDArray[np.bool_]]:
-    """Where each key stands in the sorted `known`, and whether it does."""
+    """Place of each key in the sorted `known`, and whether it is there."""
     if not len(known):
         return np.zeros(len(key_P), dtype=np.int64), np.zeros(len(key_P), dtype=np.bool_)
     place_P = np.minimum(np.searchsorted(known, key_P), len(known) - 1)

@@ -1,1 +1,1 @@
-"""network"""
+"""Networks of captioning: captioner, ranking network, their options and searches."""

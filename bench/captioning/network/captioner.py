@@ -1,12 +1,12 @@
-"""A captioner: an image's features to log-probabilities of words.
+"""A captioner, from an image's features to log-probabilities of words, and its alignments.
 
     p(y | I) = prod_t p(y_t | y_<t, I), the end </s> the last y
 
     first       x_0 = W f, x_t = E y_{t-1}: the image is the step before the words, and never seen
                 again    O. Vinyals, A. Toshev, S. Bengio and D. Erhan, 2015, equations 10 and 11
-    every-word  W f stands beside every word: in the readout (J. Mao et al., m-RNN, 2015) or in the
+    every-word  W f is beside every word: in the readout (J. Mao et al., m-RNN, 2015) or in the
                 recurrence's input as well
-    attention   c_t = sum_k a_tk f_k of its regions stands beside every word, the state begins as
+    attention   c_t = sum_k a_tk f_k of its regions is beside every word, the state begins as
                 tanh(W mean_k f_k + b)    K. Xu et al., 2015, soft attention
 
 f are the features after scaling. Where they come by regions, `first` and `every-word` read their
@@ -32,44 +32,52 @@ from bench.core.record import write_atomically
 from bench.layers.full import FullSoftmax
 from bench.layers.products import Products
 from bench.models import build_recurrence
-from bench.models.recurrence import Recurrence
 from bench.seq2seq.attention import Attention, Mean, Memory, build_attention
-from bench.seq2seq.decoder import Bridge, Carried, Decoder, Kind, Reading, Readout, initialise_
+from bench.seq2seq.decoder import (
+    Bridge,
+    Decoder,
+    DecoderOutput,
+    DecoderState,
+    Kind,
+    Readout,
+    initialise_,
+)
 from bench.seq2seq.writer import Sources, Writer
-
-# The decoder of a captioner from its options: a recurrence and what stands beside its words.
 
 
 def build_decoder(
     model: Mapping[str, Scalar], options: CaptioningOptions, embedding_size: int, feature_size: int
 ) -> Decoder:
-    """The recurrence with what stands beside its words."""
-    hidden_size = int(model["hidden_size"] or 0)
-    beside = options.image != "first"
-    context_size = 0
-    if beside:
-        context_size = feature_size if options.image == "attention" else embedding_size
+    """Decoder of a configuration; BenchError for a recurrence that reads later words."""
+    attends, beside = options.image == "attention", options.image != "first"
+    context_size = feature_size if attends else embedding_size if beside else 0
     enters = options.enters
     if enters == "usual":
-        enters = "step" if options.image == "attention" else "readout"
+        enters = "step" if attends else "readout"
+    own = {key: value for key, value in model.items() if key != "name"}
     input_size = embedding_size + (context_size if enters == "step" else 0)
-    recurrence = build_causal(model, input_size)
+    recurrence = build_recurrence(str(model["name"]), input_size, own)
+    if not recurrence.is_causal:
+        raise BenchError(
+            f"a captioner may not read later words, {model['name']} with these options does: "
+            "choose --model.direction forward"
+        )
     output_size = recurrence.output_size
     attention: Attention | None = Mean(context_size) if beside else None
-    if options.image == "attention":
+    if attends:
         attention = build_attention(
             options.attention,
             output_size,
             context_size,
-            hidden_size=options.attention_size or hidden_size,
+            hidden_size=options.attention_size or int(model["hidden_size"] or 0),
         )
     readout: Kind = "multimodal" if beside else "linear"
     if options.readout != "usual":
         readout = options.readout
     usual = embedding_size if options.embeddings == "tied" else output_size
+    if readout == "linear":
+        usual = output_size + context_size
     size = options.readout_size or usual
-    if readout == "linear" and not options.readout_size:
-        size = output_size + context_size
     return Decoder(
         recurrence,
         attention,
@@ -79,32 +87,20 @@ def build_decoder(
     )
 
 
-def build_causal(model: Mapping[str, Scalar], input_size: int) -> Recurrence:
-    """The recurrence of a configuration; BenchError for one that reads later words."""
-    own = {key: value for key, value in model.items() if key != "name"}
-    recurrence = build_recurrence(str(model["name"]), input_size, own)
-    if not recurrence.is_causal:
-        raise BenchError(
-            f"a captioner may not read later words, {model['name']} with these options does: "
-            "choose --model.direction forward"
-        )
-    return recurrence
-
-
-def no_regions(what: str) -> str:
-    """That features are a vector an image where a vector a region is needed."""
-    return (
-        f"{what} needs features by regions of an image, [regions, D] a row; these are one vector "
+def no_regions(option: str) -> BenchError:
+    """Error of an option that needs features by regions where they are one vector an image."""
+    return BenchError(
+        f"{option} needs features by regions of an image, [regions, D] a row; these are one vector "
         "an image: choose others by --data.features"
     )
 
 
 class CaptionNetwork(Writer):
-    """Any causal recurrence that writes about an image.
+    """Captioner with any causal recurrence.
 
     `feature_shape` is [D] or [R, D]; `counts_V` are the training counts of the words. Raises
-    BenchError for a recurrence that reads what is yet to come, for attention over features without
-    regions and for sizes that do not go together.
+    BenchError for a recurrence that reads later words, for attention over features without regions
+    and for sizes that do not match.
     """
 
     def __init__(
@@ -133,7 +129,7 @@ class CaptionNetwork(Writer):
                 self.image_layer = nn.Linear(feature_shape[-1], num_seen)
             self.image = nn.Linear(num_seen, embedding_size)
         elif len(feature_shape) != 2:
-            raise BenchError(no_regions("objective.image attention"))
+            raise no_regions("objective.image attention")
         self.decoder = build_decoder(model, options, embedding_size, feature_shape[-1])
         self.bridge: Bridge | None = None
         if options.image == "attention":
@@ -151,25 +147,25 @@ class CaptionNetwork(Writer):
 
     # Reading ------------------------------------------------------------------------------------
 
-    def encode(self, *source: Tensor) -> tuple[Memory, Carried]:
-        """What stands beside every word, and what the first word's step takes."""
+    def encode(self, *source: Tensor) -> tuple[Memory, DecoderState]:
+        """Memory of the image beside every word, and the state before the first word."""
         feature_BD, memory, carried = self._look(*source)
         if self.options.image == "first":
             _, carried = self.decoder.step(feature_BD, memory, carried)
         return memory, carried
 
-    def read_all(self, source: Sources, input_BT: Tensor) -> Reading:
-        """What is found after each word; an image that comes first is a step of the same scan."""
+    def decode_source(self, source: Sources, input_BT: Tensor) -> DecoderOutput:
+        """Outputs after each word; an image that comes first is a step of the same scan."""
         image_BE, memory, carried = self._look(*source)
         if self.options.image != "first":
-            return self.read(input_BT, memory, carried)
+            return self.decode(input_BT, memory, carried)
         word_BTE = self.drop(self.embedding(input_BT), self.dropout_words)
         x_BTE = torch.cat([image_BE[:, None], word_BTE], dim=1)
-        reading: Reading = self.decoder(x_BTE, memory, carried)
-        return Reading(reading.readouts[:, 1:], None)
+        reading: DecoderOutput = self.decoder(x_BTE, memory, carried)
+        return DecoderOutput(reading.readouts[:, 1:], None)
 
-    def _look(self, feature_BD: Tensor) -> tuple[Tensor, Memory, Carried]:
-        """What is read of the image, what attention remembers of it, the recurrence's beginning."""
+    def _look(self, feature_BD: Tensor) -> tuple[Tensor, Memory, DecoderState]:
+        """Vectors of the image, attention's memory of them, the recurrence's first state."""
         feature_BD = self.scale(feature_BD)
         if self.image is not None:
             seen_BD = feature_BD.mean(1) if feature_BD.dim() == 3 else feature_BD
@@ -189,21 +185,20 @@ class CaptionNetwork(Writer):
         if attention is None:
             empty_B00 = seen_BRE[:, :0, :0]
             return seen_BRE[:, 0], Memory(empty_B00, empty_B00, valid_BR[:, :0]), carried
-        return seen_BRE[:, 0], attention.remember(seen_BRE, valid_BR), carried
+        return seen_BRE[:, 0], attention.build_memory(seen_BRE, valid_BR), carried
 
     # Cost ---------------------------------------------------------------------------------------
 
     def flops_per_word(self) -> float:
-        """Forward floating-point operations of a word, matrix products only."""
+        """Forward floating-point operations a word, matrix products only."""
         num_regions = self.feature_shape[0] if self.options.image == "attention" else 1
         return self.decoder.flops_per_step(num_regions) + self.output.flops_per_token()
 
     def flops_per_image(self) -> float:
-        """Of what is read of an image, once a caption."""
-        flops = 0.0
+        """Forward floating-point operations for an image, once a caption."""
         of_bridge = None if self.bridge is None else self.bridge.affine
-        for part in (self.image_layer, self.image, of_bridge):
-            flops += 0 if part is None else 2 * part.weight.numel()
+        layers = [layer for layer in (self.image_layer, self.image, of_bridge) if layer is not None]
+        flops = 2.0 * sum(layer.weight.numel() for layer in layers)
         if self.options.image == "first":
             flops += self.decoder.recurrence.flops_per_step()
         elif (attention := self.decoder.attention) is not None and self.bridge is not None:
@@ -212,7 +207,7 @@ class CaptionNetwork(Writer):
 
 
 class _Regions:
-    """The features of regions as a bridge sees what makes annotations."""
+    """Features of regions in the form of an encoder, as a bridge needs it."""
 
     state_shapes: tuple[tuple[int, ...], ...] = ()
     backward_size = 0
@@ -221,17 +216,15 @@ class _Regions:
         self.annotation_size = annotation_size
 
 
-# Which region of an image each word belongs to, kept beside a run's weights.
-#
-#     alignments-test.jsonl    {"image": ..., "words": [...], "regions": [...], "weights": [...]}
-#
-# Of a captioner with attention: the region that each word of its caption looked at most, and with
-# which weight. Of a ranking network over regions: the region with the largest product for each word
-# of each reference caption (A. Karpathy and L. Fei-Fei, 2015), and the product.
-
-
 class WordRegions(msgspec.Struct, frozen=True, kw_only=True):
-    """One caption and a region for each of its words, counted from 0 as the store has them."""
+    """A region of the image for each word of a caption, counted from 0, a line of
+
+        alignments-test.jsonl    {"image": ..., "words": [...], "regions": [...], "weights": [...]}
+
+    Of a captioner with attention: the region that each word attended to most, and its weight. Of a
+    ranking network over regions: the region with the largest product for each word of a reference
+    (A. Karpathy and L. Fei-Fei, 2015), and the product.
+    """
 
     image: str
     words: tuple[str, ...]
@@ -242,7 +235,7 @@ class WordRegions(msgspec.Struct, frozen=True, kw_only=True):
     def of(
         cls, image: str, words: Sequence[str], regions: Sequence[int], weights: Sequence[float]
     ) -> Self:
-        """Of the words alone, where regions and weights go on over an end and padding."""
+        """Alignment of the words alone; regions and weights go on over an end and padding."""
         size = len(words)
         return cls(
             image=image,
@@ -253,11 +246,11 @@ class WordRegions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def alignments_path(folder: Path, split: str) -> Path:
-    """Where the alignments of a split are kept."""
+    """File of the alignments of a split."""
     return folder / f"alignments-{split}.jsonl"
 
 
 def write_alignments(folder: Path, split: str, lines: Sequence[WordRegions]) -> None:
-    """Keep them."""
+    """Write the alignments of a split."""
     encoded = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
     write_atomically(alignments_path(folder, split), encoded)

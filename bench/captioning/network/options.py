@@ -1,7 +1,10 @@
-"""How an image enters a captioner, what stands around its recurrence, how it is trained.
+"""Options of captioners and ranking networks, and the scaling of features.
 
-The defaults are O. Vinyals, A. Toshev, S. Bengio and D. Erhan, "Show and tell: a neural image
-caption generator", 2015: the image is read before the first word, the softmax reads the outputs.
+The defaults of captioners are those of O. Vinyals, A. Toshev, S. Bengio and D. Erhan, "Show and
+tell: a neural image caption generator", 2015: the image is read before the first word, the softmax
+reads the outputs.
+
+Shapes: N vectors of images or regions, D features, I images of a split.
 """
 
 from __future__ import annotations
@@ -18,11 +21,6 @@ from bench.core.config import Count, Positive
 from bench.core.structs import Frozen
 from bench.seq2seq.options import Share, Size, WriterOptions
 
-# What is done to an image's features before anything is learned of them.
-#
-# Shapes: B images, R regions, D features, I images of a split.
-
-
 Scaling = Literal["none", "unit", "standard"]
 BLOCK = 1000
 """Images whose features are in memory at once."""
@@ -31,10 +29,10 @@ Rows = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
 class Scale(nn.Module):
-    """Features [..., D] as they are, of length one, or less their means over their deviations.
+    """Features [..., D] as they are, of length one, or standardised.
 
-    The means and deviations are part of the weights, so that a network can be used without the
-    images that it was trained on.
+    Means and deviations are part of the weights, so that a network can be used without the images
+    that it was trained on.
     """
 
     mean: Tensor
@@ -48,12 +46,11 @@ class Scale(nn.Module):
             self.register_buffer("deviation", torch.ones(num_features))
 
     def learn(self, rows: Rows, row_I: NDArray[np.int64]) -> None:
-        """Take means and deviations from the images at `row_I` of a store."""
+        """Set means and deviations to those of the images at `row_I` of a store."""
         if self.scaling != "standard":
             return
-        mean_D, deviation_D = moments(rows, row_I)
-        self.mean.copy_(torch.from_numpy(mean_D))
-        self.deviation.copy_(torch.from_numpy(deviation_D))
+        for buffer, values_D in zip((self.mean, self.deviation), moments(rows, row_I), strict=True):
+            buffer.copy_(torch.from_numpy(values_D))
 
     def forward(self, feature_BD: Tensor) -> Tensor:
         if self.scaling == "unit":
@@ -91,34 +88,34 @@ class CaptioningOptions(WriterOptions, frozen=True, kw_only=True):
     word (J. Mao et al., m-RNN, 2015); attention: a weighted mean of its regions beside every word
     (K. Xu et al., Show, attend and tell, 2015, soft), where features come by regions."""
     scaling: Scaling = "standard"
-    """What is done to features first: nothing; to length one; each to mean 0 and variance 1 over
-    the training images."""
+    """Scaling of features: none; each vector to length one; each feature to mean 0 and variance 1
+    over the training images."""
     image_hidden: Size = 0
-    """Units of a tanh layer between the features and what is read of them, not with attention; 0:
-    none, as in the papers, whose features a deep network makes."""
+    """Units of a tanh layer between the features and the image's vector, not with attention; 0:
+    none, as in the papers, whose features come from a deep network."""
     enters: Literal["usual", "step", "readout"] = "usual"
-    """Where the image of `every-word` and `attention` enters: as an input of the recurrence's step
-    and of the readout, or of the readout alone. usual: readout for every-word (m-RNN), step for
-    attention (Xu et al.). Not read where the image comes first."""
+    """Input of the image of `every-word` and `attention`: to the recurrence's step and the readout,
+    or to the readout alone. usual: readout for every-word (m-RNN), step for attention (Xu et al.).
+    Ignored where the image comes first."""
     attention: Literal["additive", "dot", "general"] = "additive"
-    """How regions are weighted, where `image` is attention; read there only."""
+    """Weighting of regions where `image` is attention; ignored otherwise."""
     readout: Literal["usual", "linear", "tanh", "multimodal"] = "usual"
-    """What the softmax reads of output, image and word. usual: the output alone where the image
-    comes first, multimodal (m-RNN's layer) where it stands beside every word."""
+    """Input of the softmax from output, image and word. usual: the output alone where the image
+    comes first, multimodal (m-RNN's layer) where it is beside every word."""
     embeddings: Literal["separate", "tied"] = "separate"
     """tied: output weights are the word vectors."""
     dropout_image: Share = 0.0
-    """Share of what is read of the image that is dropped."""
+    """Share of the image's vector that is dropped."""
     dropout_words: Share = 0.0
     """Share of the word vectors' entries that is dropped."""
     loss_scale: Literal["token", "caption"] = "token"
-    """What is differentiated: the mean over the batch's tokens or over its captions."""
+    """Loss that is differentiated: the mean over the batch's tokens or over its captions."""
     choose_by: Literal["cider", "loss"] = "cider"
-    """What validation chooses by: CIDEr of greedy captions, or the loss."""
+    """Criterion of validation: CIDEr of greedy captions, or the loss."""
     max_length: Count = 30
-    """Words of a caption that is searched, at the most."""
+    """Largest number of words of a caption that is searched."""
     unknown: Literal["forbidden", "allowed"] = "forbidden"
-    """Whether a caption may hold the symbol of unknown words."""
+    """Use of the symbol of unknown words in captions."""
 
 
 class RankingOptions(Frozen, frozen=True, kw_only=True):
@@ -129,13 +126,13 @@ class RankingOptions(Frozen, frozen=True, kw_only=True):
     regions: the best region for each word, summed (A. Karpathy and L. Fei-Fei, 2015, equation 8),
     where features come by regions."""
     scaling: Scaling = "standard"
-    """What is done to features first, as for captioners."""
+    """Scaling of features, as for captioners."""
     embedding_size: Size = 0
     """Size of the word vectors; 0: as many as the recurrence's hidden units."""
     joint_size: Size = 0
     """Dimensions of the space where images and sentences meet; 0: as many as hidden units."""
     margin: Positive = 0.2
-    """By which a true pair must be closer than a false one; between words and regions the paper
+    """Margin by which a true pair must be closer than a false one; the paper on words and regions
     takes 1."""
     negatives: Literal["all", "hardest"] = "all"
     """False pairs of the batch that count: the mean of all, or the closest alone (F. Faghri et al.,
@@ -147,4 +144,4 @@ class RankingOptions(Frozen, frozen=True, kw_only=True):
     batch_tokens: Count = 2000
     """Tokens of a batch, padding included."""
     choose_by: Literal["recall", "loss"] = "recall"
-    """What validation chooses by: the mean of the six recalls, or the loss."""
+    """Criterion of validation: the mean of the six recalls, or the loss."""

@@ -1,4 +1,4 @@
-"""Images and sentences in one space, where a true pair is closer than a false one.
+"""Ranking network: images and sentences in one space, where a true pair is closer than a false one.
 
     global   S(i, s) = cos(W f_i, V y_s), y_s the recurrence's output at the end of the sentence
              R. Kiros, R. Salakhutdinov and R. Zemel, 2014
@@ -8,10 +8,11 @@
     C = sum_s mean_j max(0, S(j, s) - S(i_s, s) + margin) + mean_u max(0, S(i_s, u) - S(i_s, s)
         + margin)
 
-over images j and sentences u that do not belong together; the papers sum where the mean stands. A
-recurrence that reads both ways has the mean of its outputs for y_s.
+over images j and sentences u that do not belong together; the papers have a sum instead of the
+mean. A recurrence that reads both ways has the mean of its outputs for y_s.
 
-Shapes: B sentences, I images, R regions, D features, T words, H output, J joint space, E embedding.
+Shapes: B or S sentences, I images, R regions, N regions of all images, D features, T words, H
+output, J joint space, E embedding.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -32,24 +33,18 @@ from bench.captioning.network.options import RankingOptions, Scale
 from bench.core.config import Scalar
 from bench.core.errors import BenchError
 from bench.models import build_recurrence
-from bench.models.recurrence import keep, valid_steps
+from bench.models.recurrence import masked, valid_steps
 from bench.training.dropout import drop_quickly
 
+Floats = NDArray[np.floating]
+Ids = NDArray[np.int64]
 BLOCK = 256
 """Sentences that are compared with all images at once, where each word meets each region."""
-
-
-class Sentences(NamedTuple):
-    """What the network makes of sentences."""
-
-    vectors: Tensor
-    """Of each [B, J], or of each word [B, T, J], zero at padding."""
-    valid: Tensor
-    """Where a sentence still runs [B, T]."""
+DEPTHS = (1, 5, 10)
 
 
 class RankingNetwork(nn.Module):
-    """Any recurrence over words, a linear map of features, and how the two compare."""
+    """Ranking network: any recurrence over words, a linear map of features, their similarity."""
 
     def __init__(
         self,
@@ -61,7 +56,7 @@ class RankingNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if options.similarity == "regions" and len(feature_shape) != 2:
-            raise BenchError(no_regions("objective.similarity regions"))
+            raise no_regions("objective.similarity regions")
         self.options = options
         hidden_size = int(model["hidden_size"] or 0)
         embedding_size = options.embedding_size or hidden_size
@@ -84,46 +79,43 @@ class RankingNetwork(nn.Module):
             feature_ID = feature_ID.mean(1)
         return F.normalize(self.image(feature_ID), dim=-1)
 
-    def sentences(self, caption_BT: Tensor, lengths_B: Tensor) -> Sentences:
-        """Vectors of sentences with their ends."""
+    def sentences(self, caption_BT: Tensor, lengths_B: Tensor) -> Tensor:
+        """Vectors of sentences with their ends [B, J], or of words [B, T, J], zero at padding."""
         x_BTE = self.embedding(caption_BT)
         x_BTE = drop_quickly(x_BTE, self.options.dropout_words, self.training)
         y_BTH, _ = self.recurrence(x_BTE, None, lengths_B)
-        valid_BT = valid_steps(lengths_B, caption_BT.shape[1], y_BTH)
         if self.options.similarity == "regions":
-            return Sentences(keep(F.relu(self.sentence(y_BTH)), valid_BT), valid_BT)
+            valid_BT = valid_steps(lengths_B, caption_BT.shape[1], y_BTH)
+            return masked(F.relu(self.sentence(y_BTH)), valid_BT)
         if self.recurrence.is_causal:
             y_BH = y_BTH[torch.arange(len(y_BTH), device=y_BTH.device), lengths_B - 1]
         else:
             y_BH = y_BTH.sum(1) / lengths_B[:, None]
-        return Sentences(F.normalize(self.sentence(y_BH), dim=-1), valid_BT)
+        return F.normalize(self.sentence(y_BH), dim=-1)
 
-    def similarity(self, found: Sentences, image_IJ: Tensor) -> Tensor:
-        """S of every sentence and image [B, I]."""
+    def similarity(self, sentence_B: Tensor, image_I: Tensor) -> Tensor:
+        """S of every sentence and image [B, I], as `sentences` and `images` give them."""
         if self.options.similarity == "global":
-            return (found.vectors @ image_IJ.t()).to(self.image.weight.dtype)
-        blocks = torch.split(found.vectors, BLOCK)
-        scores = [self._best(word_BTJ, image_IJ).sum(1) for word_BTJ in blocks]
+            return (sentence_B @ image_I.t()).to(self.image.weight.dtype)
+        region_NJ, scores = image_I.flatten(0, 1), []
+        for word_BTJ in torch.split(sentence_B, BLOCK):
+            product_BTN = word_BTJ @ region_NJ.t()
+            best_BTI = product_BTN.view(*word_BTJ.shape[:2], *image_I.shape[:2]).amax(3)
+            scores.append(best_BTI.sum(1))
         return torch.cat(scores).to(self.image.weight.dtype)
 
-    def _best(self, word_BTJ: Tensor, region_IRJ: Tensor) -> Tensor:
-        """Product of each word with its best region of each image [B, T, I], zero at padding."""
-        product_BTN = word_BTJ @ region_IRJ.flatten(0, 1).t()
-        return product_BTN.view(*word_BTJ.shape[:2], *region_IRJ.shape[:2]).amax(3)
-
-    def align(self, found: Sentences, region_BRJ: Tensor) -> tuple[Tensor, Tensor]:
+    def align(self, word_BTJ: Tensor, region_BRJ: Tensor) -> tuple[Tensor, Tensor]:
         """The best region of its own image for each word [B, T], and their product."""
-        product_BTR = found.vectors @ region_BRJ.transpose(1, 2)
-        best = product_BTR.max(2)
+        best = (word_BTJ @ region_BRJ.transpose(1, 2)).max(2)
         return best.indices, best.values
 
     def flops_per_word(self) -> int:
-        """Forward floating-point operations of a word, matrix products only."""
+        """Forward floating-point operations a word, matrix products only."""
         each = self.sentence.weight.numel() if self.options.similarity == "regions" else 0
         return self.recurrence.flops_per_step() + 2 * each
 
     def flops_per_sentence(self, num_regions: int) -> int:
-        """Of what is done once for a sentence and its image, comparisons left out."""
+        """Forward floating-point operations for a sentence and its image, without comparisons."""
         each = 0 if self.options.similarity == "regions" else self.sentence.weight.numel()
         return 2 * each + 2 * num_regions * self.image.weight.numel()
 
@@ -136,12 +128,12 @@ def hinges(
     margin: float,
     negatives: Literal["all", "hardest"],
 ) -> Tensor:
-    """What each true pair's score `own_B` costs beside the false pairs of its row [B]."""
+    """Loss [B] of each true pair's score `own_B` against the false pairs of its row."""
     cost_BI = (score_BI - own_B[:, None] + margin).clamp(min=0.0)
     if negatives == "hardest":
         worst_B = cost_BI.masked_fill(~false_BI, -math.inf).amax(1)
         return worst_B.where(false_BI.any(1), 0.0)
-    return keep(cost_BI, false_BI).sum(1) / false_BI.sum(1).clamp(min=1)
+    return masked(cost_BI, false_BI).sum(1) / false_BI.sum(1).clamp(min=1)
 
 
 def ranking_loss(
@@ -153,9 +145,9 @@ def ranking_loss(
     negatives: Literal["all", "hardest"],
     own: slice = slice(None),
 ) -> Tensor:
-    """C summed over the sentences [], or over those at `own` alone.
+    """Loss C [] summed over the sentences, or over those at `own` alone.
 
-    `column_S` is where each sentence's image stands, `same_SI` which pairs belong together.
+    `column_S` is the column of each sentence's image, `same_SI` marks the true pairs.
     """
     total = score_SI.new_zeros(())
     own_S = score_SI.gather(1, column_S[:, None])[:, 0]
@@ -170,31 +162,19 @@ def ranking_loss(
     return total
 
 
-# How well sentences find their images and images their sentences.
-#
-#     annotation   every sentence ranked for an image: the rank of the best of its own
-#     search       every image ranked for a sentence: the rank of its own
-#
-# R@k is the share of ranks up to k, in percent; of equal scores the right one comes last, so that
-# nothing is found by chance. The protocol is that of M. Hodosh, P. Young and J. Hockenmaier (2013)
-# as later papers have it.
-#
-# Shapes: S sentences, I images.
-
-
-Floats = NDArray[np.floating]
-Ids = NDArray[np.int64]
-DEPTHS = (1, 5, 10)
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranks:
-    """Counted from 1."""
+    """Ranks of true pairs among all, counted from 1.
+
+    R@k is the share of ranks up to k, in percent; of equal scores the right one comes last, so that
+    nothing is found by chance. The protocol is that of M. Hodosh, P. Young and J. Hockenmaier
+    (2013) as later papers have it.
+    """
 
     annotation: Ids
-    """Of each image's best sentence [I]."""
+    """Rank of the best of an image's sentences among all sentences [I]."""
     search: Ids
-    """Of each sentence's image [S]."""
+    """Rank of each sentence's image among all images [S]."""
 
     @property
     def values(self) -> dict[str, float]:
@@ -208,7 +188,7 @@ class Ranks:
 
     @property
     def mean_recall(self) -> float:
-        """The mean of the six recalls, in percent."""
+        """Mean of the six recalls, in percent."""
         return float(np.mean([value for name, value in self.values.items() if "r@" in name]))
 
     def beside(self, scores: str) -> dict[str, float]:
@@ -218,7 +198,7 @@ class Ranks:
 
     @staticmethod
     def signature(scores: str, *, num_images: int, num_captions: int) -> str:
-        """What the mean recall is; `scores` says what pairs are ranked by."""
+        """Signature of the mean recall; `scores` names the scores of pairs."""
         depths = ",".join(f"r@{depth}" for depth in DEPTHS)
         return f"recall|mean:{depths}|ways:both{_suffix(scores, num_images, num_captions)}"
 
@@ -230,8 +210,7 @@ def _suffix(scores: str, num_images: int, num_captions: int) -> str:
 def ranks(annotation_SI: Floats, image_of: Ids, *, search_SI: Floats | None = None) -> Ranks:
     """Ranks by the scores of sentences for an image, and of images for a sentence.
 
-    `image_of` is the image of each sentence [S]; one matrix may serve both ways. Raises BenchError
-    for scores that are not numbers.
+    `image_of` is the image of each sentence [S]. Raises BenchError for scores that are NaN.
     """
     search_SI = annotation_SI if search_SI is None else search_SI
     if np.isnan(annotation_SI).any() or np.isnan(search_SI).any():
@@ -247,10 +226,9 @@ def ranks(annotation_SI: Floats, image_of: Ids, *, search_SI: Floats | None = No
 
 
 def normalised(log_p_SI: Floats) -> Floats:
-    """log p(s | i) - log mean_i p(s | i): how much more likely the image makes the sentence.
+    """log p(s | i) - log mean_i p(s | i) [S, I], as J. Mao et al., m-RNN (2015), divide.
 
-    Else short and common sentences come first for every image; J. Mao et al., m-RNN (2015), divide
-    so by the mean over images.
+    Otherwise short and common sentences come first for every image.
     """
     highest_S1 = log_p_SI.max(1, keepdims=True)
     mean_S1 = np.exp(log_p_SI - highest_S1).mean(1, keepdims=True)

@@ -1,6 +1,15 @@
-"""How captions are searched, by one captioner or by an ensemble of several.
+"""Search of captions, and their likelihoods, by one captioner or by an ensemble of several.
 
-Shapes: B images.
+log p(sentence | image) of every sentence for every image is computed on a tree of prefixes, each
+prefix once.
+
+    a dog runs </s>         level 0    1      2       3
+    a dog sits </s>                 a - dog -+- runs - </s>
+    a man </s>                        |      +- sits - </s>
+                                      +- man --- </s>
+
+Shapes: B images at once, S sentences, T tokens, M nodes of a level, K nodes of a level that go on,
+N = B K rows, E = B M edges, R readout, V vocabulary.
 """
 
 from __future__ import annotations
@@ -17,47 +26,43 @@ from torch import Tensor
 
 from bench.captioning.network.captioner import CaptionNetwork
 from bench.captioning.network.options import CaptioningOptions
-from bench.data.segmentation import END, START, UNKNOWN
+from bench.data.tokens import END, START, UNKNOWN
 from bench.layers.full import FullSoftmax, chunk_rows
 from bench.layers.products import product, products_as
 from bench.seq2seq.attention import Memory
-from bench.seq2seq.beam import Found, LengthPenalty
-from bench.seq2seq.decoder import Carried
-from bench.seq2seq.search import NO_PENALTY, mean_log_prob, search_in_parts, search_name
+from bench.seq2seq.beam import Hypothesis
+from bench.seq2seq.decoder import DecoderState
+from bench.seq2seq.search import Search, mean_log_prob
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaptionSearch:
-    """Writes about images; an ensemble's networks may each see features of their own."""
+class CaptionSearch(Search):
+    """Search of captions; an ensemble's networks may each see features of their own."""
 
-    beam_size: int = 1
-    penalty: LengthPenalty = NO_PENALTY
     max_length: int = 30
     """Words of a caption at the most."""
     forbidden: tuple[int, ...] = (START, UNKNOWN)
 
     def __call__(
         self, networks: Sequence[CaptionNetwork], features: Sequence[Tensor], *, num_best: int = 1
-    ) -> list[list[Found]]:
-        """The best captions of each image, best first; `features` are those of each network."""
-        longest_B = torch.full((len(features[0]),), self.max_length + 1, device=features[0].device)
-        return search_in_parts(
+    ) -> list[list[Hypothesis]]:
+        """Best captions of each image, best first; `features` are those of each network."""
+        first = features[0]
+        return self.best(
             networks,
             [(feature,) for feature in features],
-            longest_B,
+            torch.full((len(first),), self.max_length + 1, device=first.device),
             forbidden=self.forbidden,
-            beam_size=self.beam_size,
             num_best=num_best,
-            penalty=self.penalty,
         )
 
     @property
     def signature(self) -> str:
-        """greedy, beam(K) or beam(K)+penalty; what is not usual is named."""
-        kind = search_name(self.beam_size, self.penalty)
+        """Name of the search; settings other than the defaults are part of it."""
+        name = self.name
         if self.max_length != CaptionSearch.max_length:
-            kind += f"+longest({self.max_length})"
-        return kind if UNKNOWN in self.forbidden else f"{kind}+unknown"
+            name += f"+longest({self.max_length})"
+        return name if UNKNOWN in self.forbidden else f"{name}+unknown"
 
 
 def quick_search(options: CaptioningOptions) -> CaptionSearch:
@@ -66,37 +71,30 @@ def quick_search(options: CaptioningOptions) -> CaptionSearch:
     return CaptionSearch(max_length=options.max_length, forbidden=forbidden)
 
 
-# Sentences as a tree of prefixes, so that what several begin with is computed once.
-#
-#     a dog runs </s>         level 0    1      2       3
-#     a dog sits </s>                 a - dog -+- runs - </s>
-#     a man </s>                        |      +- sits - </s>
-#                                       +- man --- </s>
-#
-# Shapes: S sentences, T tokens, M nodes of a level, K nodes of a level that go on.
-
-
 Ids = NDArray[np.int64]
+Floats = NDArray[np.float64]
+MAX_ROWS = 20_000
+"""Rows of a step, images times prefixes, that are in memory at once."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Level:
-    """The nodes of one depth, in the order of their parents."""
+    """Nodes of one depth, in the order of their parents."""
 
     parent: Ids
-    """Of each node, among those of the level before that go on [M]."""
+    """Parent of each node, among the nodes of the previous level that go on [M]."""
     token: Ids
-    """[M]."""
+    """Token of each node [M]."""
     inner: Ids
-    """The nodes that go on [K]."""
+    """Nodes that go on [K]."""
     sentence: Ids
     """Sentences that end here."""
     leaf: Ids
-    """The node where each of these ends."""
+    """Node where each of these ends."""
 
 
 def prefix_tree(rows: Sequence[Ids], *, end: int) -> list[Level]:
-    """The levels of sentences without their ends; each sentence ends in a node `end`."""
+    """Levels of sentences without their ends; each sentence ends in a node `end`."""
     length_S = np.array([len(row) + 1 for row in rows], np.int64)
     ids_ST = np.full((len(rows), int(length_S.max(initial=0))), end, np.int64)
     for ids_T, row in zip(ids_ST, rows, strict=True):
@@ -123,29 +121,13 @@ def prefix_tree(rows: Sequence[Ids], *, end: int) -> list[Level]:
     return levels
 
 
-def num_nodes(levels: Sequence[Level]) -> int:
-    """Nodes from which a step is made, the root among them."""
-    return 1 + sum(len(level.inner) for level in levels)
-
-
-# log p(sentence | image) of every sentence for every image, prefixes computed once.
-#
-# Shapes: S sentences, B images at once, M nodes of a level, K nodes of a level that go on, N = B K
-# rows, R readout, V vocabulary.
-
-
-MAX_ROWS = 20_000
-"""Rows of a step, images times prefixes, that are held at once."""
-Floats = NDArray[np.float64]
-
-
 class _Place(NamedTuple):
-    """Where one network stands: at K prefixes of each of B images."""
+    """State of one network after K prefixes of each of B images."""
 
     memory: Memory
-    carried: Carried
+    carried: DecoderState
     readout: Tensor
-    """Of the next word [N, R]."""
+    """Readout of the next word [N, R]."""
 
 
 @torch.no_grad()
@@ -156,10 +138,10 @@ def log_likelihoods(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Floats:
-    """log p of each sentence with its end for each image [S, images], natural.
+    """Natural log p of each sentence with its end for each image [S, images].
 
     `features` are those that each network reads, `sentences` ids without ends; several networks
-    are an ensemble that averages probabilities at every word. `progress` is told of images.
+    are an ensemble that averages probabilities at every word. `progress` counts images.
     """
     levels = prefix_tree(sentences, end=END)
     widest = max((len(level.token) for level in levels), default=1)
@@ -204,7 +186,9 @@ def _fill(
         total_BK = total_BM[:, inner_K]
 
 
-def _step(network: CaptionNetwork, token_N: Tensor, memory: Memory, carried: Carried) -> _Place:
+def _step(
+    network: CaptionNetwork, token_N: Tensor, memory: Memory, carried: DecoderState
+) -> _Place:
     r_NR, carried = network.decoder.step(network.embedding(token_N), memory, carried)
     return _Place(memory, carried, r_NR)
 
@@ -217,7 +201,7 @@ def _advance(
 
 
 def _rows(parent_M: Tensor, num_parents: int, num_images: int) -> Tensor:
-    """The row of each image's parent of each node, image by image."""
+    """Row of each node's parent, image by image [E]."""
     first_B1 = num_parents * torch.arange(num_images, device=parent_M.device)[:, None]
     return (first_B1 + parent_M).flatten()
 
@@ -225,11 +209,11 @@ def _rows(parent_M: Tensor, num_parents: int, num_images: int) -> Tensor:
 def _edges(
     output: FullSoftmax, r_NR: Tensor, parent_M: Tensor, token_M: Tensor, num_images: int
 ) -> Tensor:
-    """log p of each node's token after its parent [B, M]; never all words of all rows at once."""
+    """log p of each node's token after its parent [B, M], without all words of all rows at once."""
     row_E = _rows(parent_M, len(r_NR) // num_images, num_images)
     token_E, log_p_E = token_M.repeat(num_images), r_NR.new_empty(len(row_E))
     weight_VR, bias_V = output.weight, output.bias
-    size = chunk_rows(len(weight_VR), weight_VR.element_size(), r_NR.device.type, "reading")
+    size = chunk_rows(len(weight_VR), weight_VR.element_size(), r_NR.device.type, "inference")
     starts = torch.arange(0, len(r_NR) + size, size, device=row_E.device)
     edges = torch.searchsorted(row_E, starts).tolist()  # rows rise: parents do, images do
     with products_as(output.products, r_NR.device):

@@ -1,1 +1,1 @@
-"""objectives"""
+"""Objectives of captioning: writing captions, ranking sentences and images."""

@@ -4,7 +4,7 @@ Training maximises log p(caption | image) over every caption of every image; val
 greedily after each epoch, a finished run is measured by the configured beam search. The network is
 `bench.captioning.network.captioner`.
 
-Shapes: B captions, I images, D features, T words, V vocabulary.
+Shapes: B captions, I images, R regions, T words, V vocabulary.
 """
 
 from __future__ import annotations
@@ -12,35 +12,90 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench.captioning.data.batches import CaptionBatch, CaptionBatches, ImageBatch, ImageBatches
-from bench.captioning.data.corpus import CaptionCorpus, CaptionSplit
-from bench.captioning.metrics.scores import CaptionProtocol
+from bench.captioning.data.corpus import CaptionCorpus
 from bench.captioning.network.captioner import CaptionNetwork, WordRegions, write_alignments
 from bench.captioning.network.options import CaptioningOptions
-from bench.captioning.network.search import CaptionSearch, quick_search
-from bench.captioning.scoring import CaptionScoring, ScoredCaptions, Written
+from bench.captioning.network.search import quick_search
+from bench.captioning.scoring import CaptionScoring, ScoredCaptions, Turn
 from bench.core.config import RunConfig
-from bench.data.segmentation import END
+from bench.data.tokens import END
 from bench.layers.products import training_products
-from bench.seq2seq.beam import Found
+from bench.seq2seq.beam import Hypothesis
 from bench.seq2seq.objective import WritingObjective
 from bench.seq2seq.search import padded
-from bench.training.contract import mean_loss, own_options
+from bench.training.metrics import Score, SplitMetric
+from bench.training.objective import own_options
 
 EVALUATION_IMAGES = 200
-"""Of a batch that is not trained on."""
+"""Images of a batch that is evaluated."""
 HIGHEST_CIDER = 1000.0
 """In percent."""
 
 
+class CaptionMetric(SplitMetric):
+    """CIDEr of the captions found for the images of a split."""
+
+    def __init__(self, corpus: CaptionCorpus, options: CaptioningOptions, *, search: str) -> None:
+        super().__init__(name="cider")
+        self.corpus, self.options, self.search = corpus, options, search
+        self.scoring = CaptionScoring.of(corpus)
+        self.split = corpus.splits["valid"]
+        """The split that is evaluated."""
+        self.final = False
+        """True where scores beside the metric are computed, too."""
+        self.found: dict[int, Hypothesis] = self.keyed()
+        """Place of an image in the split -> its caption."""
+        self.alignments: dict[int, WordRegions] = self.keyed()
+        """Place of an image -> the region each word attended to most."""
+        self._scored: ScoredCaptions | None = None
+
+    @property
+    def signature(self) -> str:
+        return self.scoring.protocol(self.corpus.splits["test"].captions).signature(self.name)
+
+    def words(self, found: Hypothesis) -> list[str]:
+        """Words of a caption."""
+        return self.corpus.vocabulary.decode(found.tokens)
+
+    @property
+    def scored(self) -> ScoredCaptions:
+        """Captions of the whole split with their scores."""
+        if self._scored is None:
+            best = [self.found[place] for place in sorted(self.found)]
+            turn = Turn(captions=[*map(self.words, best)], references=self.split.captions)
+            log_probs = [one.log_prob for one in best]
+            self._scored = self.scoring.score(self.split, [turn], log_probs=log_probs)
+        return self._scored
+
+    def score(self, loss: float) -> Score:
+        cider = self.scored.cider
+        by_loss = self.options.choose_by == "loss"
+        return Score(
+            value=cider,
+            loss=loss,
+            choice=loss if by_loss else HIGHEST_CIDER - cider,
+            beside=self.scored.beside if self.final else {},
+        )
+
+    def keep(self, folder: Path, split: str) -> None:
+        self.scored.keep(folder, split, self.search)
+        if self.alignments:
+            lines = [self.alignments[place] for place in sorted(self.alignments)]
+            write_alignments(folder, split, lines)
+
+    def reset(self) -> None:
+        super().reset()
+        self._scored = None
+
+
 class CaptioningObjective(WritingObjective):
-    """Any causal recurrence, the image before its words or beside them."""
+    """Captioning by any causal recurrence, the image before its words or beside them."""
 
     Options = CaptioningOptions
     corpus: CaptionCorpus
@@ -50,7 +105,7 @@ class CaptioningObjective(WritingObjective):
         options = own_options(config, CaptioningOptions)
         super().__init__(config, corpus, options)
         self.options = options
-        train, store = corpus.splits["train"], corpus.features
+        store = corpus.features
         network = CaptionNetwork(
             config.model,
             options,
@@ -58,17 +113,13 @@ class CaptioningObjective(WritingObjective):
             counts_V=torch.from_numpy(np.array(corpus.vocabulary.counts, np.int64)),
             products=training_products(config.trainer),
         )
-        network.scale.learn(store.rows, train.feature_row)
-        self.begin_writing(network)
+        network.scale.learn(store.rows, corpus.splits["train"].feature_row)
+        self.set_network(network)
         self.quick_search = quick_search(options)
         self.search = replace(
             self.quick_search, beam_size=options.beam_size, penalty=self.length_penalty
         )
-        self.scoring = CaptionScoring(train, num_skipped=len(corpus.skipped))
-        self._evaluated: CaptionSplit = corpus.splits["valid"]
-        self._begin()
-
-    # Examples -----------------------------------------------------------------------------------
+        self.metric: CaptionMetric = CaptionMetric(corpus, options, search=self.search.signature)
 
     def train_loader(self, *, rank: int = 0, world_size: int = 1) -> CaptionBatches:
         return CaptionBatches(
@@ -81,11 +132,8 @@ class CaptioningObjective(WritingObjective):
         )
 
     def evaluation_loader(self, split: str) -> ImageBatches:
-        """All images of a split; it is the one that the next evaluation scores."""
-        self._evaluated = self.corpus.splits[split]
-        return ImageBatches(self._evaluated, self.corpus.features, batch_size=EVALUATION_IMAGES)
-
-    # Loss ---------------------------------------------------------------------------------------
+        self.metric.split = self.corpus.splits[split]
+        return ImageBatches(self.metric.split, self.corpus.features, batch_size=EVALUATION_IMAGES)
 
     def batch_loss(self, batch: CaptionBatch) -> tuple[Tensor, Tensor]:
         with self.training_products():
@@ -101,65 +149,23 @@ class CaptioningObjective(WritingObjective):
             return loss_sum / batch.num_captions
         return loss_sum / batch.num_tokens
 
-    # Metric -------------------------------------------------------------------------------------
+    # Evaluation ---------------------------------------------------------------------------------
 
-    def _begin(self) -> None:
-        """Forget the evaluation before."""
-        self.found: dict[int, Found] = {}
-        """Place of an image in the split -> what was written of it."""
-        self.alignments: dict[int, WordRegions] = {}
-        """The same -> what its words looked at most, with attention."""
-        self._scored: ScoredCaptions | None = None
-
-    def on_validation_epoch_start(self) -> None:
-        super().on_validation_epoch_start()
-        self._begin()
-
-    def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        self._evaluate(batch, self.quick_search)
-
-    def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        self._evaluate(batch, self.search)
-
-    def _evaluate(self, batch: ImageBatch, search: CaptionSearch) -> None:
+    def evaluate_batch(self, batch: ImageBatch, *, final: bool) -> None:
         nats_I, num_tokens = self._reference_nats(batch)
-        sums = [nats_I.sum(), nats_I.new_tensor(num_tokens)]
-        self.evaluation_sums += torch.stack(sums).to(self.evaluation_sums)
+        self.metric.final = final
+        self.metric.update(nats_I.sum(), nats_I.new_tensor(num_tokens))
         if not bool(nats_I.isfinite().all()):
-            return  # nothing to search; that the run has diverged is said of the loss
-        found = search([self.network], [batch.features])
-        best = [of_one[0] for of_one in found]
-        self.found.update(zip(batch.image.tolist(), best, strict=True))
+            return  # diverged: there is nothing to search
+        search = self.search if final else self.quick_search
+        best = [found[0] for found in search([self.network], [batch.features])]
+        self.metric.found.update(zip(batch.image.tolist(), best, strict=True))
         if self.options.image == "attention":
             self._align(batch, best)
 
-    def _align(self, batch: ImageBatch, best: Sequence[Found]) -> None:
-        caption_IT, _ = padded([one.tokens for one in best], batch.features.device)
-        a_ITR = self.network.word_alignments((batch.features,), caption_IT)
-        assert a_ITR is not None
-        most = a_ITR.max(2)
-        rows = zip(batch.image.tolist(), best, *(part.tolist() for part in most), strict=True)
-        for place, one, weights, regions in rows:
-            name, words = self._evaluated.names[place], self.words(one)
-            self.alignments[place] = WordRegions.of(name, words, regions, weights)
-
-    def words(self, found: Found) -> list[str]:
-        """What was written."""
-        return self.corpus.vocabulary.decode(found.tokens)
-
-    @property
-    def scored(self) -> ScoredCaptions:
-        """What was written in the evaluation that was made last."""
-        if self._scored is None:
-            split, best = self._evaluated, [self.found[place] for place in sorted(self.found)]
-            written = Written(captions=[*map(self.words, best)], references=split.captions)
-            log_probs = [one.log_prob for one in best]
-            self._scored = self.scoring.score(split, [written], log_probs=log_probs)
-        return self._scored
-
     def _reference_nats(self, batch: ImageBatch) -> tuple[Tensor, int]:
         """-log p of all captions of each image together [I], float64, and their tokens."""
-        split, device = self._evaluated, batch.features.device
+        split, device = self.metric.split, batch.features.device
         of_image = np.isin(split.image_of, batch.image.cpu().numpy())
         place_B = np.flatnonzero(of_image)
         caption_BT, lengths_B = split.rows.padded(place_B, end=END)
@@ -173,46 +179,25 @@ class CaptioningObjective(WritingObjective):
         nats_I = torch.zeros(len(batch.image), dtype=torch.float64, device=device)
         return nats_I.index_add_(0, row_B, -log_p_BT.double().sum(1)), int(lengths_B.sum())
 
-    @property
-    def findings(self) -> Sequence[dict[int, Any]]:
-        return self.found, self.alignments
+    def _align(self, batch: ImageBatch, best: Sequence[Hypothesis]) -> None:
+        caption_IT, _ = padded([one.tokens for one in best], batch.features.device)
+        a_ITR = self.network.word_alignments((batch.features,), caption_IT)
+        assert a_ITR is not None
+        most = a_ITR.max(2)
+        rows = zip(batch.image.tolist(), best, *(part.tolist() for part in most), strict=True)
+        for place, one, weights, regions in rows:
+            name, words = self.metric.split.names[place], self.metric.words(one)
+            self.metric.alignments[place] = WordRegions.of(name, words, regions, weights)
 
-    @property
-    def metric(self) -> str:
-        return "cider"
-
-    def evaluation_metric(self) -> float:
-        return self.scored.cider
-
-    def beside_metric(self) -> dict[str, float]:
-        return self.scored.beside
-
-    def validation_choice(self) -> float:
-        if self.options.choose_by == "loss":
-            return mean_loss(self.evaluation_sums)
-        return HIGHEST_CIDER - self.evaluation_metric()  # the least is chosen
-
-    @property
-    def signature(self) -> str:
-        test, num_skipped = self.corpus.splits["test"], len(self.corpus.skipped)
-        return CaptionProtocol.of(test.captions, num_skipped=num_skipped).signature("cider")
+    # Cost ---------------------------------------------------------------------------------------
 
     @property
     def bound(self) -> float | None:
         return (self.corpus.bound or {}).get("test")
 
-    def keep_evaluation(self, folder: Path, split: str) -> None:
-        self.scored.keep(folder, split, self.search.signature)
-        if self.alignments:
-            lines = [self.alignments[place] for place in sorted(self.alignments)]
-            write_alignments(folder, split, lines)
-
-    # Cost ---------------------------------------------------------------------------------------
-
     @property
     def num_train_units(self) -> int:
-        train = self.corpus.splits["train"]
-        return int(train.rows.length_N.sum()) + train.num_captions
+        return self.corpus.splits["train"].num_tokens
 
     def units_in(self, batch: CaptionBatch) -> int:
         return int(batch.lengths.sum())

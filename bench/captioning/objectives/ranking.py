@@ -1,41 +1,85 @@
 """Ranking: sentences and images that belong together come closer than those that do not.
 
 Validation and test rank every sentence for every image and every image for every sentence; the
-metric is the mean of R@1, R@5 and R@10 of both ways. The network is `bench.captioning.network`.
+metric is the mean of R@1, R@5 and R@10 of both ways. The network is
+`bench.captioning.network.ranking`.
 
-Shapes: S sentences, I images, J joint space, T words.
+Shapes: B sentences of a batch, S sentences, I images.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench.captioning.data.batches import CaptionBatch, CaptionBatches
-from bench.captioning.data.corpus import CaptionCorpus, CaptionSplit
+from bench.captioning.data.corpus import CaptionCorpus
 from bench.captioning.network.captioner import WordRegions, write_alignments
 from bench.captioning.network.options import RankingOptions
 from bench.captioning.network.ranking import Floats, RankingNetwork, Ranks, ranking_loss, ranks
 from bench.core.config import RunConfig
 from bench.training.collective import Gathering
-from bench.training.contract import mean_loss, own_options
-from bench.training.objective import Objective
+from bench.training.metrics import Score, SplitMetric
+from bench.training.objective import Objective, own_options
 
 EVALUATION_TOKENS = 8000
-"""Of a batch that is not trained on."""
+"""Tokens of a batch that is evaluated."""
+
+
+class RankingMetric(SplitMetric):
+    """Mean recall of a split's sentences and images; its loss compares all of them at once."""
+
+    def __init__(self, corpus: CaptionCorpus, options: RankingOptions) -> None:
+        super().__init__(name="recall")
+        self.corpus, self.options = corpus, options
+        self.pair_loss = partial(ranking_loss, margin=options.margin, negatives=options.negatives)
+        self.split = corpus.splits["valid"]
+        """The split that is evaluated."""
+        self.scores: dict[int, Floats] = self.keyed()
+        """Place of a sentence in the split -> its scores with all images [I]."""
+
+    @property
+    def signature(self) -> str:
+        test = self.corpus.splits["test"]
+        return Ranks.signature(self._scores, num_images=len(test), num_captions=test.num_captions)
+
+    @property
+    def _scores(self) -> str:
+        return f"ranking({self.options.similarity})"
+
+    def add(self, place_B: Tensor, score_BI: Tensor) -> None:
+        """Update with the scores of some sentences."""
+        self.update(score_BI.new_zeros(()), score_BI.new_tensor(len(score_BI)))
+        self.scores.update(zip(place_B.tolist(), score_BI.cpu().numpy(), strict=True))
+
+    def _stacked(self) -> Floats:
+        """Scores of the whole split [S, I]."""
+        return np.stack([self.scores[place] for place in sorted(self.scores)])
+
+    def mean_loss(self) -> float:
+        score_SI = torch.from_numpy(self._stacked()).to(self.device)
+        column_S = torch.from_numpy(self.split.image_of).to(self.device)
+        same_SI = column_S[:, None] == torch.arange(score_SI.shape[1], device=self.device)
+        return float(self.pair_loss(score_SI, column_S, same_SI)) / len(column_S)
+
+    def score(self, loss: float) -> Score:
+        found = ranks(self._stacked(), self.split.image_of)
+        return Score(
+            value=found.mean_recall,
+            loss=loss,
+            choice=loss if self.options.choose_by == "loss" else 100.0 - found.mean_recall,
+            beside=found.beside(self._scores),
+        )
 
 
 class RankingObjective(Objective):
-    """Any recurrence over sentences, a linear map of images."""
+    """Ranking by any recurrence over sentences and a linear map of images."""
 
     Options = RankingOptions
-    unit: ClassVar[Literal["token", "frame", "label"]] = "token"
     whole_batches = "it compares every caption of a batch with every image of it"
     corpus: CaptionCorpus
 
@@ -50,38 +94,32 @@ class RankingObjective(Objective):
             vocabulary_size=len(corpus.vocabulary.symbols),
         )
         self.network.scale.learn(store.rows, corpus.splits["train"].feature_row)
-        self._evaluated: CaptionSplit = corpus.splits["valid"]
+        self.metric: RankingMetric = RankingMetric(corpus, self.options)
         self._images: Tensor | None = None
-        """Of the split that is evaluated."""
-        self.found: dict[int, Floats] = {}
-        """Place of a caption in it -> its scores with all its images."""
-        self._ranks: Ranks | None = None
-
-    # Examples -----------------------------------------------------------------------------------
+        """Images of the split that is evaluated."""
 
     def train_loader(self, *, rank: int = 0, world_size: int = 1) -> CaptionBatches:
-        return self._batches("train", self.options.batch_tokens, rank, world_size)
-
-    def evaluation_loader(self, split: str) -> CaptionBatches:
-        """All captions of a split; it is the one that the next evaluation ranks."""
-        self._evaluated = self.corpus.splits[split]
-        return self._batches(split, EVALUATION_TOKENS, 0, 1)
-
-    def _batches(self, split: str, tokens: int, rank: int, world_size: int) -> CaptionBatches:
         return CaptionBatches(
-            self.corpus.splits[split],
+            self.corpus.splits["train"],
             self.corpus.features,
-            batch_tokens=tokens,
+            batch_tokens=self.options.batch_tokens,
             seed=self.config.seed,
-            order="shuffled" if split == "train" else "sorted",
             rank=rank,
             world_size=world_size,
         )
 
-    # Loss ---------------------------------------------------------------------------------------
+    def evaluation_loader(self, split: str) -> CaptionBatches:
+        self.metric.split = self.corpus.splits[split]
+        return CaptionBatches(
+            self.metric.split,
+            self.corpus.features,
+            batch_tokens=EVALUATION_TOKENS,
+            seed=self.config.seed,
+            order="sorted",
+        )
 
     def batch_loss(self, batch: CaptionBatch) -> tuple[Tensor, Tensor]:
-        """Of this process's captions, compared with the images and captions of all of them.
+        """Loss of this process's captions, compared with images and captions of all processes.
 
         Images are sent around, then scores: words, of which there are most, stay where they are.
         """
@@ -91,113 +129,40 @@ class RankingObjective(Objective):
         score_SI = of_all(self.network.similarity(sentences, of_all(images)))
         image_S = of_all(batch.image)
         column_S = torch.arange(len(image_S), device=score_SI.device)
-        loss = self._loss(score_SI, column_S, image_S[:, None] == image_S, own=of_all.own)
+        same_SI = image_S[:, None] == image_S
+        loss = self.metric.pair_loss(score_SI, column_S, same_SI, own=of_all.own)
         return loss, batch.lengths.new_tensor(len(batch.image))
-
-    def _loss(
-        self, score_SI: Tensor, column_S: Tensor, same_SI: Tensor, *, own: slice = slice(None)
-    ) -> Tensor:
-        options = self.options
-        return ranking_loss(
-            score_SI,
-            column_S,
-            same_SI,
-            margin=options.margin,
-            negatives=options.negatives,
-            own=own,
-        )
 
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: CaptionBatch) -> Tensor:
         return loss_sum / batch.num_captions
 
-    # Metric -------------------------------------------------------------------------------------
-
-    def on_validation_epoch_start(self) -> None:
-        super().on_validation_epoch_start()
-        self.found, self._images, self._ranks = {}, None, None
-
-    def validation_step(self, batch: CaptionBatch, batch_idx: int) -> None:
-        if self._images is None:
-            rows = self.corpus.features.rows(self._evaluated.feature_row)
+    def evaluate_batch(self, batch: CaptionBatch, *, final: bool) -> None:
+        if self._images is None or not self.metric.scores:  # weights or split have changed
+            rows = self.corpus.features.rows(self.metric.split.feature_row)
             self._images = self.network.images(torch.from_numpy(rows).to(self.device))
         sentences = self.network.sentences(batch.caption, batch.lengths)
-        score_BI = self.network.similarity(sentences, self._images).cpu().numpy()
-        self.found.update(zip(batch.place.tolist(), score_BI, strict=True))
+        self.metric.add(batch.place, self.network.similarity(sentences, self._images))
 
-    @property
-    def findings(self) -> Sequence[dict[int, Any]]:
-        return (self.found,)
-
-    def end_evaluation(self) -> None:
-        found = np.stack([self.found[place] for place in sorted(self.found)])
-        score_SI = torch.from_numpy(found).to(self.device)
-        column_S = torch.from_numpy(self._evaluated.image_of).to(score_SI.device)
-        same_SI = column_S[:, None] == torch.arange(score_SI.shape[1], device=score_SI.device)
-        loss = self._loss(score_SI, column_S, same_SI)
-        self.evaluation_sums[0], self.evaluation_sums[1] = loss.double(), len(column_S)
-        if math.isfinite(float(loss)):
-            self._ranks = ranks(found, self._evaluated.image_of)
-
-    @property
-    def ranks(self) -> Ranks:
-        """Of the split that was evaluated last."""
-        assert self._ranks is not None
-        return self._ranks
-
-    @property
-    def metric(self) -> str:
-        return "recall"
-
-    def metric_value(self, mean_nats: float) -> float | None:
-        return None
-
-    def evaluation_metric(self) -> float:
-        return self.ranks.mean_recall
-
-    def beside_metric(self) -> dict[str, float]:
-        return self.ranks.beside(self._scores)
-
-    def validation_choice(self) -> float:
-        if self.options.choose_by == "loss":
-            return mean_loss(self.evaluation_sums)
-        return 100.0 - self.evaluation_metric()  # the least is chosen
-
-    def curve_values(self, loss_train: float, loss_valid: float) -> dict[str, float | None]:
-        losses = {"loss_train": loss_train, "loss_valid": loss_valid}
-        return {"train": None, "valid": self.evaluation_metric(), **losses}
-
-    @property
-    def _scores(self) -> str:
-        return f"ranking({self.options.similarity})"
-
-    @property
-    def signature(self) -> str:
-        test = self.corpus.splits["test"]
-        return Ranks.signature(self._scores, num_images=len(test), num_captions=test.num_captions)
-
-    def keep_evaluation(self, folder: Path, split: str) -> None:
+    def keep(self, folder: Path, split: str) -> None:
         if self.options.similarity == "regions":
             write_alignments(folder, split, self.alignments(split))
 
     @torch.no_grad()
     def alignments(self, split: str) -> list[WordRegions]:
         """The best region of its own image for each word of each caption."""
-        part, found = self.corpus.splits[split], list[tuple[int, WordRegions]]()
-        for batch in self._batches(split, EVALUATION_TOKENS, 0, 1):
+        part, found = self.corpus.splits[split], dict[int, WordRegions]()
+        for batch in self.evaluation_loader(split):
             sentences = self.network.sentences(batch.caption, batch.lengths)
             best = self.network.align(sentences, self.network.images(batch.features))
             rows = zip(*(part.tolist() for part in (batch.place, batch.image, *best)), strict=True)
             for place, image, region, score in rows:
                 words = part.captions[image][place - int(part.first[image])]
-                found.append((place, WordRegions.of(part.names[image], words, region, score)))
-        return [line for _, line in sorted(found, key=lambda pair: pair[0])]
-
-    # Cost ---------------------------------------------------------------------------------------
+                found[place] = WordRegions.of(part.names[image], words, region, score)
+        return [found[place] for place in sorted(found)]
 
     @property
     def num_train_units(self) -> int:
-        train = self.corpus.splits["train"]
-        return int(train.rows.length_N.sum()) + train.num_captions
+        return self.corpus.splits["train"].num_tokens
 
     def units_in(self, batch: CaptionBatch) -> int:
         return int(batch.lengths.sum())

@@ -1,1 +1,1 @@
-"""data"""
+"""Corpora of moving digits and shapes, and their batches."""

@@ -3,7 +3,7 @@
 A batch is made over all ranks together and dealt out, sequence by sequence: the same setting means
 the same training on any number of them.
 
-B sequences, T frames, Y X pixels.
+Shapes: B sequences, T frames, Y X pixels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.core.errors import BenchError
 from bench.data.batching import ResumableBatches, State
-from bench.data.language import uniform
+from bench.data.random import uniform
 from bench.frames.data.corpus import FrameSplit
 from bench.frames.data.motion import Ints
 
@@ -26,15 +26,15 @@ class FrameBatch(NamedTuple):
     """Whole sequences."""
 
     frames: Tensor
-    """Between 0 and 255, uint8 [B, T, Y, X]."""
+    """Pixels between 0 and 255, uint8 [B, T, Y, X]."""
     place: Tensor
-    """Of each sequence in the split [B]."""
+    """Place of each sequence in the split [B]."""
     num_sequences: Tensor
-    """Of the batch over all ranks, for means that do not depend on their number []."""
+    """Sequences of the batch over all ranks [], for means that do not depend on their number."""
 
 
 class FrameBatches(ResumableBatches[FrameBatch]):
-    """A loader of `FrameBatch`; its place can be saved and restored exactly.
+    """Loader of `FrameBatch` whose place can be saved and restored exactly.
 
     `batch_size`: sequences of a batch over all ranks. `order`: `shuffled` anew in each epoch, or
     always `given`.
@@ -67,7 +67,7 @@ class FrameBatches(ResumableBatches[FrameBatch]):
         return whole + (rest >= self.world_size or whole == 0)
 
     def epoch_order(self, epoch: int) -> Sequence[Ints]:
-        """The sequences of each batch, over all ranks, in the order of an epoch."""
+        """Sequences of each batch, over all ranks, in the order of an epoch."""
         order = np.arange(len(self.split))
         if self.order == "shuffled":
             stream = np.random.PCG64([self.seed, epoch])
@@ -75,7 +75,7 @@ class FrameBatches(ResumableBatches[FrameBatch]):
         return np.split(order, self.batch_size * np.arange(1, len(self)))
 
     def batch(self, of: Ints) -> FrameBatch:
-        """This rank's part of a batch of these sequences."""
+        """Part of a batch of these sequences for this rank."""
         mine = of[self.rank :: self.world_size]
         return FrameBatch(
             frames=torch.from_numpy(self.split.frames(mine)),
@@ -84,7 +84,7 @@ class FrameBatches(ResumableBatches[FrameBatch]):
         )
 
     def sizes(self, of: Ints) -> tuple[int, ...]:
-        """Sequences, which are equally long."""
+        """Number of sequences, which are equally long."""
         return (len(of[self.rank :: self.world_size]),)
 
     def _identity(self) -> State:

@@ -1,7 +1,4 @@
-"""From a card to sequences of frames: digits are read, shapes are known, ways are drawn.
-
-N sequences, S things of a sequence.
-"""
+"""Sequences of frames of a card: digits are read, shapes are known, paths are drawn."""
 
 from __future__ import annotations
 
@@ -16,20 +13,20 @@ from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.core.splits import SPLITS
 from bench.data.files import digest_of, mismatch
-from bench.data.language import uniform
 from bench.data.problems import Style
+from bench.data.random import uniform
 from bench.data.sources import Download, DownloadProgress, locate, print_status
 from bench.frames.data.corpus import FrameCorpus, FrameSplit
 from bench.frames.data.motion import (
     Pixels,
-    any_speed,
-    choices,
+    draw_indices,
+    integer_motion,
     paths,
     read_idx,
     shapes,
-    whole_pixels,
+    uniform_motion,
 )
-from bench.frames.data.specification import MovingDigitsSpec, MovingSpec, SyntheticFramesSpec
+from bench.frames.data.specification import MovingDigitsSpec, SyntheticFramesSpec
 
 
 def prepare_frames(
@@ -41,7 +38,7 @@ def prepare_frames(
     download: Download = "never",
     fetching: DownloadProgress | None = None,
 ) -> FrameCorpus:
-    """The sequences of a card, the same wherever they are drawn.
+    """Sequences of a card, the same on every machine.
 
     Raises BenchError for a file that is missing or not the card's.
     """
@@ -61,12 +58,12 @@ def prepare_frames(
     file = folder / spec.files["images"].path
     if (reason := mismatch(file, spec.files["images"])) is not None:
         raise BenchError(f"{reason}; put the original file in its place")
-    digits = _drawn(read_idx(file, sha256=spec.pixels_sha256), spec, file)
+    digits = _draw_digits(read_idx(file, sha256=spec.pixels_sha256), spec, file)
     return _corpus(spec, digits, {file.name: digest_of(file, "sha256")}, task=task)
 
 
-def _drawn(images: Pixels, spec: MovingDigitsSpec, file: Path) -> Pixels:
-    """As many different images as the card asks for, in the order of the draw."""
+def _draw_digits(images: Pixels, spec: MovingDigitsSpec, file: Path) -> Pixels:
+    """Different images, as many as the card says, in the order of the draw."""
     if len(images) < spec.num_digits:
         raise BenchError(
             f"{file}: {len(images):,} images where the card draws {spec.num_digits:,}: put the "
@@ -100,48 +97,31 @@ def _split(
 ) -> FrameSplit:
     place = SPLITS.index(split)
     stream = np.random.PCG64(spec.seed).jumped(1 + place)
-    size = (_size(spec, split), spec.things_per_frame)
+    size = (int(getattr(spec, f"num_{split}")), spec.things_per_frame)
     number = size[0] * size[1]
-    thing_M = choices(stream, number, of=len(sprites))
+    sprite_M = draw_indices(stream, number, of=len(sprites))
+    noise = 0.0
     if isinstance(spec, MovingDigitsSpec):
-        moving = any_speed(stream, number, room=room, slowest=spec.slowest, fastest=spec.fastest)
+        speeds = {"slowest": spec.slowest, "fastest": spec.fastest}
+        motion = uniform_motion(stream, number, room=room, **speeds)
     else:
-        moving = whole_pixels(stream, number, room=room, fastest=spec.fastest)
-    place_MT2 = paths(*moving, num_frames=spec.num_frames, room=room)
+        noise = spec.noise
+        motion = integer_motion(stream, number, room=room, fastest=spec.fastest)
+    corner_MT2 = paths(*motion, num_frames=spec.num_frames, room=room)
     return FrameSplit(
         sprites=sprites,
         frame_size=spec.frame_size,
-        thing=thing_M.reshape(size),
-        place=place_MT2.reshape(*size, spec.num_frames, 2),
-        noise=spec.noise if isinstance(spec, SyntheticFramesSpec) else 0.0,
+        sprite=sprite_M.reshape(size),
+        corner=corner_MT2.reshape(*size, spec.num_frames, 2),
+        noise=noise,
         seed=(spec.seed, place),
     )
-
-
-def _size(spec: MovingSpec, split: str) -> int:
-    return {"train": spec.num_train, "valid": spec.num_valid, "test": spec.num_test}[split]
-
-
-# What `bench data` says of frames: splits, sizes, and the least that a predictor can have.
-
-
-def report(corpus: FrameCorpus, *, task: str, checked: str) -> None:
-    """Print what there is."""
-    train = corpus.splits["train"]
-    size, things = f"{corpus.frame_size} x {corpus.frame_size}", train.thing.shape[1]
-    print(
-        f"frames of {size} pixels, {things} of {len(train.sprites):,} things in each; "
-        f"{corpus.num_given} are given, {corpus.num_predicted} predicted"
-    )
-    print(f"test: no predictor has a cross-entropy below {corpus.bound:.2f} nats a frame")
-    sizes = ", ".join(f"{name} {len(split):,}" for name, split in corpus.splits.items())
-    print(f"{task}: {checked}; sequences: {sizes}")
 
 
 def load(
     card: Card, data: DataConfig, *, style: Style, progress: DownloadProgress | None
 ) -> FrameCorpus:
-    """Moving things of a card; see `prepare_frames`."""
+    """Corpus of a card; see `prepare_frames`."""
     del style  # nothing takes long
     assert isinstance(card.corpus, MovingDigitsSpec | SyntheticFramesSpec)
     return prepare_frames(
@@ -157,11 +137,19 @@ def load(
 def inspect(
     card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
 ) -> None:
-    """Print the files, what moves, and how much of it can be predicted."""
+    """Print the files, sizes of frames and splits, and the least cross-entropy of a predictor."""
     print_status(card, data.path)
     data = msgspec.structs.replace(data, download="missing" if fetch else "never")
     corpus = load(card, data, style="quiet", progress=progress)
     checked = "generated"
     if isinstance(card.corpus, MovingDigitsSpec):
         checked = "verified" if card.corpus.pixels_sha256 else "counted"
-    report(corpus, task=card.task, checked=checked)
+    train = corpus.splits["train"]
+    size, num_sprites = f"{corpus.frame_size} x {corpus.frame_size}", train.sprite.shape[1]
+    print(
+        f"frames of {size} pixels, {num_sprites} of {len(train.sprites):,} things in each; "
+        f"{corpus.num_given} are given, {corpus.num_predicted} predicted"
+    )
+    print(f"test: no predictor has a cross-entropy below {corpus.bound:.2f} nats a frame")
+    sizes = ", ".join(f"{name} {len(split):,}" for name, split in corpus.splits.items())
+    print(f"{card.task}: {checked}; sequences: {sizes}")

@@ -1,4 +1,4 @@
-"""What the `corpus:` part of a card of frames may say: facts as frozen structs.
+"""The `corpus:` part of a card of frames: facts as frozen structs.
 
 Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 """
@@ -9,16 +9,15 @@ from typing import Annotated
 
 import msgspec
 
+from bench.core.config import Count
 from bench.core.structs import Frozen
 from bench.data.files import FileSpec, Mirror
 
-Count = Annotated[int, msgspec.Meta(ge=1)]
-
 
 class MovingSpec(Frozen, frozen=True, kw_only=True):
-    """Sequences of square frames with things that move straight ahead and bounce off the edges.
+    """Sequences of square frames with sprites that move straight ahead and bounce off the edges.
 
-    The first `num_given` frames are read, the next `num_predicted` are to be said.
+    The first `num_given` frames are read, the next `num_predicted` are predicted.
     """
 
     seed: int = 1
@@ -33,28 +32,28 @@ class MovingSpec(Frozen, frozen=True, kw_only=True):
 
     @property
     def num_frames(self) -> int:
-        """Of a sequence."""
+        """Frames of a sequence."""
         return self.num_given + self.num_predicted
 
 
 class MovingDigitsSpec(MovingSpec, frozen=True, kw_only=True, tag_field="kind", tag="digits"):
-    """Handwritten digits of an idx file that move: see `bench.frames.data.motion`.
-
-    `files` has one, images. `num_digits` of its images are drawn, for all splits; a digit's way in
-    a step is between `slowest` and `fastest` pixels long.
-    """
+    """Handwritten digits of an idx file that move: see `bench.frames.data.motion`."""
 
     folder: str
     licence: str
     obtain: str
-    """Where a user gets the file."""
+    """Source of the file, for users."""
     files: dict[str, FileSpec]
+    """One file, `images`."""
     mirrors: tuple[Mirror, ...] = ()
     num_digits: Count = 500
+    """Images that are drawn from the file, for all splits."""
     slowest: float = 3.0
+    """Least speed of a digit in pixels a step."""
     fastest: float = 5.0
+    """Greatest speed of a digit in pixels a step."""
     pixels_sha256: str | None = None
-    """Of the unpacked idx file, however it is packed."""
+    """Checksum of the unpacked idx file."""
 
     def __post_init__(self) -> None:
         if list(self.files) != ["images"]:

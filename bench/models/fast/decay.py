@@ -1,4 +1,4 @@
-"""s_t = u_t + alpha s_{t-1} for all steps without a loop over them.
+"""Decaying sum s_t = u_t + alpha s_{t-1} for all steps without a loop over them.
 
 Within a block of K steps s is a lower-triangular matrix of powers of alpha times u. Only powers
 with exponents from 0 to K occur, so nothing overflows however long the sequence.

@@ -49,7 +49,7 @@ def native_scan(
     b_H: Tensor | None,
     nonlinearity: Nonlinearity,
 ) -> Tensor:
-    """The same through the library's tanh and relu kernels.
+    """`elman_scan` by the library's tanh and relu kernels.
 
     With sigma(a) = (1 + tanh(a / 2)) / 2 and h = (1 + g) / 2, a sigmoid network is the tanh
     network g_t = tanh(A/2 x_t + R/4 g_{t-1} + b/2 + R 1/4).
@@ -66,7 +66,7 @@ def native_scan(
 
 
 class ElmanLoop(torch.autograd.Function):
-    """h_TBH from the input's share a_TBH of sigma's argument, which it overwrites."""
+    """h_TBH from the input terms a_TBH of sigma's argument, which it overwrites."""
 
     @staticmethod
     def forward(
@@ -97,7 +97,7 @@ class ElmanLoop(torch.autograd.Function):
 
 
 def slope(h: Tensor, nonlinearity: Nonlinearity) -> Tensor:
-    """The derivative of sigma, from its value."""
+    """Derivative of sigma, from its value."""
     if nonlinearity == "sigmoid":
         return h * (1 - h)
     return 1 - h * h if nonlinearity == "tanh" else (h > 0).to(h.dtype)

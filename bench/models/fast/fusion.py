@@ -1,4 +1,4 @@
-"""Where the kernels written in Triton are used: on CUDA, where it is installed and compiles."""
+"""Use of the kernels written in Triton: on CUDA, where it is installed and compiles."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 
 FUSED_ON = {"cuda"}
-"""Kinds of devices; tests add the CPU, where Triton's interpreter runs the same kernels."""
+"""Types of devices; tests add the CPU, where Triton's interpreter runs the same kernels."""
 
 
 def fuses(x: Tensor) -> bool:
-    """Whether steps over tensors like `x` are made of fused kernels."""
+    """True if steps over tensors like `x` run as fused kernels."""
     return x.device.type in FUSED_ON and x.is_floating_point() and compiles(x.device.type)
 
 
 @cache
 def compiles(device_type: str) -> bool:
-    """Whether Triton is there and a kernel of its making runs, for which it needs a C compiler."""
+    """True if Triton is installed and runs a kernel, for which it needs a C compiler."""
     if importlib.util.find_spec("triton") is None:
         return False
     try:

@@ -1,30 +1,66 @@
 """Fast exact forms of the GRU's equations (1-4), numbered as in `gru.py`.
 
+`native_scan` is the library's kernel, for a reset after the product. `GRULoop` resets before it and
+has a hand-written backward, one product of all steps for each weight's gradient. The steps of both
+passes are functions of tensors alone, so that they can be recorded as CUDA graphs; `gru_triton` has
+the same two with fused kernels.
+
 Shapes: B batch, T time, D input, H hidden, G = 3H stacked r, z, h~.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bench.models.fast import gru_scan as gru_steps
-from bench.models.fast.cuda_graphs import replayed
+from bench.models.fast.cuda_graphs import Function, replay
 from bench.models.fast.fusion import fuses
 
-# The GRU's equations (1-4) step after step by the library's operations, and their gradients.
-#
-# Numbered as in `gru.py`, reset before the product. Both loops are functions of tensors alone, so
-# that they can be recorded as graphs; `gru_triton` has the same two with fused kernels.
-#
-# Shapes: B batch, T time, H hidden, G = 3H stacked r, z, h~.
+
+def native_scan(x_BTD: Tensor, h_BH: Tensor, W_GD: Tensor, U_GH: Tensor, b_G: Tensor) -> Tensor:
+    """h_BTH after every step, with a reset after the product.
+
+    The library's z is 1 - z of (4), which is the sigmoid of the negated argument.
+    """
+    H = h_BH.shape[1]
+    sign_G = torch.ones_like(b_G)
+    sign_G[H : 2 * H] = -1
+    W_GD, U_GH, b_G = W_GD * sign_G[:, None], U_GH * sign_G[:, None], b_G * sign_G
+    flat = [W_GD, U_GH, b_G, torch.zeros_like(b_G)]
+    state_1BH = h_BH.to(W_GD).unsqueeze(0).contiguous()
+    h_BTH, _ = torch.gru(x_BTD, state_1BH, flat, True, 1, 0.0, True, False, True)
+    return h_BTH
+
+
+class GRULoop(torch.autograd.Function):
+    """h_TBH from the input terms a_TBG of the gates' arguments."""
+
+    @staticmethod
+    def forward(ctx: Any, a_TBG: Tensor, U_GH: Tensor, h_BH: Tensor) -> Tensor | None:
+        forward, ctx.backward_steps = steps_for(a_TBG)
+        found = replay(forward, a_TBG, U_GH, h_BH)
+        ctx.save_for_backward(*found, U_GH, h_BH)
+        return found[1]
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad_TBH: Tensor) -> tuple[Tensor | None, ...]:
+        return replay(ctx.backward_steps, *ctx.saved_tensors, grad_TBH)
+
+
+def steps_for(a: Tensor) -> tuple[Function, Function]:
+    """Fastest forward and backward steps."""
+    if fuses(a):
+        from bench.models.fast import gru_triton
+
+        return gru_triton.forward_steps, gru_triton.backward_steps
+    return forward_steps, backward_steps
 
 
 def forward_steps(a_TBG: Tensor, U_GH: Tensor, h_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """gates_TBG, h_TBH and r . h from the input's share of the gates' arguments."""
+    """gates_TBG, h_TBH and r . h from the input terms of the gates' arguments."""
     H = h_BH.shape[1]
     gates_TBG = torch.empty_like(a_TBG)
     h_TBH, reset_TBH = a_TBG.new_empty(2, *a_TBG.shape[:2], H).unbind(0)
@@ -43,7 +79,7 @@ def forward_steps(a_TBG: Tensor, U_GH: Tensor, h_BH: Tensor) -> tuple[Tensor, Te
 def backward_steps(
     gates_TBG: Tensor, h_TBH: Tensor, reset_TBH: Tensor, U_GH: Tensor, h_BH: Tensor, grad: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of a_TBG, U_GH and h_BH."""
+    """Gradients of a_TBG, U_GH and h_BH."""
     H = h_BH.shape[1]
     r, z, candidate = gates_TBG.chunk(3, dim=2)
     past_TBH = torch.cat([h_BH.unsqueeze(0), h_TBH[:-1]])
@@ -71,51 +107,7 @@ def cut(gates_TBG: Tensor, H: int) -> tuple[Tensor, Tensor]:
 
 
 def weight_gradient(da_TBG: Tensor, past_TBH: Tensor, reset_TBH: Tensor) -> Tensor:
-    """The gradient of U_GH: r and z saw the past, h~ what was left of it."""
+    """Gradient of U_GH: r and z read the past, h~ the reset past."""
     da_rz, da_candidate = cut(da_TBG, past_TBH.shape[2])
     dU_rz = da_rz.flatten(0, 1).t() @ past_TBH.flatten(0, 1)
     return torch.cat([dU_rz, da_candidate.flatten(0, 1).t() @ reset_TBH.flatten(0, 1)])
-
-
-def native_scan(x_BTD: Tensor, h_BH: Tensor, W_GD: Tensor, U_GH: Tensor, b_G: Tensor) -> Tensor:
-    """h_BTH of the GRU that resets after the product, by the library's kernel.
-
-    The library's z is 1 - z of (4), which is the sigmoid of the negated argument.
-    """
-    H = h_BH.shape[1]
-    sign_G = torch.ones_like(b_G)
-    sign_G[H : 2 * H] = -1
-    W_GD, U_GH, b_G = W_GD * sign_G[:, None], U_GH * sign_G[:, None], b_G * sign_G
-    flat = [W_GD, U_GH, b_G, torch.zeros_like(b_G)]
-    state_1BH = h_BH.to(W_GD).unsqueeze(0).contiguous()
-    h_BTH, _ = torch.gru(x_BTD, state_1BH, flat, True, 1, 0.0, True, False, True)
-    return h_BTH
-
-
-class GRULoop(torch.autograd.Function):
-    """h_TBH from the input's share a_TBG of the gates' arguments.
-
-    The backward is written by hand: one product of all steps for each weight's gradient. On CUDA
-    the steps are fused kernels where Triton is, and all of them one graph.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, a_TBG: Tensor, U_GH: Tensor, h_BH: Tensor) -> Tensor | None:
-        ctx.steps = steps_for(a_TBG)
-        found = replayed(ctx.steps.forward_steps, a_TBG, U_GH, h_BH)
-        ctx.save_for_backward(*found, U_GH, h_BH)
-        return found[1]
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad_TBH: Tensor) -> tuple[Tensor | None, ...]:
-        return replayed(ctx.steps.backward_steps, *ctx.saved_tensors, grad_TBH)
-
-
-def steps_for(a: Tensor) -> ModuleType:
-    """The module whose steps are fastest."""
-    if fuses(a):
-        from bench.models.fast import gru_triton
-
-        return gru_triton
-    return gru_steps

@@ -1,7 +1,7 @@
-"""The GRU's equations (1-4) with a kernel after each of a step's two products, and their gradients.
+"""Steps of `gru_scan` with a fused kernel after each of a step's two products.
 
-Numbered as in `gru.py`, reset before the product; the same functions as in `gru_steps`. Importing
-this file needs Triton. Not yet measured on a GPU; tested by Triton's interpreter.
+Equations (1-4) are numbered as in `gru.py`, with a reset before the product. Importing this file
+needs Triton. Not yet measured on a GPU; tested by Triton's interpreter.
 
 Shapes: B batch, T time, H hidden, G = 3H stacked r, z, h~. A kernel works on the B H units.
 """
@@ -44,7 +44,7 @@ def _mix(gates, past_h, h, num_units, H, BLOCK: tl.constexpr):
 
 @triton.jit
 def _through_mix(gates, past_h, grad, dh, da, num_units, H, BLOCK: tl.constexpr):
-    """The gradients of the arguments of z and h~; dh comes from the step after, and takes grad."""
+    """Gradients of the arguments of z and h~; dh comes from the step after, and grad is added."""
     unit = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = unit < num_units
     at_r = unit // H * (3 * H) + unit % H
@@ -58,7 +58,7 @@ def _through_mix(gates, past_h, grad, dh, da, num_units, H, BLOCK: tl.constexpr)
 
 @triton.jit
 def _through_gates(gates, past_h, d_reset, dh, da, num_units, H, BLOCK: tl.constexpr):
-    """The gradient of the argument of r, and dh but for what goes through r and z."""
+    """Gradient of the argument of r, and dh except for the paths through r and z."""
     unit = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = unit < num_units
     at_r = unit // H * (3 * H) + unit % H
@@ -69,7 +69,7 @@ def _through_gates(gates, past_h, d_reset, dh, da, num_units, H, BLOCK: tl.const
 
 
 def forward_steps(a_TBG: Tensor, U_GH: Tensor, h_BH: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """gates_TBG, h_TBH and r . h from the input's share of the gates' arguments."""
+    """gates_TBG, h_TBH and r . h from the input terms of the gates' arguments."""
     B, H = h_BH.shape
     gates_TBG = torch.empty_like(a_TBG, memory_format=torch.contiguous_format)
     h_TBH, reset_TBH = a_TBG.new_empty(2, *a_TBG.shape[:2], H).unbind(0)
@@ -90,7 +90,7 @@ def forward_steps(a_TBG: Tensor, U_GH: Tensor, h_BH: Tensor) -> tuple[Tensor, Te
 def backward_steps(
     gates_TBG: Tensor, h_TBH: Tensor, reset_TBH: Tensor, U_GH: Tensor, h_BH: Tensor, grad: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of a_TBG, U_GH and h_BH."""
+    """Gradients of a_TBG, U_GH and h_BH."""
     B, H = h_BH.shape
     past_TBH = torch.cat([h_BH.unsqueeze(0), h_TBH[:-1]])
     da_TBG, grad_TBH = torch.empty_like(gates_TBG), grad.contiguous()

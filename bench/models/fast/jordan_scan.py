@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.models.fast.cuda_graphs import replayed
+from bench.models.fast.cuda_graphs import replay
 from bench.models.fast.elman_scan import IN_PLACE, Nonlinearity, slope
 
 
 class JordanLoop(torch.autograd.Function):
-    """h_TBH, o_TBO from the input's share a_TBH of tanh's argument; `feedback` is f of (2).
+    """h_TBH, o_TBO from the input terms a_TBH of tanh's argument; `feedback` is f of (2).
 
     The backward is written by hand: one product of all steps for each weight's gradient. On CUDA
     all steps are one graph.
@@ -32,7 +32,7 @@ class JordanLoop(torch.autograd.Function):
         feedback: Nonlinearity,
     ) -> tuple[Tensor | None, ...]:
         given = W_o_HO, W_y_OH, b_y_O, o_BO
-        found = replayed(forward_steps, a_TBH, *given, options=(feedback,))
+        found = replay(forward_steps, a_TBH, *given, options=(feedback,))
         ctx.save_for_backward(*found, W_o_HO, W_y_OH, o_BO)
         ctx.feedback = feedback
         return found
@@ -41,7 +41,7 @@ class JordanLoop(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_h: Tensor, grad_o: Tensor) -> tuple[Tensor | None, ...]:
         given = *ctx.saved_tensors, grad_h, grad_o
-        return *replayed(backward_steps, *given, options=(ctx.feedback,)), None
+        return *replay(backward_steps, *given, options=(ctx.feedback,)), None
 
 
 def forward_steps(
@@ -52,7 +52,7 @@ def forward_steps(
     o_BO: Tensor,
     feedback: Nonlinearity,
 ) -> tuple[Tensor, Tensor]:
-    """h_TBH and o_TBO."""
+    """h_TBH and o_TBO after every step."""
     h_TBH = torch.empty_like(a_TBH)
     o_TBO = a_TBH.new_empty(*a_TBH.shape[:2], o_BO.shape[1])
     W_o, W_y, f_, past = W_o_HO.t(), W_y_OH.t(), IN_PLACE[feedback], o_BO
@@ -72,7 +72,7 @@ def backward_steps(
     grad_o: Tensor,
     feedback: Nonlinearity,
 ) -> tuple[Tensor, ...]:
-    """The gradients of a_TBH, W_o_HO, W_y_OH, b_y_O and o_BO."""
+    """Gradients of a_TBH, W_o_HO, W_y_OH, b_y_O and o_BO."""
     da_TBH, db_TBO = slope(h_TBH, "tanh"), slope(o_TBO, feedback)
     do_BO, dh_BH = torch.zeros_like(o_BO), torch.empty_like(h_TBH[0])
     sequences = (da_TBH, db_TBO, grad_h, grad_o)

@@ -1,7 +1,7 @@
-"""The LSTM's equations (1-6) with one kernel a step beside the product, and their gradients.
+"""Steps of `lstm_scan` with one fused kernel a step beside the product.
 
-Numbered as in `lstm.py`; the same functions as in `lstm_steps`, for no peepholes or diagonal ones.
-Importing this file needs Triton. Not yet measured on a GPU; tested by Triton's interpreter.
+Equations (1-6) are numbered as in `lstm.py`; peepholes are none or diagonal. Importing this file
+needs Triton. Not yet measured on a GPU; tested by Triton's interpreter.
 
 Shapes: B batch, T time, H hidden, G stacked gates [i] f g o, Q peepholes [i] f o. A kernel works on
 the B H cells; of a row of G the first gate is i, or f where coupled.
@@ -24,7 +24,7 @@ def _forward(
     gates, past_c, P, h, c, tanh_c, num_cells, H,
     NUM_GATES: tl.constexpr, PEEPS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Gates from their arguments, in place, then the cell and what it shows."""
+    """Gates from their arguments, in place, then the cell and its output."""
     cell = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = cell < num_cells
     unit = cell % H
@@ -61,7 +61,7 @@ def _backward(
     NUM_GATES: tl.constexpr, PEEPS: tl.constexpr,
     GIVES_H: tl.constexpr, GIVES_C: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of the gates' arguments; dh and dc come from the step after, dc goes on."""
+    """Gradient of the gates' arguments; dh and dc come from the step after, dc is updated."""
     cell = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = cell < num_cells
     unit = cell % H
@@ -100,7 +100,7 @@ def _backward(
 def forward_steps(
     a_TBG: Tensor, U: Tensor, P: Tensor | None, h_BH: Tensor, c_BH: Tensor, grid: Grid | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """gates_TBG, h_TBH, c_TBH and tanh(c) from the input's share of the gates' arguments."""
+    """gates_TBG, h_TBH, c_TBH and tanh(c) from the input terms of the gates' arguments."""
     gates_TBG = torch.empty_like(a_TBG, memory_format=torch.contiguous_format)
     T, B, H = len(a_TBG), *h_BH.shape
     h_TBH, c_TBH, tanh_c_TBH = a_TBG.new_empty(3, T, B, H).unbind(0)
@@ -132,7 +132,7 @@ def backward_steps(
     grad_c: Tensor | None,
     grid: Grid | None,
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of a_TBG, U, P, h_BH and c_BH."""
+    """Gradients of a_TBG, U, P, h_BH and c_BH."""
     B, H = h_BH.shape
     product = product_with(U, grid)
     past_c_TBH = torch.cat([c_BH.unsqueeze(0), c_TBH[:-1]])

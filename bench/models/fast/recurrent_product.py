@@ -1,4 +1,4 @@
-"""What the hidden state adds to the gates' arguments: a matrix product or a convolution.
+"""Recurrent term of the gates' arguments: a matrix product or a convolution of the state.
 
 Shapes: B rows (images x R x S places where convolved), T time, H hidden, G stacked gates, K kernel.
 A row of a convolved state is a place of an image; places stand row by row, images one by one.
@@ -7,7 +7,6 @@ A row of a convolved state is a place of an image; places stand row by row, imag
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,48 +16,36 @@ Grid = tuple[int, int]
 """R rows and S columns of places."""
 
 
-class RecurrentProduct(Protocol):
-    """U h for a step, and its gradients."""
-
-    def add(self, a_BG: Tensor, h_BH: Tensor, *, out: Tensor) -> Tensor:
-        """a + U h [B, G]."""
-        ...
-
-    def back(self, da_BG: Tensor, *, out: Tensor) -> None:
-        """The gradient of h [B, H] from that of U h."""
-        ...
-
-    def weight_gradient(self, da_TBG: Tensor, h_TBH: Tensor) -> Tensor:
-        """The gradient of U over all steps, of its own shape."""
-        ...
-
-
 class Dense:
-    """U [G, H] times the state of each row."""
+    """Product of U [G, H] with the state of each row."""
 
     def __init__(self, U_GH: Tensor) -> None:
         self.U_GH = U_GH
 
     @cached_property
-    def _turned(self) -> Tensor:
+    def _transposed(self) -> Tensor:
         # The copy is one for all steps; products with it take two thirds of the time.
         return self.U_GH.t().contiguous()
 
     def add(self, a_BG: Tensor, h_BH: Tensor, *, out: Tensor) -> Tensor:
-        return torch.addmm(a_BG, h_BH, self._turned, out=out)
+        """a + U h [B, G]."""
+        return torch.addmm(a_BG, h_BH, self._transposed, out=out)
 
     def back(self, da_BG: Tensor, *, out: Tensor) -> None:
+        """Gradient of h [B, H] from that of U h."""
         torch.mm(da_BG, self.U_GH, out=out)
 
     def weight_gradient(self, da_TBG: Tensor, h_TBH: Tensor) -> Tensor:
+        """Gradient of U over all steps, of its own shape."""
         return da_TBG.flatten(0, 1).t() @ h_TBH.flatten(0, 1)
 
 
 class Convolution:
-    """U [G, H, K, K] over the grid of places, zeros beyond its edges; K is odd.
+    """Convolution in place of the product of `Dense`: U [G, H, K, K] over the grid, K odd.
 
-    Channels of a place lie side by side, which is the order that the library's kernels are fastest
-    in: nothing is moved between the equations' rows and the convolution's maps.
+    Beyond the grid's edges are zeros. Channels of a place lie side by side, the order in which the
+    library's kernels are fastest: nothing is moved between the equations' rows and the
+    convolution's maps.
     """
 
     def __init__(self, U_GHKK: Tensor, grid: Grid) -> None:
@@ -67,7 +54,7 @@ class Convolution:
         self.padding = U_GHKK.shape[2] // 2
 
     def maps(self, rows_BH: Tensor) -> Tensor:
-        """The same numbers as images [images, H, R, S]."""
+        """Rows as images [images, H, R, S]."""
         return rows_BH.reshape(-1, *self.grid, rows_BH.shape[-1]).permute(0, 3, 1, 2)
 
     def apply(self, h_BH: Tensor) -> Tensor:
@@ -78,7 +65,7 @@ class Convolution:
         return torch.add(a_BG, self.apply(h_BH), out=out)
 
     def back(self, da_BG: Tensor, *, out: Tensor) -> None:
-        # Of h only the shape and the order in memory count here.
+        # Only the shape of h and its order in memory are read here.
         out.copy_(rows(self._gradients(da_BG, out, which="input")))
 
     def weight_gradient(self, da_TBG: Tensor, h_TBH: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""data"""
+"""Corpora of speech and their features."""

@@ -1,4 +1,4 @@
-"""AN4 as CMU lays it out: lists, transcripts, a dictionary, and one recording an utterance.
+"""AN4 in CMU's layout: lists, transcripts, a dictionary, and one recording an utterance.
 
     etc/an4_train.fileids          an4_clstk/fash/an251-fash-b
     etc/an4_train.transcription    <s> YES </s> (an251-fash-b)
@@ -27,11 +27,11 @@ SUFFIXES = (".sph", ".raw", ".flac", ".wav")
 
 @dataclass(frozen=True, kw_only=True)
 class _Tree:
-    """What the folder holds, before anything is put together."""
+    """Contents of the folder."""
 
     root: Path
     places: Mapping[str, list[str]]
-    """List -> `an4_clstk/fash/an251-fash-b`."""
+    """List -> places of its utterances, such as `an4_clstk/fash/an251-fash-b`."""
     words: Mapping[str, list[str]]
     """Utterance -> words."""
     dictionary: Mapping[str, tuple[str, ...]]
@@ -44,8 +44,8 @@ def list_an4(
 ) -> tuple[dict[str, tuple[Utterance, ...]], list[Problem]]:
     """Utterances by split, and those that cannot be used.
 
-    Raises BenchError for missing lists, an unreadable line of one, and a development speaker who
-    is not in the training list.
+    Raises BenchError for missing lists, for an unreadable line of one, and for a development
+    speaker who is not in the training list.
     """
     tree = _read(folder / "an4" if (folder / "an4" / "etc").is_dir() else folder)
     _check_speakers(spec, tree)

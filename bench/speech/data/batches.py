@@ -5,14 +5,15 @@
     an epoch            the same batches in an order of its own, drawn from seed and epoch
 
 A batch is made over all ranks together and dealt out, utterance by utterance, so the same setting
-means the same training on any number of them, and no rank waits for another at the end.
+means the same training on any number of ranks, and no rank waits for another at the end.
 
-B utterances, T frames, D features, U labels.
+Shapes: B utterances, T frames, D features, U labels.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -21,8 +22,8 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.data.batching import ResumableBatches, State
-from bench.data.language import uniform
+from bench.data.batching import ResumableBatches, State, batch_edges
+from bench.data.random import uniform
 from bench.speech.data.corpus import BLANK
 from bench.speech.data.prepared import FeatureSplit
 
@@ -35,23 +36,23 @@ class SpeechBatch(NamedTuple):
     features: Tensor
     """x_BTD, float32."""
     num_frames: Tensor
-    """Length of each utterance [B]."""
+    """[B]"""
     labels: Tensor
     """Numbers from 1 [B, U], int64."""
     num_labels: Tensor
-    """Of each utterance [B]."""
+    """[B]"""
     utterances: Tensor
-    """Place of each in the split [B]."""
+    """Place of each utterance in the split [B]."""
     num_utterances: Tensor
-    """Of the batch over all ranks, for means that do not depend on their number []."""
+    """Utterances of the batch over all ranks [], for means that do not depend on their number."""
 
 
 class SpeechBatches(ResumableBatches[SpeechBatch]):
-    """A loader of `SpeechBatch`; its place can be saved and restored exactly.
+    """Loader of `SpeechBatch` whose place can be saved and restored exactly.
 
-    `batch_frames`: frames of a batch over all ranks, padding included; an utterance that is longer
-    has a batch to itself, and a batch has an utterance a rank at the least. `order`: batches
-    `shuffled` anew in each epoch, or always `sorted`.
+    `batch_frames`: frames of a batch over all ranks, padding included; a longer utterance has a
+    batch to itself, and a batch has at least an utterance a rank. `order`: batches `shuffled` anew
+    in each epoch, or always `sorted`.
     """
 
     def __init__(
@@ -83,14 +84,14 @@ class SpeechBatches(ResumableBatches[SpeechBatch]):
         return len(self.batches)
 
     def epoch_order(self, epoch: int) -> Ids:
-        """The batches' numbers in the order of an epoch."""
+        """Numbers of the batches in the order of an epoch."""
         if self.order == "sorted":
             return np.arange(len(self))
         drawn = uniform(np.random.PCG64([self.seed, epoch]), len(self))
         return np.argsort(drawn, kind="stable")
 
     def batch(self, number: int) -> SpeechBatch:
-        """This rank's part of one batch."""
+        """Part of a batch for this rank."""
         whole = self.batches[number]
         mine = whole[self.rank :: self.world_size]
         lengths = self.split.num_frames[mine]
@@ -110,7 +111,7 @@ class SpeechBatches(ResumableBatches[SpeechBatch]):
         )
 
     def sizes(self, of: int) -> tuple[int, ...]:
-        """Frames, pairs of frames and labels."""
+        """Frames, and pairs of frames and labels."""
         mine = self.batches[of][self.rank :: self.world_size]
         num_frames = len(mine) * int(self.split.num_frames[mine].max())
         return num_frames, num_frames * (1 + max(len(self.split.labels[place]) for place in mine))
@@ -131,11 +132,5 @@ def make_batches(num_frames: Ids, batch_frames: int, *, at_least: int = 1) -> li
     Each batch has `at_least` utterances; a last one with fewer joins the one before.
     """
     order = np.argsort(-num_frames, kind="stable")
-    batches, first = [], 0
-    while first < len(order):
-        size = max(at_least, batch_frames // max(int(num_frames[order[first]]), 1), 1)
-        rest = len(order) - first - size
-        size += rest if 0 < rest < at_least else 0
-        batches.append(order[first : first + size])
-        first += size
-    return batches
+    edges = batch_edges(num_frames[order], batch_frames, at_least=at_least)
+    return [order[first:end] for first, end in itertools.pairwise(edges)]

@@ -1,6 +1,6 @@
-"""A speech corpus: which utterances, by whom, which phones are spoken, and where the sound is.
+"""Speech corpora: utterances, their speakers and phones, and the source of their sound.
 
-Checksums are of content, so that the same corpus in another file format has the same ones:
+Checksums are of content and do not depend on the format of the files:
 
     phones    sha256 of the lines `split utterance phone phone ...`, sorted
     samples   sha256 of the lines `utterance sha256-of-its-samples` (16 bit, little-endian), sorted
@@ -9,49 +9,32 @@ Checksums are of content, so that the same corpus in another file format has the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.core.structs import Frozen
-from bench.data import problems as corpus_problems
-from bench.data.problems import OnBad
 from bench.speech.data.specification import FeatureRecipe
 
-# What can be wrong with an utterance, and what is done about it: refuse, or skip when told to.
-
-
-Kind = Literal[
-    "no audio",
-    "no transcript",
-    "bad transcript",
-    "unknown word",
-    "unknown phone",
-    "unreadable",
-    "empty",
-    "silent",
-    "truncated",
-    "clipped",
-    "compressed",
-    "encoding",
-    "byte order",
-    "wrong rate",
-    "not mono",
-    "too short",
-]
+Samples = npt.NDArray[np.int16]
+Labels = npt.NDArray[np.int64]
+BLANK = 0
+"""Number of the blank of CTC and the transducer; labels count from one."""
 
 
 class Problem(Frozen, frozen=True, kw_only=True):
-    """One utterance that cannot be used; `detail` begins with the file at fault."""
+    """Reason why an utterance cannot be used; `detail` begins with the file at fault."""
 
     utterance: str
     split: str | None = None
     """None for a recording that belongs to none."""
-    kind: Kind
+    kind: str
+    """Fault in a word or two, such as `no audio` or `truncated`."""
     detail: str
 
     def __str__(self) -> str:
@@ -59,104 +42,82 @@ class Problem(Frozen, frozen=True, kw_only=True):
 
 
 class UnusableError(Exception):
-    """Why an utterance cannot be used."""
+    """Raised for an utterance that cannot be used; see `Problem`."""
 
-    def __init__(self, kind: Kind, detail: str) -> None:
+    def __init__(self, kind: str, detail: str) -> None:
         super().__init__(detail)
-        self.kind: Kind = kind
-        self.detail = detail
-
-
-def summary(problems: Sequence[Problem]) -> str:
-    """How many of which kind, and the first few by name, in one line."""
-    return corpus_problems.summary(problems, thing="utterance")
-
-
-def settle(problems: Sequence[Problem], on_bad: OnBad, *, task: str) -> None:
-    """Refuse the corpus for its bad utterances, in one line; with `skip` they are left out."""
-    corpus_problems.settle(problems, on_bad, task=task, thing="utterance")
-
-
-Samples = npt.NDArray[np.int16]
-Labels = npt.NDArray[np.int64]
-BLANK = 0
-"""Number of CTC's and the transducer's blank; the labels count from one."""
+        self.kind, self.detail = kind, detail
 
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """One recording of one speaker; `times` are the phones' first and end samples where known.
-
-    `audio` is None when the recording is generated.
-    """
+    """Recording of a speaker."""
 
     id: str
     speaker: str
     phones: tuple[str, ...]
     audio: Path | None = None
+    """None for a recording that is generated."""
     times: tuple[tuple[int, int], ...] | None = None
+    """First and end sample of each phone, where known."""
 
 
 class Recordings(Protocol):
-    """Where the sound of a corpus comes from: files or a synthesiser."""
+    """Source of the sound of a corpus: files or a synthesiser."""
 
     @property
-    def sample_rate_hz(self) -> int:
-        """Samples a second."""
-        ...
+    def sample_rate_hz(self) -> int: ...
 
     def samples(self, utterance: Utterance) -> Samples:
-        """The samples [N]; raises UnusableError for a recording that cannot be used."""
+        """Samples [N]; raises UnusableError for a recording that cannot be used."""
         ...
 
     def fingerprint(self, utterance: Utterance) -> str:
-        """Changes whenever the samples do, without decoding or generating them."""
+        """Text that changes whenever the samples do, found without decoding or generating them."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpeechCorpus:
-    """Utterances by split and what is to be predicted about them.
-
-    `labels`: what models are trained on; label number 1 + i is `labels[i]`, 0 is the blank.
-    `folding`: label -> what is scored in its place, None where it is dropped. `problems`:
-    utterances that were found bad while listing. `bound_error_percent`: for generated speech, the
-    phone error rate of an ideal listener on a split; `bound_nats`: the grammar's own mean
-    -log P(phone | phones before).
-    """
+    """Utterances by split, and the labels that are predicted."""
 
     labels: tuple[str, ...]
+    """Label number 1 + i is `labels[i]`, 0 is the blank."""
     folding: Mapping[str, str | None]
+    """Label -> the one that is scored in its place, None where it is dropped."""
     splits: Mapping[str, tuple[Utterance, ...]]
     recordings: Recordings
     recipe: FeatureRecipe
     problems: tuple[Problem, ...] = ()
+    """Utterances that were found bad while listing."""
     bound_error_percent: Mapping[str, float] | None = None
+    """Split -> phone error rate of an ideal listener, for generated speech."""
     bound_nats: Mapping[str, float] | None = None
-    number: Mapping[str, int] = field(init=False, repr=False)
+    """Split -> mean -log P(phone | phones before) of the grammar, for generated speech."""
 
-    def __post_init__(self) -> None:
-        number = {label: place for place, label in enumerate(self.labels, start=1)}
-        object.__setattr__(self, "number", number)
+    @cached_property
+    def number(self) -> Mapping[str, int]:
+        """Label -> its number."""
+        return {label: place for place, label in enumerate(self.labels, start=1)}
 
     @property
     def num_outputs(self) -> int:
-        """Labels and the blank."""
+        """Number of labels and the blank."""
         return len(self.labels) + 1
 
     @property
     def folding_name(self) -> str:
-        """How many labels become how many, such as 61-39; none where nothing is folded."""
+        """Numbers of labels before and after folding, such as 61-39; `none` where all stay."""
         scored = set(self.folding.values()) - {None}
         folded = any(label != target for label, target in self.folding.items())
         return f"{len(self.labels)}-{len(scored)}" if folded else "none"
 
     def numbers(self, utterance: Utterance) -> Labels:
-        """The utterance's labels as numbers from 1 [U]."""
+        """Labels of an utterance as numbers from 1 [U]."""
         return np.array([self.number[phone] for phone in utterance.phones], np.int64)
 
     def phones_sha256(self) -> str:
-        """Checksum of who is in which split and says what."""
+        """Checksum of the utterances of all splits and their phones."""
         return digest_of_lines(
             f"{split} {utterance.id} {' '.join(utterance.phones)}"
             for split, utterances in self.splits.items()
@@ -165,10 +126,10 @@ class SpeechCorpus:
 
 
 def digest_of_lines(lines: Iterable[str]) -> str:
-    """sha256 of sorted lines."""
+    """SHA-256 of sorted lines."""
     return hashlib.sha256("".join(f"{line}\n" for line in sorted(lines)).encode()).hexdigest()
 
 
 def num_frames_needed(labels_U: Labels) -> int:
-    """Frames that CTC needs at least: one a label, and a blank between equal neighbours."""
+    """Fewest frames for CTC: one a label, and a blank between equal neighbours."""
     return len(labels_U) + int((labels_U[1:] == labels_U[:-1]).sum())

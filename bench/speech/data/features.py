@@ -9,8 +9,8 @@
 Samples keep the range of 16-bit integers, and logarithms are of at least one, so that digital
 silence is zero and not minus infinity.
 
-N samples, W window, S shift, T frames, F spectrum bins, M mel bands, C = M + 1 coefficients,
-D = 3 C features.
+Shapes: N samples, W window, S shift, T frames, F spectrum bins, M mel bands, C = M + 1
+coefficients, D = 3 C features.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import io
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,6 +31,7 @@ import numpy.typing as npt
 from bench.data.problems import Progress
 from bench.speech.data.corpus import (
     Problem,
+    Samples,
     SpeechCorpus,
     UnusableError,
     Utterance,
@@ -38,8 +39,8 @@ from bench.speech.data.corpus import (
 )
 from bench.speech.data.specification import FeatureRecipe, SpeechSpec
 
-Samples = npt.NDArray[np.int16]
 Floats = npt.NDArray[np.float32]
+Wide = npt.NDArray[np.float64]
 
 
 def features(samples_N: Samples, recipe: FeatureRecipe, *, sample_rate_hz: int) -> Floats:
@@ -51,15 +52,10 @@ def features(samples_N: Samples, recipe: FeatureRecipe, *, sample_rate_hz: int) 
     return np.concatenate(orders, axis=1)
 
 
-def num_frames(num_samples: int, recipe: FeatureRecipe, *, sample_rate_hz: int) -> int:
-    """How many frames a recording has."""
-    window, shift = _window_and_shift(recipe, sample_rate_hz)
-    return 0 if num_samples < window else 1 + (num_samples - window) // shift
-
-
 def filter_bank(samples_N: Samples, recipe: FeatureRecipe, *, sample_rate_hz: int) -> Floats:
     """Log-mel coefficients and, after them, the log energy [T, C]."""
-    window, shift = _window_and_shift(recipe, sample_rate_hz)
+    window = round(recipe.window_ms * sample_rate_hz / 1000)
+    shift = round(recipe.shift_ms * sample_rate_hz / 1000)
     if len(samples_N) < window:
         return np.zeros((0, recipe.num_coefficients), np.float32)
     samples = samples_N.astype(np.float32)
@@ -79,7 +75,7 @@ def filter_bank(samples_N: Samples, recipe: FeatureRecipe, *, sample_rate_hz: in
 
 
 def differences(values_TC: Floats, *, reach: int) -> Floats:
-    """Slope of the line fitted over `reach` frames to either side [T, C]."""
+    """Slope of the line that is fitted over `reach` frames to either side [T, C]."""
     num = len(values_TC)
     if not num:
         return values_TC
@@ -89,11 +85,6 @@ def differences(values_TC: Floats, *, reach: int) -> Floats:
         later, earlier = padded[reach + k :][:num], padded[reach - k :][:num]
         slope_TC += np.float32(k) * (later - earlier)
     return slope_TC / np.float32(2 * sum(k * k for k in range(1, reach + 1)))
-
-
-def _window_and_shift(recipe: FeatureRecipe, sample_rate_hz: int) -> tuple[int, int]:
-    window = round(recipe.window_ms * sample_rate_hz / 1000)
-    return window, round(recipe.shift_ms * sample_rate_hz / 1000)
 
 
 @functools.cache
@@ -107,29 +98,26 @@ def _triangles(recipe: FeatureRecipe, num_points: int, sample_rate_hz: int) -> F
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
-def _mel(frequency_hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The mel scale of HTK."""
+def _mel(frequency_hz: npt.ArrayLike) -> Wide:
+    """HTK's mel scale."""
     return np.asarray(1127 * np.log1p(np.asarray(frequency_hz) / 700))
 
 
-# One recording -> 16-bit samples, or why it cannot be used.
-#
-#     NIST SPHERE   "NIST_1A", the header's size, `name -type value` lines, `end_head`; then samples
-#     RIFF, FLAC    through soundfile
-#     raw           nothing but samples; the card says in which byte order
-#
-# The format is told from the first bytes, since TIMIT's `.wav` may be SPHERE or RIFF.
-
-
 LARGEST = 32767
-UNKNOWN_SIZE_BYTES = 0x7FFFF000  # what programs that write to a pipe put for a size, or more
+UNKNOWN_SIZE_BYTES = 0x7FFFF000
+"""Size from which on a header's size means nothing: programs that write to a pipe put such."""
 
 
 def read_audio(path: Path, spec: SpeechSpec) -> Samples:
-    """The samples [N] of a recording: one channel of 16-bit integers at the card's rate.
+    """Samples [N] of a recording: one channel of 16-bit integers at the card's rate.
 
-    Raises UnusableError for an empty, silent, truncated, clipped, compressed or unreadable file,
-    for another rate or encoding and for more than one channel.
+    NIST SPHERE   "NIST_1A", the header's size, `name -type value` lines, `end_head`; then samples
+    RIFF, FLAC    through soundfile
+    raw           samples alone, in the card's byte order
+
+    The format is recognised by the first bytes, since TIMIT's `.wav` may be SPHERE or RIFF. Raises
+    UnusableError for an empty, silent, truncated, clipped, compressed or unreadable file, for
+    another rate or encoding and for more than one channel.
     """
     try:
         content = path.read_bytes()
@@ -202,7 +190,7 @@ def _soundfile(content: bytes, sample_rate_hz: int) -> Samples:
 
 
 def _riff_samples(content: bytes) -> int | None:
-    """What a RIFF header promises; soundfile silently takes what is there."""
+    """Number of samples in a RIFF header; soundfile silently reads as many as there are."""
     at = 12
     while content.startswith(b"RIFF") and at + 8 <= len(content):
         size = int.from_bytes(content[at + 4 : at + 8], "little")
@@ -240,29 +228,22 @@ def _check_length(num_samples: int, promised: int) -> None:
         )
 
 
-# All recordings of a corpus -> one file of features, on every core, a block of them at a time.
-#
-# NumPy's transforms and the decoder let go of the interpreter's lock, so threads are enough: no
-# second interpreter is started and nothing is sent between processes.
-
-
 BLOCK = 64
+"""Recordings that are transformed before the first of them is written."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class Extracted:
-    """What one recording gave, or what is wrong with it."""
+    """Facts about the samples of a recording, or why it cannot be used."""
 
-    features: Floats
-    """[T, D], empty when there is a problem."""
     num_frames: int = 0
     num_samples: int = 0
     sha256: str = ""
     problem: Problem | None = None
 
 
-def extract(corpus: SpeechCorpus, split: str, utterance: Utterance) -> Extracted:
-    """Decode, check and transform one recording."""
+def extract(corpus: SpeechCorpus, split: str, utterance: Utterance) -> tuple[Floats, Extracted]:
+    """Decode, check and transform a recording; where there is a problem T is zero."""
     try:
         samples = corpus.recordings.samples(utterance)
         rate = corpus.recordings.sample_rate_hz
@@ -274,18 +255,19 @@ def extract(corpus: SpeechCorpus, split: str, utterance: Utterance) -> Extracted
             )
     except UnusableError as bad:
         problem = Problem(utterance=utterance.id, split=split, kind=bad.kind, detail=bad.detail)
-        nothing = np.zeros((0, corpus.recipe.num_features), np.float32)
-        return Extracted(features=nothing, problem=problem)
+        return np.zeros((0, corpus.recipe.num_features), np.float32), Extracted(problem=problem)
     digest = hashlib.sha256(samples.astype("<i2").tobytes()).hexdigest()
-    return Extracted(
-        features=found_TD, num_frames=len(found_TD), num_samples=len(samples), sha256=digest
-    )
+    facts = Extracted(num_frames=len(found_TD), num_samples=len(samples), sha256=digest)
+    return found_TD, facts
 
 
 def extract_all(
     corpus: SpeechCorpus, *, num_workers: int, progress: Progress | None = None
-) -> Iterator[Extracted]:
-    """Every utterance of every split in order."""
+) -> Iterator[tuple[Floats, Extracted]]:
+    """Features of all utterances, split by split in order.
+
+    Threads are enough: NumPy's transforms and the decoder release the interpreter's lock.
+    """
     every = [(split, u) for split, utterances in corpus.splits.items() for u in utterances]
     with ThreadPoolExecutor(num_workers) as pool:
         for first in range(0, len(every), BLOCK):
@@ -296,43 +278,26 @@ def extract_all(
                 yield found
 
 
-class Moments:
-    """Mean and deviation of every dimension, from sums in float64."""
-
-    def __init__(self, num_features: int) -> None:
-        self.count = 0
-        self._sum = np.zeros(num_features)
-        self._squares = np.zeros(num_features)
-
-    def add(self, x_TD: Floats) -> None:
-        """Count these frames in."""
-        wide_TD = x_TD.astype(np.float64)
-        self.count += len(x_TD)
-        self._sum += wide_TD.sum(axis=0)
-        self._squares += np.einsum("td,td->d", wide_TD, wide_TD)
-
-    def mean_and_deviation(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Of the frames so far; a dimension that never changes gets deviation one."""
-        count = max(self.count, 1)
-        mean = self._sum / count
-        deviation = np.sqrt(np.maximum(self._squares / count - mean**2, 0))
-        return mean, np.where(deviation > 1e-6, deviation, 1.0)
-
-
 def write_features(
     corpus: SpeechCorpus, stream: BinaryIO, *, num_workers: int, progress: Progress | None = None
-) -> tuple[list[Extracted], Moments]:
-    """Append every utterance's features, float32, and sum up the training frames.
+) -> tuple[list[Extracted], Wide, Wide]:
+    """Write the features of all utterances as float32.
 
-    What is returned holds no features any more: a large corpus does not fit into memory.
+    Returns facts about the recordings, and mean and deviation of the training frames [D], from sums
+    in float64; a dimension that never changes has deviation one.
     """
-    moments = Moments(corpus.recipe.num_features)
-    num_train = len(corpus.splits.get("train", ()))
-    nothing = np.zeros((0, corpus.recipe.num_features), np.float32)
-    told = []
-    for place, found in enumerate(extract_all(corpus, num_workers=num_workers, progress=progress)):
-        stream.write(found.features.astype("<f4").tobytes())
+    count, num_train = 0, len(corpus.splits.get("train", ()))
+    sum_D, squares_D = np.zeros((2, corpus.recipe.num_features))
+    facts = []
+    every = extract_all(corpus, num_workers=num_workers, progress=progress)
+    for place, (x_TD, found) in enumerate(every):
+        stream.write(x_TD.astype("<f4").tobytes())
         if place < num_train:
-            moments.add(found.features)
-        told.append(replace(found, features=nothing))
-    return told, moments
+            wide_TD = x_TD.astype(np.float64)
+            count += len(x_TD)
+            sum_D += wide_TD.sum(axis=0)
+            squares_D += np.einsum("td,td->d", wide_TD, wide_TD)
+        facts.append(found)
+    mean_D = sum_D / max(count, 1)
+    deviation_D = np.sqrt(np.maximum(squares_D / max(count, 1) - mean_D**2, 0))
+    return facts, mean_D, np.where(deviation_D > 1e-6, deviation_D, 1.0)

@@ -1,15 +1,16 @@
-"""From a speech card to the list of its utterances: where the files are, and all of them there."""
+"""Utterances of a speech card whose recordings lie in files, checked against the card's counts."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import BenchError
 from bench.speech.data.an4 import list_an4
-from bench.speech.data.corpus import SpeechCorpus, Utterance
-from bench.speech.data.features import Samples, read_audio
+from bench.speech.data.corpus import Samples, SpeechCorpus, Utterance
+from bench.speech.data.features import read_audio
 from bench.speech.data.specification import SpeechSpec, find_folder
 from bench.speech.data.timit import list_timit
 
@@ -24,16 +25,16 @@ class Files:
 
     @property
     def sample_rate_hz(self) -> int:
-        """The card's."""
+        """Sample rate of the card."""
         return self.spec.sample_rate_hz
 
     def samples(self, utterance: Utterance) -> Samples:
-        """The samples [N]; see `read_audio` for the errors."""
+        """Samples [N]; see `read_audio` for the errors."""
         assert utterance.audio is not None
         return read_audio(utterance.audio, self.spec)
 
     def fingerprint(self, utterance: Utterance) -> str:
-        """sha256 of the file and how it is read; a file that cannot be read counts as empty."""
+        """SHA-256 of the file, and how it is read; a file that cannot be read counts as empty."""
         assert utterance.audio is not None
         try:
             content = utterance.audio.read_bytes()
@@ -47,9 +48,9 @@ class Files:
 def list_speech(
     spec: SpeechSpec, *, task: str, twin: str | None = None, path: Path | None = None
 ) -> SpeechCorpus:
-    """The utterances of the first folder that is there, checked against the card's counts.
+    """Corpus in the first folder that is there.
 
-    Raises BenchError when there is no folder, when something is missing from it, and when counts
+    Raises BenchError where there is no folder, where something is missing from it, and where counts
     or phones are not the card's. Single bad utterances are in `problems`.
     """
     folder = find_folder(spec, task=task, twin=twin, path=path)
@@ -67,26 +68,25 @@ def list_speech(
 
 
 def _check_counts(spec: SpeechSpec, corpus: SpeechCorpus, folder: Path) -> None:
-    """Bad utterances count as utterances; phones can be compared when there are none."""
-    for split, expected in spec.counts.utterances.items():
-        number = len(corpus.splits[split])
-        number += sum(problem.split == split for problem in corpus.problems)
-        _check(folder, f"{split} utterances", number, expected)
-    if corpus.problems:
-        return
-    for split, expected in spec.counts.phones.items():
-        number = sum(len(utterance.phones) for utterance in corpus.splits[split])
-        _check(folder, f"{split} phones", number, expected)
-    if spec.phones_sha256 not in (None, corpus.phones_sha256()):
+    """Compare utterances, bad ones included, with the card, and phones where none is bad."""
+    bad = Counter(problem.split for problem in corpus.problems)
+    numbers = [
+        (f"{split} utterances", len(corpus.splits[split]) + bad[split], expected)
+        for split, expected in spec.counts.utterances.items()
+    ]
+    if not corpus.problems:
+        numbers += [
+            (f"{split} phones", sum(len(u.phones) for u in corpus.splits[split]), expected)
+            for split, expected in spec.counts.phones.items()
+        ]
+    for what, number, expected in numbers:
+        if number != expected:
+            raise BenchError(
+                f"{folder}: {number:,} {what} where the card counts {expected:,}; put the original "
+                "files in their place"
+            )
+    if not corpus.problems and spec.phones_sha256 not in (None, corpus.phones_sha256()):
         raise BenchError(
             f"{folder}: altered: the utterances' phones have sha256 {corpus.phones_sha256()} where "
             f"the card says {spec.phones_sha256}; put the original files in their place"
-        )
-
-
-def _check(folder: Path, what: str, number: int, expected: int) -> None:
-    if number != expected:
-        raise BenchError(
-            f"{folder}: {number:,} {what} where the card counts {expected:,}; put the original "
-            "files in their place"
         )

@@ -1,4 +1,4 @@
-"""From a card to what an objective reads: utterances, labels and normalised features by split.
+"""Utterances, labels and normalised features of a card, by split.
 
 list_speech -> SpeechCorpus        or synthetic.draw, where nothing is read
      \\-> open_features -> SpeechData, from which bad utterances are refused or left out
@@ -18,71 +18,62 @@ from bench.core.aligned import aligned
 from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
-from bench.data.problems import OnBad, Progress, Style, own_style, report_skipped, shown
+from bench.data.problems import (
+    OnBad,
+    Progress,
+    Style,
+    check_problems,
+    default_style,
+    progress_bar,
+    report_skipped,
+)
 from bench.data.sources import DownloadProgress, cache_folder
-from bench.speech.data.corpus import Labels, Problem, SpeechCorpus, Utterance, settle
+from bench.speech.data.corpus import Labels, Problem, SpeechCorpus, Utterance
 from bench.speech.data.listing import list_speech
 from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec, candidate_folders
 from bench.speech.data.store import Features, Index, open_features
 from bench.speech.data.synthetic import draw
 
+THING = "utterance"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureSplit:
-    """The usable utterances of a split; utterance i is `frames[first[i] : first[i] + T_i]`,
-    of frames [N, D].     `labels`: numbers from 1 [U] of each utterance, 0 is the blank.
-    """
+    """Usable utterances of a split."""
 
     utterances: tuple[Utterance, ...]
     labels: tuple[Labels, ...]
+    """Numbers from 1 of each utterance [U]."""
     first: npt.NDArray[np.int64]
+    """Place of each utterance's first frame in `frames`."""
     num_frames: npt.NDArray[np.int64]
     frames: Features
+    """[N, D]"""
 
     def __len__(self) -> int:
         return len(self.utterances)
 
     def features(self, number: int) -> Features:
-        """One utterance's features [T, D], a view."""
+        """View of the features of an utterance [T, D]."""
         first = self.first[number]
         return self.frames[first : first + self.num_frames[number]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SpeechData:
-    """A speech corpus with its features.
-
-    `skipped`: the utterances that were left out by `on_bad: skip`; a number measured without them
-    is not the protocol's and must say so. `checksums`: of phones and samples, for the record.
-    `mean` and `deviation` [D]: what was taken from the features and what they were divided by.
-    """
+    """Speech corpus with its features."""
 
     corpus: SpeechCorpus
     splits: Mapping[str, FeatureSplit]
     checksums: Mapping[str, str]
+    """Checksums of phones and samples, for the record."""
     skipped: tuple[Problem, ...]
-    mean: npt.NDArray[np.float64]
-    deviation: npt.NDArray[np.float64]
+    """Utterances that `on_bad: skip` left out; signatures count them."""
 
     @property
     def num_features(self) -> int:
         """Size of a feature vector."""
         return self.corpus.recipe.num_features
-
-
-def list_corpus(
-    spec: SpeechSpec | SyntheticSpeechSpec,
-    *,
-    task: str,
-    twin: str | None = None,
-    path: Path | None = None,
-) -> SpeechCorpus:
-    """The utterances of a card; no sound is read yet. Errors as `list_speech`."""
-    if isinstance(spec, SpeechSpec):
-        return list_speech(spec, task=task, twin=twin, path=path)
-    if path is not None:
-        raise BenchError(f"{task} is generated and reads no files: leave out --data.path")
-    return draw(spec)
 
 
 def prepare_speech(
@@ -96,20 +87,28 @@ def prepare_speech(
     num_workers: int = 0,
     progress: Progress | None = None,
 ) -> SpeechData:
-    """Find, check and transform a card's corpus; the second time the cache answers.
+    """Corpus of a card with its features, from the cache where they have been made before.
 
-    Raises BenchError for a corpus that is missing, incomplete or not the card's, and, unless told
-    to skip them, for bad utterances, in one line that names and counts them.
+    Raises BenchError for a corpus that is missing, incomplete or not the card's, and, unless
+    `on_bad` is `skip`, for bad utterances, in one line that names and counts them.
     """
-    corpus = list_corpus(spec, task=task, twin=twin, path=path)
-    if on_bad == "refuse":
-        settle(corpus.problems, on_bad, task=task)
+    if isinstance(spec, SpeechSpec):
+        corpus = list_speech(spec, task=task, twin=twin, path=path)
+    elif path is not None:
+        raise BenchError(f"{task} is generated and reads no files: leave out --data.path")
+    else:
+        corpus = draw(spec)
+    check_problems(corpus.problems, on_bad, task=task, thing=THING)
     cache = cache or cache_folder()
     index, frames_ND = open_features(corpus, cache, num_workers=num_workers, progress=progress)
     problems = (*corpus.problems, *_with_files(index.problems, corpus))
-    settle(problems, on_bad, task=task)
-    if isinstance(spec, SpeechSpec) and not problems:
-        _check_samples(spec, index, task)
+    check_problems(problems, on_bad, task=task, thing=THING)
+    expected = spec.samples_sha256 if isinstance(spec, SpeechSpec) else None
+    if not problems and expected not in (None, index.samples_sha256):
+        raise BenchError(
+            f"{task}: altered: the recordings' samples have sha256 {index.samples_sha256} where "
+            f"the card says {expected}; put the original files in their place"
+        )
     splits = _splits(corpus, index, frames_ND)
     for split, part in splits.items():
         if not len(part):
@@ -119,8 +118,6 @@ def prepare_speech(
         splits=splits,
         checksums={"phones": corpus.phones_sha256(), "samples": index.samples_sha256},
         skipped=problems,
-        mean=np.array(index.mean),
-        deviation=np.array(index.deviation),
     )
 
 
@@ -132,14 +129,6 @@ def _with_files(problems: list[Problem], corpus: SpeechCorpus) -> list[Problem]:
         )
         for problem in problems
     ]
-
-
-def _check_samples(spec: SpeechSpec, index: Index, task: str) -> None:
-    if spec.samples_sha256 not in (None, index.samples_sha256):
-        raise BenchError(
-            f"{task}: altered: the recordings' samples have sha256 {index.samples_sha256} where "
-            f"the card says {spec.samples_sha256}; put the original files in their place"
-        )
 
 
 def _splits(corpus: SpeechCorpus, index: Index, frames_ND: Features) -> dict[str, FeatureSplit]:
@@ -167,13 +156,13 @@ def load(
     """Corpus of a card with its features; see `prepare_speech`."""
     del progress  # nothing is downloaded
     corpus = _prepare(card, data, style=style)
-    report_skipped(corpus.skipped, task=card.task, thing="utterance", style=style)
+    report_skipped(corpus.skipped, task=card.task, thing=THING, style=style)
     return corpus
 
 
 def _prepare(card: Card, data: DataConfig, *, style: Style) -> SpeechData:
     assert isinstance(card.corpus, SpeechSpec | SyntheticSpeechSpec)
-    with shown(f"features of {card.task}", style) as report:
+    with progress_bar(f"features of {card.task}", style) as report:
         return prepare_speech(
             card.corpus,
             task=card.task,
@@ -187,7 +176,7 @@ def _prepare(card: Card, data: DataConfig, *, style: Style) -> SpeechData:
 def inspect(
     card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
 ) -> None:
-    """Print where the corpus is, every bad utterance by name, and the sizes of the splits."""
+    """Print the places of the corpus, every bad utterance by name, and the sizes of the splits."""
     del progress  # nothing is downloaded
     spec, task, path = card.corpus, card.task, Path(data.path) if data.path else None
     if isinstance(spec, SpeechSpec):
@@ -199,10 +188,10 @@ def inspect(
     else:
         print(f"{task} is generated and needs no file")
     skipping = msgspec.structs.replace(data, on_bad="skip")
-    corpus = _prepare(card, skipping, style=own_style())
+    corpus = _prepare(card, skipping, style=default_style())
     for problem in corpus.skipped:
         print(problem)
-    settle(corpus.skipped, "refuse", task=task)
+    check_problems(corpus.skipped, "refuse", task=task, thing=THING)
     splits = ", ".join(
         f"{name} {len(split):,} ({sum(map(len, split.labels)):,} phones)"
         for name, split in corpus.splits.items()

@@ -1,4 +1,4 @@
-"""What the `corpus:` part of a speech card may say: facts as frozen structs.
+"""The `corpus:` part of a speech card: facts as frozen structs.
 
 Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 """
@@ -6,37 +6,28 @@ Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
+from bench.core.config import Count, NonNegative, Positive
 from bench.core.errors import BenchError
+from bench.core.splits import SPLITS, check_splits
 from bench.core.structs import Frozen
+from bench.data.files import check_digests
 from bench.data.sources import cache_folder
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-PARTS = ("train", "valid", "test")
 
-
-def _check_parts(named: Iterable[str], where: str) -> None:
-    for name in named:
-        if name not in PARTS:
-            raise ValueError(f"{where}: {name!r} is not one of {', '.join(PARTS)}")
-
-
-def _check_once(names: list[str] | tuple[str, ...], where: str) -> None:
+def _check_once(names: Sequence[str], where: str) -> None:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ValueError(f"{where}: given more than once: {', '.join(sorted(twice))}")
 
 
 class FeatureRecipe(Frozen, frozen=True, kw_only=True):
-    """How samples become feature vectors: see `bench.speech.data.features` for the equations."""
+    """Recipe of feature vectors; the equations are in `bench.speech.data.features`."""
 
     num_mel_bands: Count = 40
     window_ms: Positive = 25.0
@@ -52,7 +43,7 @@ class FeatureRecipe(Frozen, frozen=True, kw_only=True):
 
     @property
     def num_coefficients(self) -> int:
-        """Log-mel bands and the log energy."""
+        """Number of log-mel bands and the log energy."""
         return self.num_mel_bands + 1
 
     @property
@@ -62,33 +53,34 @@ class FeatureRecipe(Frozen, frozen=True, kw_only=True):
 
 
 class SpeechCounts(Frozen, frozen=True, kw_only=True):
-    """Utterances and phones by split; what is not known is left out."""
+    """Utterances and phones by split; unknown ones are left out."""
 
     utterances: dict[str, int] = msgspec.field(default_factory=dict)
     phones: dict[str, int] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_parts(self.utterances, "counts.utterances")
-        _check_parts(self.phones, "counts.phones")
+        check_splits(self.utterances, "counts.utterances")
+        check_splits(self.phones, "counts.phones")
 
 
 class SpeechSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="speech"):
     """Recordings in files with the phones that are spoken in them.
 
-    `speakers` of a split: all of TIMIT's; of AN4 those of the development set, the rest follow its
-    own lists. `folding`: steps from a label to the one that is scored; a label that a step does
-    not name stays as it is, null drops it. The checksums are of samples and phones, whatever file
-    format holds them: see `bench.speech.data.corpus`.
+    Checksums are of samples and phones in any file format: see `bench.speech.data.corpus`.
     """
 
     layout: Literal["timit", "an4"]
     folder: str
     licence: str
     obtain: str
-    """Where a user gets it."""
+    """Source of the corpus, for users."""
     labels: tuple[str, ...]
     folding: tuple[dict[str, str | None], ...] = ()
+    """Steps from a label to the one that is scored; a label that a step does not name stays as it
+    is, null drops it."""
     speakers: dict[str, tuple[str, ...]]
+    """Split -> speakers: all of TIMIT's; of AN4 those of the development set, the rest follow its
+    own lists."""
     utterances_per_speaker: Count | None = None
     sentences_left_out: tuple[str, ...] = ()
     """First letters of sentence names."""
@@ -102,7 +94,7 @@ class SpeechSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="speec
     features: FeatureRecipe = FeatureRecipe()
 
     def __post_init__(self) -> None:
-        _check_parts(self.speakers, "speakers")
+        check_splits(self.speakers, "speakers")
         named = [name for names in self.speakers.values() for name in names]
         _check_once(named, "speakers")
         _check_once(self.labels, "labels")
@@ -113,8 +105,7 @@ class SpeechSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="speec
                     raise ValueError(f"folding: {label!r} is no label at this step")
             known = {step.get(label, label) or "" for label in known} - {""}
         for digits in (self.phones_sha256, self.samples_sha256):
-            if digits is not None and not re.fullmatch("[0-9a-f]{64}", digits):
-                raise ValueError("sha256 must be 64 lower-case hexadecimal digits")
+            check_digests({"sha256": digits})
 
     def folded(self, label: str) -> str | None:
         """The label that is scored in place of `label`; None where it is dropped."""
@@ -135,23 +126,23 @@ class SyntheticSpeechSpec(
     num_phones_min: Count
     num_phones_max: Count
     rarer_share: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.25
-    """How often the rarer of two labels that sound alike is written."""
+    """Probability of the rarer of two labels that sound alike."""
     noise_db_min: float = 15.0
     noise_db_max: float = 30.0
-    """Signal to noise; drawn for each utterance between the two."""
+    """Upper limit of the signal-to-noise ratio, which is uniform over utterances."""
     sample_rate_hz: Count = 16000
     features: FeatureRecipe = FeatureRecipe()
     licence: str = "generated: no licence is needed"
 
     def __post_init__(self) -> None:
-        if set(self.num_speakers) != set(PARTS):
-            raise ValueError(f"num_speakers must name {', '.join(PARTS)}")
+        if set(self.num_speakers) != set(SPLITS):
+            raise ValueError(f"num_speakers must name {', '.join(SPLITS)}")
         if self.num_phones_min > self.num_phones_max or self.noise_db_min > self.noise_db_max:
             raise ValueError("a minimum is above its maximum")
 
 
 def candidate_folders(spec: SpeechSpec, path: Path | None = None) -> list[Path]:
-    """Where the corpus may lie, in the order in which it is looked for."""
+    """Folders in which the corpus is looked for, in order."""
     if path is not None:
         return [path]
     data = os.environ.get("BENCH_DATA")
@@ -161,10 +152,10 @@ def candidate_folders(spec: SpeechSpec, path: Path | None = None) -> list[Path]:
 def find_folder(
     spec: SpeechSpec, *, task: str, twin: str | None = None, path: Path | None = None
 ) -> Path:
-    """The first of them that is there; what it holds is not looked at.
+    """First of the candidate folders that exists; its contents are not looked at.
 
-    Raises one BenchError that says where to get the corpus, where to put it, and which `twin` task
-    needs no file.
+    Raises BenchError with the source of the corpus, the folders, and the `twin` task that needs no
+    file.
     """
     folders = candidate_folders(spec, path)
     for folder in folders:

@@ -1,13 +1,13 @@
-"""Features on disk: one memory-mapped file a corpus and recipe, made once.
+"""Cache of features: one memory-mapped file a corpus and recipe, made once.
 
     <cache>/features/<key>/features.f32    [N, D] little-endian float32, utterance after utterance
     <cache>/features/<key>/index.json      lengths, problems, mean and deviation, checksums
 
-The key is the checksum of the recipe, the phones and the recordings: other data or another recipe
-is another folder. A folder is made under another name and renamed when it is whole; of several
-processes one makes it and the others wait; a damaged one is made anew.
+The key is the checksum of the recipe, the phones and the recordings. A folder is made under another
+name and renamed when it is complete; of several processes one makes it and the others wait; a
+damaged one is made anew.
 
-N frames of all utterances, D features.
+Shapes: N frames of all utterances, T frames of one, D features.
 """
 
 from __future__ import annotations
@@ -27,26 +27,27 @@ from filelock import FileLock
 
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
+from bench.data.files import num_cores
 from bench.data.problems import Progress
 from bench.speech.data.corpus import Problem, SpeechCorpus, digest_of_lines
-from bench.speech.data.features import write_features
+from bench.speech.data.features import Wide, write_features
 
 FORMAT = 1
-"""Raised whenever the same recipe would give other numbers, so that old files are not read."""
+"""Version of the features, raised when a recipe gives other numbers: old files are not read."""
 INDEX, FEATURES = "index.json", "features.f32"
 ROWS = 1 << 16
 Features = npt.NDArray[np.float32]
 
 
 class Index(Frozen, frozen=True, kw_only=True):
-    """What stands in the file of features, in the order of the corpus's splits."""
+    """Contents of the file of features, in the order of the corpus's splits."""
 
     utterances: list[str]
     num_samples: list[int]
     num_frames: list[int]
     """Zero for an utterance that cannot be used."""
     problems: list[Problem]
-    """Without the files' names, which may be others tomorrow."""
+    """Problems without names of files, since a corpus may be moved."""
     mean: list[float]
     deviation: list[float]
     num_features: int
@@ -57,9 +58,9 @@ class Index(Frozen, frozen=True, kw_only=True):
 def open_features(
     corpus: SpeechCorpus, cache: Path, *, num_workers: int = 0, progress: Progress | None = None
 ) -> tuple[Index, Features]:
-    """The corpus's features [N, D], read-only and memory-mapped; made first where they are not.
+    """Features of a corpus [N, D], read-only and memory-mapped; made where the cache lacks them.
 
-    `num_workers`: threads, all cores when zero. Raises BenchError when the cache cannot be
+    `num_workers`: threads, all cores where zero. Raises BenchError where the cache cannot be
     written.
     """
     num_workers = num_workers or num_cores()
@@ -79,13 +80,6 @@ def open_features(
     return found
 
 
-def num_cores() -> int:
-    """Those that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def cache_key(corpus: SpeechCorpus, *, num_workers: int = 1) -> str:
     """Checksum of recipe, splits, phones and recordings."""
     every = [u for utterances in corpus.splits.values() for u in utterances]
@@ -99,7 +93,7 @@ def cache_key(corpus: SpeechCorpus, *, num_workers: int = 1) -> str:
 
 
 def _read(folder: Path) -> tuple[Index, Features] | None:
-    """What lies in `folder`; None where nothing does, or something else than was written."""
+    """Features in `folder`; None where there are none, or other bytes than were written."""
     try:
         index = msgspec.json.decode((folder / INDEX).read_bytes(), type=Index)
         size = (folder / FEATURES).stat().st_size
@@ -122,29 +116,28 @@ def _crc32(features_ND: Features) -> int:
 
 
 def _make(corpus: SpeechCorpus, folder: Path, num_workers: int, progress: Progress | None) -> None:
-    for left in folder.parent.glob(f".{folder.name}-*"):  # by one that was killed
-        shutil.rmtree(left, ignore_errors=True)
+    for stale in folder.parent.glob(f".{folder.name}-*"):  # left by a process that was killed
+        shutil.rmtree(stale, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         with (scratch / FEATURES).open("wb") as stream:
-            told, moments = write_features(
+            facts, mean, deviation = write_features(
                 corpus, stream, num_workers=num_workers, progress=progress
             )
-        mean, deviation = moments.mean_and_deviation()
         if corpus.recipe.normalisation == "none":
             mean, deviation = np.zeros_like(mean), np.ones_like(deviation)
         every = [u.id for utterances in corpus.splits.values() for u in utterances]
         index = Index(
             utterances=every,
-            num_samples=[found.num_samples for found in told],
-            num_frames=[found.num_frames for found in told],
-            problems=[found.problem for found in told if found.problem is not None],
+            num_samples=[found.num_samples for found in facts],
+            num_frames=[found.num_frames for found in facts],
+            problems=[found.problem for found in facts if found.problem is not None],
             mean=mean.tolist(),
             deviation=deviation.tolist(),
             num_features=corpus.recipe.num_features,
             crc32=_normalise(scratch / FEATURES, mean, deviation),
             samples_sha256=digest_of_lines(
-                f"{name} {found.sha256}" for name, found in zip(every, told, strict=True)
+                f"{name} {found.sha256}" for name, found in zip(every, facts, strict=True)
             ),
         )
         (scratch / INDEX).write_bytes(msgspec.json.encode(index))
@@ -154,10 +147,8 @@ def _make(corpus: SpeechCorpus, folder: Path, num_workers: int, progress: Progre
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _normalise(
-    path: Path, mean_D: npt.NDArray[np.float64], deviation_D: npt.NDArray[np.float64]
-) -> int:
-    """Shift and scale in place; the checksum of what stands there then."""
+def _normalise(path: Path, mean_D: Wide, deviation_D: Wide) -> int:
+    """Shift and scale in place; the checksum of the result."""
     if not path.stat().st_size:
         return 0
     shape = (path.stat().st_size // (4 * len(mean_D)), len(mean_D))

@@ -8,41 +8,37 @@
 F_k is the sound's formant times the speaker's factor: a shorter tract has higher resonances.
 White noise is added at a level drawn for each utterance. Formants as in D. Klatt, "Software for a
 cascade/parallel formant synthesizer", JASA 67, 1980; filters here have magnitudes and no phases.
+Vowels have the average formants of Peterson and Barney's (1952) men; consonants are noise bands,
+bursts and weak resonances in about the right places. The sounds are no English, and need not be.
 
-N samples, M control points, K formants, F frequencies.
+Shapes: N samples, M control points, K formants, F frequencies.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.language import uniform
+from bench.data.random import uniform
 from bench.speech.data.corpus import Samples, Utterance
 from bench.speech.data.specification import SyntheticSpeechSpec
-
-# The sounds of synthetic speech and which may follow which.
-#
-# Vowels have the average formants of Peterson and Barney's (1952) men; consonants are noise bands,
-# bursts and weak resonances of about the right places. It is no English, and need not be.
-
 
 Class = Literal["vowel", "stop", "fricative", "nasal", "liquid"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sound:
-    """How a sound is made, by a vocal tract of length one."""
+    """Sound of a vocal tract of length one."""
 
     kind: Class
     formants_hz: tuple[float, float, float]
     glide_to_hz: tuple[float, float, float] | None = None
-    """Where the formants end when they move."""
+    """End of the formants where they move."""
     voice: float = 0.0
     """Amplitude of the pulses."""
     noise: float = 0.0
@@ -94,13 +90,7 @@ SOUNDS: dict[str, Sound] = {
     "uw": _vowel(300, 870, 2240),
     "ah": _vowel(640, 1190, 2390, 85),
     "er": _vowel(490, 1350, 1690),
-    "ay": Sound(
-        kind="vowel",
-        formants_hz=(730, 1090, 2440),
-        glide_to_hz=(390, 1990, 2550),
-        voice=1,
-        duration_ms=160,
-    ),
+    "ay": replace(_vowel(730, 1090, 2440, 160), glide_to_hz=(390, 1990, 2550)),
     "p": _stop(900, 700),
     "t": _stop(1800, 4500),
     "k": _stop(2300, 2000),
@@ -130,17 +120,16 @@ NEXT_CLASS: dict[Class | None, dict[Class, float]] = {
 }
 """Class of a sound, None before the first -> class of the next; no sound follows itself."""
 
-
 Floats = npt.NDArray[np.float64]
 VERSION = 1
-"""Raised when the same card sounds different."""
+"""Version of the sound, raised when the same card sounds different."""
 CONTROL_MS = 5
 WINDOW, HOP, NUM_POINTS = 512, 256, 1024
 BANDWIDTHS_HZ = (80.0, 100.0, 150.0, 250.0)
 FOURTH_FORMANT_HZ = 3500.0
 TILT_HZ = 500.0
 CLOSED_SHARE = 0.6
-"""Of a stop."""
+"""Share of a stop in which the tract is closed."""
 SLIDE, FADE = 7, 3
 """Control points over which formants and amplitudes are smoothed."""
 LOUDNESS = 2000.0
@@ -150,7 +139,7 @@ SOUND_NAMED = {rare: SOUNDS[name] for name, rare in ALIKE.items()} | SOUNDS
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """What is a speaker's own."""
+    """Traits of a speaker."""
 
     pitch_hz: float
     formant_factor: float
@@ -159,7 +148,7 @@ class Traits:
 
 
 def speaker_traits(spec: SyntheticSpeechSpec, number: int) -> Traits:
-    """Drawn once a speaker; who has a high voice tends to have a short tract."""
+    """Traits of speaker `number`; a high voice tends to go with a short tract."""
     high, own, rate, loudness = uniform(np.random.PCG64([spec.seed, number]), 4).tolist()
     return Traits(
         pitch_hz=90 * 2.6**high,
@@ -171,10 +160,9 @@ def speaker_traits(spec: SyntheticSpeechSpec, number: int) -> Traits:
 
 @dataclass(frozen=True, kw_only=True)
 class Tracks:
-    """What the tract does at each control point; but for the formants [M]."""
+    """Settings of the tract at each control point [M], for the formants [M, K]."""
 
     formants: Floats
-    """[M, K]."""
     voice: Floats
     noise: Floats
     noise_hz: Floats
@@ -183,22 +171,22 @@ class Tracks:
 
 @dataclass(frozen=True, kw_only=True)
 class Synthesiser:
-    """Recordings that are made when they are asked for, the same each time."""
+    """Recordings that are generated when they are used, the same each time."""
 
     spec: SyntheticSpeechSpec
 
     @property
     def sample_rate_hz(self) -> int:
-        """The card's."""
+        """Sample rate of the card."""
         return self.spec.sample_rate_hz
 
     def fingerprint(self, utterance: Utterance) -> str:
-        """Of all that the sound depends on."""
+        """Everything that the sound depends on."""
         spec = msgspec.json.encode(self.spec, order="deterministic").decode()
         return f"{VERSION} {spec} {utterance.phones} {utterance.times}"
 
     def samples(self, utterance: Utterance) -> Samples:
-        """The utterance as its speaker says it [N]."""
+        """Samples of an utterance by its speaker [N]."""
         assert utterance.times is not None
         spec, rate = self.spec, self.sample_rate_hz
         source = np.random.PCG64([spec.seed, zlib.crc32(utterance.id.encode())])
@@ -217,7 +205,7 @@ class Synthesiser:
 
 
 def _pulses(pitch_hz: float, wiggle: list[float], num_samples: int, rate: int) -> Floats:
-    """One at the beginning of each period; the pitch falls by a fifth and wavers a little."""
+    """Pulse at the beginning of each period; the pitch falls by a fifth and wavers a little."""
     t = np.linspace(0, 1, num_samples)
     bend = 0.1 * (wiggle[0] - 0.5) + 0.2 * (wiggle[1] - 0.5) * t + 0.1 * wiggle[2] * t**2
     phase = np.cumsum(pitch_hz * (1.1 - 0.2 * t) * (1 + bend) / rate)

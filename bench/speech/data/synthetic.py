@@ -4,26 +4,28 @@
     labels     t  r  ay  n  ax  s  ...      ah is written ax, and ih ix, with probability q
     speech     see `bench.speech.data.synthesis`
 
-What is written for ah and ih depends on nothing that can be heard, so even who hears every sound
-does best to write the commoner label, and is wrong in a share q of these sounds. That share of a
-split's phones is its `bound_error_percent`: a recogniser that expects to be better does not exist,
-one that is better on a split was lucky there. The grammar knows one label back, so a text of
-labels has an exact probability; the mean of -log P(label | label before) is `bound_nats`.
+The labels of ah and ih depend on nothing that can be heard, so even an ideal recogniser does best
+to write the commoner label, and is wrong in a share q of these sounds. That share of a split's
+phones is its `bound_error_percent`: no recogniser can expect to be better, one that is better on a
+split was lucky there. The grammar looks one label back, so a sequence of labels has an exact
+probability; the mean of -log P(label | label before) is `bound_nats`.
+
+Shapes: K sounds, U labels.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.language import uniform
+from bench.core.splits import SPLITS
+from bench.data.random import uniform
 from bench.speech.data.corpus import SpeechCorpus, Utterance
-from bench.speech.data.specification import PARTS, SyntheticSpeechSpec
+from bench.speech.data.specification import SyntheticSpeechSpec
 from bench.speech.data.synthesis import ALIKE, NEXT_CLASS, SOUNDS, Synthesiser, speaker_traits
 
 Floats = npt.NDArray[np.float64]
@@ -59,7 +61,7 @@ class Grammar:
 
 
 def make_grammar(spec: SyntheticSpeechSpec) -> Grammar:
-    """The grammar that a card means: its seed decides which sounds like to follow which."""
+    """Grammar of a card, whose seed draws how often one sound follows another."""
     weights = uniform(np.random.PCG64(spec.seed), (1 + len(NAMES)) * len(NAMES)) ** 2 + 0.01
     following = weights.reshape(1 + len(NAMES), len(NAMES))
     kinds = [SOUNDS[name].kind for name in NAMES]
@@ -72,11 +74,11 @@ def make_grammar(spec: SyntheticSpeechSpec) -> Grammar:
 
 
 def draw(spec: SyntheticSpeechSpec) -> SpeechCorpus:
-    """The corpus of a card, the same wherever it is drawn; its sound is made when asked for."""
+    """Corpus of a card, the same on every machine; its sound is generated when it is used."""
     grammar = make_grammar(spec)
     speakers = itertools.count()
     splits = {}
-    for place, split in enumerate(PARTS, start=1):
+    for place, split in enumerate(SPLITS, start=1):
         source = np.random.PCG64(spec.seed).jumped(place)
         numbers = list(itertools.islice(speakers, spec.num_speakers[split]))
         splits[split] = tuple(
@@ -84,16 +86,22 @@ def draw(spec: SyntheticSpeechSpec) -> SpeechCorpus:
             for number in numbers
             for turn in range(spec.utterances_per_speaker)
         )
+    labels = {split: [u.phones for u in splits[split]] for split in ("valid", "test")}
+    is_rarer = {
+        split: [label in ALIKE.values() for phones in each for label in phones]
+        for split, each in labels.items()
+    }
     return SpeechCorpus(
         labels=LABELS,
         folding={label: label for label in LABELS},
         splits=splits,
         recordings=Synthesiser(spec=spec),
         recipe=spec.features,
-        bound_error_percent={
-            split: 100 * _share_of_rarer(splits[split]) for split in ("valid", "test")
+        bound_error_percent={s: 100 * (sum(each) / len(each)) for s, each in is_rarer.items()},
+        bound_nats={
+            split: float(np.mean([nats for phones in each for nats in grammar.nats(phones)]))
+            for split, each in labels.items()
         },
-        bound_nats=_mean_nats(grammar, splits),
     )
 
 
@@ -125,15 +133,3 @@ def _utterance(
         phones=tuple(phones),
         times=tuple(itertools.pairwise(edges)),
     )
-
-
-def _share_of_rarer(utterances: tuple[Utterance, ...]) -> float:
-    rarer = [phone in ALIKE.values() for utterance in utterances for phone in utterance.phones]
-    return sum(rarer) / len(rarer)
-
-
-def _mean_nats(grammar: Grammar, splits: Mapping[str, tuple[Utterance, ...]]) -> dict[str, float]:
-    return {
-        split: float(np.mean([n for u in splits[split] for n in grammar.nats(u.phones)]))
-        for split in ("valid", "test")
-    }

@@ -1,10 +1,10 @@
-"""TIMIT as LDC lays it out, its letters in any case: who speaks decides on the split.
+"""TIMIT in LDC's layout, file names in any case; the speaker decides on the split.
 
     TRAIN/DR1/FCJF0/SX37.WAV     samples, NIST SPHERE or RIFF
     TRAIN/DR1/FCJF0/SX37.PHN     `first_sample end_sample label`, a line a phone
 
 Speakers that the card does not name (144 of the full test set) and sentences that it leaves out
-(SA, which everybody reads) are passed over.
+(SA, which everybody reads) are ignored.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def _check_complete(spec: SpeechSpec, found: Found, folder: Path) -> None:
         if absent:
             lacking.append(f"{len(absent)} of {len(speakers)} {split} speakers ({_names(absent)})")
         if partial:
-            told = [f"{speaker} {numbers[speaker]}" for speaker in partial]
-            lacking.append(f"utterances of {len(partial)} {split} speakers ({_names(told)})")
+            named = [f"{speaker} {numbers[speaker]}" for speaker in partial]
+            lacking.append(f"utterances of {len(partial)} {split} speakers ({_names(named)})")
     if lacking:
         each = f", {expected} utterances each" if spec.utterances_per_speaker else ""
         raise BenchError(
@@ -103,7 +103,7 @@ def _utterances(
 
 
 def read_phn(path: Path, known: set[str]) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
-    """Labels and their first and end samples."""
+    """Labels of a `.phn` file, and their first and end samples."""
     phones, times, end = [], [], 0
     for number, line in enumerate(path.read_text("latin-1").splitlines(), start=1):
         fields = line.split()

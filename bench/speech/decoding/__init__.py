@@ -1,1 +1,1 @@
-"""decoding"""
+"""Searches for label sequences: best path, prefix beams, beams along alignments."""

@@ -1,10 +1,24 @@
-"""Connectionist temporal classification: the best path, and the probability of label sequences.
+"""CTC decoding: best path, prefix beam search, and the probability of label sequences.
 
 A. Graves, S. Fernandez, F. Gomez and J. Schmidhuber, ICML 2006. A path has one output a frame;
 repeated outputs, then blanks, are taken out of it, and a label sequence has the probability of
 all its paths.
 
-Shapes: B utterances, T frames, V outputs, of which 0 is the blank.
+Prefix beam search (ibid., section 3.2, in the beam form of A. Graves and N. Jaitly, ICML 2014,
+algorithm 1) takes all utterances and all prefixes of their beams at once. With p_b and p_l the
+probability of a prefix y by paths that end in a blank and in y's last label, p their sum, and
+y' = y without its last label e,
+
+    p_b(y, t) = p(y, t-1) p(blank | t)
+    p_l(y, t) = p_l(y, t-1) p(e | t) + { p_b(y', t-1) if y' ends in e, else p(y', t-1) } p(e | t)
+
+of which a beam keeps the best. What it drops is lost to its sums, so the returned hypotheses,
+the best path's labels always among the candidates, are scored once more with all their paths: a
+result never has a lower score than best-path decoding.
+
+Shapes: B utterances, T frames, W width, K labels, V = K + 1 outputs, of which 0 is the blank for
+the network and the end of the sequence for label models, C = W + W K candidates, N sequences,
+S states of a label model.
 """
 
 from __future__ import annotations
@@ -20,13 +34,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.core.errors import BenchError
-from bench.seq2seq.beam import Floats, Hypothesis, Ints, Labels, best_first, check_search, distinct
+from bench.speech.decoding.hypotheses import (
+    Floats,
+    Hypothesis,
+    Ints,
+    Labels,
+    best_first,
+    check_search,
+)
 from bench.speech.decoding.prefixes import Choice, Prefixes
 from bench.text.baselines.ngram import NGram
 
 
 def best_path(log_p_BTV: Tensor, frames_B: Tensor) -> list[Labels]:
-    """The label sequence of each utterance's most probable path (ibid., section 3.2)."""
+    """Label sequence of each utterance's most probable path (ibid., section 3.2)."""
     lengths = check_search(log_p_BTV, frames_B)
     return [
         collapsed(path[:length])
@@ -35,7 +56,7 @@ def best_path(log_p_BTV: Tensor, frames_B: Tensor) -> list[Labels]:
 
 
 def collapsed(path: Sequence[int]) -> Labels:
-    """The labels of a path: its outputs where they change, without blanks."""
+    """Labels of a path: its outputs where they change, without blanks."""
     before = [0, *path]
     return tuple(now for was, now in zip(before, path, strict=False) if now not in (was, 0))
 
@@ -43,10 +64,9 @@ def collapsed(path: Sequence[int]) -> Labels:
 def ctc_log_probs(
     log_p_BTV: Tensor, frames_B: Tensor, labels: Sequence[Sequence[Labels]]
 ) -> list[Floats]:
-    """Natural log-probability of each label sequence of each utterance, all paths summed.
+    """Log-probability of each label sequence in `labels[b]` of utterance b, all paths summed.
 
-    `labels[b]` are some sequences for utterance b; minus infinity where an utterance has too few
-    frames for one.
+    It is minus infinity where an utterance has too few frames.
     """
     counts = [len(of_one) for of_one in labels]
     row_N = torch.arange(len(labels)).repeat_interleave(torch.tensor(counts))
@@ -59,25 +79,19 @@ def ctc_log_probs(
     return np.split(-loss_N.numpy(), np.cumsum(counts)[:-1])
 
 
-# A model of label sequences beside the network's own.
-#
-# Shapes: N sequences, V outputs: the end of the sequence at 0, where the network has its blank,
-# then the labels.
-
-
 class LabelModel(Protocol):
-    """What a search asks of a model of label sequences; states are numbers that it hands out."""
+    """Model of label sequences; its states are numbers that it hands out."""
 
     def start(self) -> int:
-        """The state before the first label."""
+        """State before the first label."""
         ...
 
     def log_probs(self, state_N: Ints) -> Floats:
-        """Natural log p(next | state), [N, V]; column 0 is the end of the sequence."""
+        """log p(next | state) [N, V]; column 0 is the end of the sequence."""
         ...
 
     def advance(self, state_N: Ints, label_N: Ints) -> Ints:
-        """The states after one more label each, [N]."""
+        """States after one more label each [N]."""
         ...
 
 
@@ -97,13 +111,13 @@ class Fusion:
             )
 
     def increments(self, state_N: Ints) -> Floats:
-        """What each next output adds to the score, [N, V]; column 0 is the end."""
+        """Addition of each next output to the score [N, V]; column 0 is the end."""
         increment_NV = self.weight * self.model.log_probs(state_N)
         increment_NV[:, 1:] += self.insertion_bonus
         return increment_NV
 
     def total(self, labels: Labels) -> float:
-        """What the model adds to the score of a whole sequence."""
+        """Addition of the model to the score of a whole sequence."""
         state, total = np.array([self.model.start()]), 0.0
         for label in labels:
             total += float(self.increments(state)[0, label])
@@ -111,13 +125,8 @@ class Fusion:
         return total + float(self.increments(state)[0, 0])
 
 
-# The suite's n-gram models as models of label sequences.
-#
-# Shapes: N sequences, V outputs (the end of the sequence, then the labels), S states.
-
-
 class NGramLabels:
-    """An n-gram model over labels; a state is the labels that its contexts can reach.
+    """N-gram model as a `LabelModel`; a state is the labels that its contexts can reach.
 
     `word_V` maps each label to a word of the n-gram model, and entry 0 to its end of sentence.
     Distributions are looked up when a state is first met, and kept: 8 V bytes a state.
@@ -147,43 +156,23 @@ class NGramLabels:
         return next_N
 
     def _state(self, history: Labels) -> int:
-        """The number of the state after some labels, of which the last order - 1 count."""
+        """Number of the state after some labels, of which the last order - 1 count."""
         history = history[max(0, len(history) - self.model.order + 1) :]
         if history not in self._number:
             number = self._number[history] = len(self._history)
             if number == len(self._log_p_SV):
-                self._grow()
+                size = max(64, len(self._log_p_SV)), len(self.word_V)
+                self._log_p_SV = np.concatenate([self._log_p_SV, np.zeros(size)])
+                self._next_SV = np.concatenate([self._next_SV, np.full(size, -1)])
             p_V = self.model.distribution(self.word_V[list(history)])[self.word_V]
             with np.errstate(divide="ignore"):
                 self._log_p_SV[number] = np.log(p_V)
             self._history.append(history)
         return self._number[history]
 
-    def _grow(self) -> None:
-        """Room for twice as many states."""
-        more = max(64, len(self._log_p_SV)), len(self.word_V)
-        self._log_p_SV = np.concatenate([self._log_p_SV, np.zeros(more)])
-        self._next_SV = np.concatenate([self._next_SV, np.full(more, -1)])
-
-
-# CTC prefix beam search, all utterances and all prefixes of the beams at once.
-#
-# A. Graves, S. Fernandez, F. Gomez and J. Schmidhuber, ICML 2006, section 3.2, in the beam form of
-# A. Graves and N. Jaitly, ICML 2014, algorithm 1. With p_b and p_l the probability of a prefix y by
-# paths that end in a blank and in y's last label, p their sum, and y' = y without its last label e,
-#
-#     p_b(y, t) = p(y, t-1) p(blank | t)
-#     p_l(y, t) = p_l(y, t-1) p(e | t) + { p_b(y', t-1) if y' ends in e, else p(y', t-1) } p(e | t)
-#
-# of which a beam keeps the best. What it drops is lost to its sums, so the returned hypotheses,
-# the best path's labels always among the candidates, are scored once more with all their paths: a
-# result never has a lower score than best-path decoding.
-#
-# Shapes: B utterances, W width, K labels, V = K + 1 outputs (0 the blank), C = W + W K candidates.
-
 
 GROUP = 16
-"""Utterances searched at once: enough to spread the calls, few enough for the caches."""
+"""Utterances searched at once: enough to spread the cost of calls, few enough for the caches."""
 
 
 def prefix_beam_search(
@@ -194,10 +183,10 @@ def prefix_beam_search(
     num_best: int = 1,
     fusion: Fusion | None = None,
 ) -> list[list[Hypothesis]]:
-    """The best label sequences of each utterance, best first, at most `num_best` of them.
+    """The `num_best` best label sequences of each utterance, or fewer, best first.
 
-    `log_p_BTV` are natural logs of the network's softmax; `frames_B` says how many frames count.
-    The result for an utterance does not depend on the others.
+    `log_p_BTV` are natural logs of the network's softmax, of which the first `frames_B` count. The
+    result for an utterance does not depend on the others.
     """
     lengths = check_search(log_p_BTV, frames_B, width=width, num_best=num_best)
     whole_BTV = log_p_BTV.detach().cpu().double().numpy()
@@ -209,19 +198,17 @@ def prefix_beam_search(
         search = _Search(whole_BTV[group, : frames[0]], frames, width, fusion)
         found.update(zip(group, search.run(num_best), strict=True))
     greedy = best_path(log_p_BTV, frames_B)
-    candidates = [distinct([*found[b], greedy[b]]) for b in range(len(lengths))]
+    candidates = [list(dict.fromkeys([*found[b], greedy[b]])) for b in range(len(lengths))]
     log_probs = ctc_log_probs(log_p_BTV, frames_B, candidates)
-    bonuses = [
-        [0.0 if fusion is None else fusion.total(y) for y in of_one] for of_one in candidates
-    ]
+    bonus = [] if fusion is None else [fusion.total]
     return [
-        best_first(of_one, log_prob.tolist(), bonus, num_best)
-        for of_one, log_prob, bonus in zip(candidates, log_probs, bonuses, strict=True)
+        best_first(of_one, log_prob.tolist(), num_best, *bonus)
+        for of_one, log_prob in zip(candidates, log_probs, strict=True)
     ]
 
 
 class _Search:
-    """The search of a group of utterances, longest first; a row rests after its own frames."""
+    """Search of a group of utterances, longest first; a row rests after its own frames."""
 
     def __init__(self, log_p_BTV: Floats, frames: Ints, width: int, fusion: Fusion | None) -> None:
         self.log_p_BTV, self.frames = log_p_BTV, frames
@@ -233,7 +220,7 @@ class _Search:
         self.bonus = None if fusion is None else _Bonus(fusion, shape)
 
     def run(self, num_best: int) -> list[list[Labels]]:
-        """The label sequences of the best final prefixes of each utterance."""
+        """Label sequences of the best final prefixes of each utterance."""
         for t in range(self.log_p_BTV.shape[1]):
             num_left = int((self.frames > t).sum())
             self.step(self.log_p_BTV[:num_left, t])
@@ -251,7 +238,7 @@ class _Search:
         ]
 
     def step(self, log_p_BV: Floats) -> None:
-        """One frame of the utterances that still have one, the first n."""
+        """Search a frame of the utterances that still have one, the first n."""
         n, W = len(log_p_BV), self.prefixes.width
         total_BW = np.logaddexp(self.blank_BW[:n], self.label_BW[:n])
         log_p_BC = np.empty((n, W * log_p_BV.shape[1]))
@@ -269,7 +256,7 @@ class _Search:
         self.label_BW[:n] = label_BW
 
     def extend(self, total_BW: Floats, log_p_BV: Floats, extension_BWK: Floats) -> Floats:
-        """Write the extensions by each label; returns p_l of the prefixes, before the merge."""
+        """Write the extensions by each label; return p_l of the prefixes before the merge."""
         n = len(total_BW)
         last_BW = self.prefixes.last_BW[:n]
         log_p_last_BW = np.take_along_axis(log_p_BV, last_BW, 1)
@@ -281,7 +268,7 @@ class _Search:
 
 
 class _Bonus:
-    """What a label model adds to the scores of the prefixes of a beam, [B, W]."""
+    """Additions of a label model to the scores of the prefixes of a beam [B, W]."""
 
     def __init__(self, fusion: Fusion, shape: tuple[int, int]) -> None:
         self.fusion = fusion
@@ -293,7 +280,7 @@ class _Bonus:
         return self.fusion.increments(state_BW.ravel()).reshape(*state_BW.shape, -1)
 
     def candidates(self, n: int) -> Floats:
-        """Of the prefixes as they are, then of all their extensions, [n, C]."""
+        """Additions for the prefixes as they are, then for all their extensions [n, C]."""
         bonus_BW = self.bonus_BW[:n]
         extended_BWK = bonus_BW[:, :, None] + self.increments(n)[:, :, 1:]
         return np.concatenate([bonus_BW, extended_BWK.reshape(n, -1)], axis=1)
@@ -307,5 +294,5 @@ class _Bonus:
         self.state_BW[:n] = state_BW
 
     def final(self) -> Floats:
-        """With the end of the sequence, [B, W]."""
+        """Additions with the end of the sequence [B, W]."""
         return self.bonus_BW + self.increments(len(self.state_BW))[:, :, 0]

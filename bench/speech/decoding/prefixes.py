@@ -1,9 +1,9 @@
-"""The label sequences of a beam, for a batch of utterances at once.
+"""Label sequences in the beams of a batch of utterances.
 
-Sequences are never stored as such: a prefix is a 64-bit key mixed from its parent's key and its
-last label, and the sequence is read off back-pointers at the end. Two prefixes of an utterance
-are the same where their keys are; that two others share a key has a chance of about
-(number of prefixes met)^2 / 2^65, below 10^-9 for a beam of 100 over a minute of speech.
+A prefix is a 64-bit key mixed from its parent's key and its last label; its sequence is read off
+back-pointers at the end. Two prefixes of an utterance are the same where their keys are; the chance
+that two others share a key is about (number of prefixes met)^2 / 2^65, below 10^-9 for a beam of
+100 over a minute of speech.
 
 Shapes: B utterances, W width of the beam, K labels, C = W + W K candidates.
 """
@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.seq2seq.beam import Floats, Ints, Labels
+from bench.speech.decoding.hypotheses import Floats, Ints, Labels
 
 Keys = NDArray[np.uint64]
 Flags = NDArray[np.bool_]
@@ -28,7 +28,7 @@ DEAD, NONE, EMPTY = (np.uint64(number) for number in (0, 1, 2))
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """Which candidates make the next beam, [B, W] each.
+    """Candidates that make the next beam, [B, W] each.
 
     `index` is the place among the candidates, `source` that in the old beam, `label` the label that
     was added, 0 for none.
@@ -40,23 +40,23 @@ class Choice:
 
     @property
     def stays(self) -> Flags:
-        """Where the prefix itself goes on, rather than an extension of it."""
+        """True where the prefix itself goes on, rather than an extension of it."""
         return np.equal(self.label, 0)
 
     def of(self, values_BW: NDArray[Number]) -> NDArray[Number]:
-        """The values at the sources."""
+        """Values at the sources."""
         return np.take_along_axis(values_BW, self.source, 1)
 
     def at(self, values_BC: NDArray[Number]) -> NDArray[Number]:
-        """The values of the candidates."""
+        """Values of the candidates."""
         return np.take_along_axis(values_BC, self.index, 1)
 
 
 class Prefixes:
-    """The beam of each utterance, and the way each prefix came about.
+    """Beam of each utterance, and the back-pointers of its prefixes.
 
-    At first each beam holds the empty prefix in place 0 and nothing else. A step may be made by
-    the first `n` utterances only: the others rest from then on.
+    A beam begins with the empty prefix in place 0 and nothing else. A step may be made by the first
+    `n` utterances only: the others rest from then on.
     """
 
     def __init__(self, num_utterances: int, width: int) -> None:
@@ -68,7 +68,7 @@ class Prefixes:
         self._history: list[Choice] = []
 
     def merge(self, stay_BW: Floats, extension_BWK: Floats) -> None:
-        """Add to each prefix the extension of its own parent that spells it, which is voided.
+        """Add to each prefix the extension of its own parent that spells it, and void that.
 
         Both are natural logs and changed in place.
         """
@@ -102,7 +102,7 @@ class Prefixes:
         return choice
 
     def labels(self, b: int, place: int, num_steps: int) -> Labels:
-        """The sequence that stood in a place of the beam after a number of steps."""
+        """Sequence in a place of the beam after a number of steps."""
         found = []
         for choice in reversed(self._history[:num_steps]):
             if label := int(choice.label[b, place]):
@@ -112,7 +112,7 @@ class Prefixes:
 
 
 def _mixed(key_BW: Keys, label_BW: Ints) -> Keys:
-    """The key of a prefix with one more label; for each label a bijection of the keys."""
+    """Key of a prefix with one more label; for each label a bijection of the keys."""
     mixed: Keys = key_BW ^ (label_BW.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(31)

@@ -1,7 +1,23 @@
-"""Decoding a transducer greedily, and the exact probability of label sequences under it.
+"""Transducer decoding: greedy search, beam search, and the probability of label sequences.
 
-Shapes: B utterances, T frames, U labels, S = U + 1 positions, N rows, J joint hidden units,
-V outputs, of which 0 is the blank.
+Beam search goes along alignments, all utterances and prefixes at once (G. Saon, Z. Tueske and
+K. Audhkhasi, "Alignment-length synchronous decoding for RNN transducer", ICASSP 2020). After n
+moves a prefix y of u labels stands in frame t = n - u, and no other frame, so every prefix has one
+probability, that of all alignments of n moves that spell it,
+
+    alpha(y, t) = alpha(y, t-1) p(blank | t-1, y) + alpha(y', t) p(e | t, y')      y = y' e
+
+(A. Graves, "Sequence transduction with recurrent neural networks", 2012, section 2.4), and the
+beam keeps the best of all that have made equally many moves. A prefix ends where a blank leaves
+the last frame, with its probability. The search of an utterance stops when all prefixes together
+are less probable than the ends it has. What the beam drops is lost to its sums, so the
+hypotheses, the greedy search's labels always among the candidates, are scored once more with all
+their alignments: a result is never less probable than greedy decoding's. Unlike the paper's cap of
+the output length, a label sequence may be as long as the utterance has frames.
+
+Shapes: B utterances, T frames, U labels, S = U + 1 positions, J joint hidden units, K labels to
+choose from, V = K + 1 outputs, of which 0 is the blank, W width, C = W + W K candidates, N rows
+(B W in the beam search).
 """
 
 from __future__ import annotations
@@ -12,23 +28,31 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from bench.seq2seq.beam import Floats, Hypothesis, Ints, Labels, best_first, check_search, distinct
+from bench.speech.decoding.hypotheses import (
+    Floats,
+    Hypothesis,
+    Ints,
+    Labels,
+    best_first,
+    check_search,
+)
 from bench.speech.decoding.prefixes import Choice, Flags, Prefixes
 from bench.speech.transducer_loss import log_likelihood
 
 State = tuple[Tensor, ...]
 
 MAX_LABELS_PER_FRAME = 10
-"""After so many labels in one frame the greedy search goes on to the next one."""
+"""Labels in one frame after which the greedy search goes on to the next one."""
 CHUNK_ROWS = 1 << 14
 
 
 class TransducerNetwork(Protocol):
-    """What a search asks of a transducer: its prediction network a label at a time, and its joint.
+    """Transducer for searches: a prediction network that steps label by label, and a joint network.
 
-    Predictions are what the joint takes of them, [N, J]; a state is a flat tuple of tensors with N
-    rows.
+    Predictions are projected for the joint network [N, J]; a state is a flat tuple of tensors with
+    N rows.
     """
 
     def begin(self, num_rows: int) -> tuple[Tensor, State]:
@@ -40,16 +64,16 @@ class TransducerNetwork(Protocol):
         ...
 
     def log_probs(self, frame_NJ: Tensor, prediction_NJ: Tensor) -> Tensor:
-        """Natural logs of the probabilities of the outputs, [N, V]; the arguments broadcast."""
+        """Log-probabilities of the outputs [N, V]; the arguments broadcast."""
         ...
 
 
 @torch.no_grad()
 def greedy_search(network: TransducerNetwork, frame_BTJ: Tensor, frames_B: Tensor) -> list[Labels]:
-    """The labels met when the most probable output is taken at each step.
+    """Labels met when the most probable output is taken at each step.
 
-    `frame_BTJ` are the encoder's frames as the joint takes them. At most MAX_LABELS_PER_FRAME
-    labels come from one frame.
+    `frame_BTJ` are the encoder's frames, projected for the joint network. At most
+    MAX_LABELS_PER_FRAME labels come from one frame.
     """
     lengths = check_search(frame_BTJ, frames_B)
     rows_B = torch.arange(len(lengths), device=frame_BTJ.device)
@@ -83,14 +107,13 @@ def transducer_log_probs(
     frames_B: Tensor,
     labels: Sequence[Sequence[Labels]],
 ) -> list[Floats]:
-    """Natural log-probability of each label sequence of each utterance, all alignments summed.
-
-    `labels[b]` are some sequences for utterance b.
-    """
+    """Log-probability of each label sequence in `labels[b]` of utterance b over all alignments."""
     found = []
     for b, of_one in enumerate(labels):
         frame_TJ = frame_BTJ[b, : int(frames_B[b])]
-        target_NU, labels_N = _padded(of_one, frame_BTJ.device)
+        sequences = [torch.tensor(sequence, dtype=torch.long) for sequence in of_one]
+        target_NU = pad_sequence(sequences, batch_first=True, padding_value=1).to(frame_TJ.device)
+        labels_N = torch.tensor([len(sequence) for sequence in of_one], device=frame_TJ.device)
         prediction_NSJ = _predictions(network, target_NU)
         moves = _log_moves(network, frame_TJ, prediction_NSJ, target_NU)
         frames_N = torch.full_like(labels_N, len(frame_TJ))
@@ -98,17 +121,8 @@ def transducer_log_probs(
     return found
 
 
-def _padded(sequences: Sequence[Labels], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Sequences [N, U], padded with label 1, and their lengths [N]."""
-    lengths = [len(sequence) for sequence in sequences]
-    rows = np.ones((len(sequences), max(lengths)), dtype=np.int64)
-    for row, sequence in zip(rows, sequences, strict=True):
-        row[: len(sequence)] = sequence
-    return torch.from_numpy(rows).to(device), torch.tensor(lengths, device=device)
-
-
 def _predictions(network: TransducerNetwork, target_NU: Tensor) -> Tensor:
-    """What the joint takes of the prediction network at every position, [N, S, J]."""
+    """Projected predictions at every position [N, S, J]."""
     prediction_NJ, state = network.begin(len(target_NU))
     predictions = [prediction_NJ]
     for u in range(target_NU.shape[1]):
@@ -133,28 +147,6 @@ def _log_moves(
     return torch.cat(blanks, dim=1), torch.cat(labels, dim=1)
 
 
-# Beam search of a transducer along alignments, all utterances and prefixes at once.
-#
-# G. Saon, Z. Tueske and K. Audhkhasi, "Alignment-length synchronous decoding for RNN transducer",
-# ICASSP 2020. After n moves a prefix y of u labels stands in frame t = n - u, and no other frame,
-# so every prefix has one probability, that of all alignments of n moves that spell it,
-#
-#     alpha(y, t) = alpha(y, t-1) p(blank | t-1, y) + alpha(y', t) p(e | t, y')      y = y' e
-#
-# (A. Graves, "Sequence transduction with recurrent neural networks", 2012, section 2.4), and the
-# beam keeps the best of all that have made equally many moves. A prefix ends where a blank leaves
-# the last frame, with its probability. The search of an utterance stops when all prefixes together
-# are less probable than the ends it has. What the beam drops is lost to its sums, so the
-# hypotheses, the greedy search's labels always among the candidates, are scored once more with all
-# their alignments: a result is never less probable than greedy decoding's.
-#
-# Unlike the paper's cap of the output length, a label sequence may be as long as the utterance has
-# frames.
-#
-# Shapes: B utterances, W width, K labels, V = K + 1 outputs (0 the blank), C = W + W K candidates,
-# J joint hidden units, N = B W.
-
-
 @torch.no_grad()
 def transducer_beam_search(
     network: TransducerNetwork,
@@ -164,25 +156,25 @@ def transducer_beam_search(
     width: int = 100,
     num_best: int = 1,
 ) -> list[list[Hypothesis]]:
-    """The most probable label sequences of each utterance, best first, at most `num_best` of them.
+    """The `num_best` most probable label sequences of each utterance, or fewer, best first.
 
-    `frame_BTJ` are the encoder's frames as the joint takes them. The result for an utterance does
-    not depend on the others.
+    `frame_BTJ` are the encoder's frames, projected for the joint network. The result for an
+    utterance does not depend on the others.
     """
     lengths = check_search(frame_BTJ, frames_B, width=width, num_best=num_best)
     search = _Search(network, frame_BTJ, np.array(lengths), width, num_best)
     found = search.run()
     greedy = greedy_search(network, frame_BTJ, frames_B)
-    candidates = [distinct([*found[b], greedy[b]]) for b in range(len(lengths))]
+    candidates = [list(dict.fromkeys([*found[b], greedy[b]])) for b in range(len(lengths))]
     log_probs = transducer_log_probs(network, frame_BTJ, frames_B, candidates)
     return [
-        best_first(of_one, log_prob.tolist(), [0.0] * len(of_one), num_best)
+        best_first(of_one, log_prob.tolist(), num_best)
         for of_one, log_prob in zip(candidates, log_probs, strict=True)
     ]
 
 
 class _Search:
-    """The beams of a batch after n moves, and the best ends met so far."""
+    """Beams of a batch after n moves, and the best ends met so far."""
 
     def __init__(
         self,
@@ -206,7 +198,7 @@ class _Search:
         self.end_place_BE: Ints = np.zeros((len(frames), num_best), dtype=np.int64)
 
     def run(self) -> list[list[Labels]]:
-        """The label sequences of the best ends of each utterance."""
+        """Label sequences of the best ends of each utterance."""
         while (self.alpha_BW > -np.inf).any():
             self.step()
         return [
@@ -221,7 +213,7 @@ class _Search:
         ]
 
     def step(self) -> None:
-        """One more move of every prefix."""
+        """Make one more move with every prefix."""
         W = self.prefixes.width
         log_p_BWV = self.log_probs()
         blank_BW = self.alpha_BW + log_p_BWV[:, :, 0]
@@ -242,7 +234,7 @@ class _Search:
         self.follow(choice)
 
     def log_probs(self) -> Floats:
-        """Log-probabilities of the outputs of the prefixes that live, minus infinity of others."""
+        """Log-probabilities of the outputs of living prefixes, minus infinity of others."""
         b_M, place_M = np.nonzero(self.alpha_BW > -np.inf)
         t_M = self.num_moves - self.length_BW[b_M, place_M]
         frame_MJ = self.frame_BTJ[self.index(b_M), self.index(t_M)]
@@ -271,7 +263,7 @@ class _Search:
         return over
 
     def follow(self, choice: Choice) -> None:
-        """Let the prediction network read the new labels.
+        """Read the new labels with the prediction network.
 
         A prefix keeps its slot of the network's rows while it lives, so nothing is copied for
         those that made a blank; longer prefixes get slots that no living one has.

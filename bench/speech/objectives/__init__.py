@@ -1,1 +1,1 @@
-"""objectives"""
+"""Objectives: CTC, transducer, prediction of the next label."""

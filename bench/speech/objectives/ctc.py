@@ -14,6 +14,7 @@ blank.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 import msgspec
@@ -24,19 +25,18 @@ from torch.nn import functional as F
 from bench.core.config import Count, Positive, RunConfig
 from bench.core.errors import BenchError
 from bench.speech.data.batches import SpeechBatch
-from bench.speech.data.corpus import num_frames_needed
-from bench.speech.data.prepared import SpeechData
+from bench.speech.data.corpus import BLANK, Labels, num_frames_needed
+from bench.speech.data.prepared import FeatureSplit, SpeechData
 from bench.speech.decoding.ctc import Fusion, NGramLabels, best_path, prefix_beam_search
-from bench.speech.objectives.speech import Decoded, SpeechObjective, SpeechOptions
+from bench.speech.objectives.speech import Decoded, SpeechObjective, SpeechOptions, draw_weights
 from bench.text.baselines.ngram import MAX_ORDER, NGram
-from bench.training.contract import own_options
 
 
 class CTCOptions(SpeechOptions, frozen=True, kw_only=True):
     """Options of the `ctc` objective."""
 
     decoder: Literal["best-path", "prefix-beam"] = "prefix-beam"
-    """How a finished run is measured; validation after each epoch is by the best path."""
+    """Decoder of a finished run; validation after each epoch is by the best path."""
     beam_width: Count = 100
     """Prefixes that the beam keeps."""
     lm_order: Annotated[int, msgspec.Meta(ge=0, le=MAX_ORDER)] = 0
@@ -44,21 +44,26 @@ class CTCOptions(SpeechOptions, frozen=True, kw_only=True):
     lm_weight: Positive = 0.5
     """Factor of that model's log-probability."""
     lm_bonus: float = 0.0
-    """What each label adds to the score besides, against the model's liking for few labels."""
+    """Addition to the score for each label, against the model's preference for few labels."""
+
+    @property
+    def decoder_signature(self) -> str:
+        if self.decoder == "best-path":
+            return "greedy"
+        model = f"+{self.lm_order}-gram({self.lm_weight:g},{self.lm_bonus:g})"
+        return f"beam({self.beam_width}){model if self.lm_order else ''}"
 
 
 class CTC(SpeechObjective):
     """Any recurrence, a linear layer, a softmax over labels and blank at every step."""
 
     Options = CTCOptions
-    quick_decoder = "best-path"
+    options: CTCOptions
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
-        self.options = own_options(config, CTCOptions)
         self.output = nn.Linear(self.encoder.output_size, corpus.corpus.num_outputs)
-        self._fusion: Fusion | None = None
-        self.initialise()
+        draw_weights(self, self.options.init_range)
         _check_lengths(corpus, self.options.stack_frames)
         if self.options.lm_order and self.options.decoder == "best-path":
             raise BenchError(
@@ -67,7 +72,7 @@ class CTC(SpeechObjective):
             )
 
     def encode(self, batch: SpeechBatch) -> Tensor:
-        """Log-probabilities of the outputs, [B, T, V]."""
+        """Log-probabilities of the outputs [B, T, V]."""
         z_BTV = self.output(self.read(batch))
         return F.log_softmax(z_BTV.to(self.output.weight.dtype), dim=2)  # of half precision, too
 
@@ -80,66 +85,44 @@ class CTC(SpeechObjective):
             reduction="none",
         )
 
-    def decode(self, encoded: Tensor, batch: SpeechBatch, decoder: str) -> list[Decoded]:
-        lengths_B = self.lengths(batch)
-        if decoder == "best-path":
+    def decode(self, encoded: Tensor, batch: SpeechBatch, *, final: bool) -> list[Decoded]:
+        options, lengths_B = self.options, self.lengths(batch)
+        if not final or options.decoder == "best-path":
             return [Decoded(labels) for labels in best_path(encoded, lengths_B)]
-        found = prefix_beam_search(
-            encoded, lengths_B, width=self.options.beam_width, fusion=self._label_model()
-        )
+        fusion = self.label_model if options.lm_order else None
+        found = prefix_beam_search(encoded, lengths_B, width=options.beam_width, fusion=fusion)
         return [Decoded(best.labels, -best.log_prob) for best, *_ in found]
-
-    @property
-    def decoder(self) -> str:
-        return self.options.decoder
-
-    @property
-    def decoder_signature(self) -> str:
-        options = self.options
-        if options.decoder == "best-path":
-            return "greedy"
-        model = f"+{options.lm_order}-gram({options.lm_weight:g},{options.lm_bonus:g})"
-        return f"beam({options.beam_width}){model if options.lm_order else ''}"
 
     def flops_per_unit(self) -> int:
         per_step = self.encoder.flops_per_step() + 2 * self.output.weight.numel()
         return per_step // self.options.stack_frames
 
-    def _label_model(self) -> Fusion | None:
-        """The n-gram model of the training labels, made when it is first asked for."""
-        options = self.options
-        if options.lm_order and self._fusion is None:
-            model = label_ngram(self.corpus, options.lm_order)
-            outputs = np.arange(self.corpus.corpus.num_outputs)
-            self._fusion = Fusion(
-                model=NGramLabels(model, outputs),
-                weight=options.lm_weight,
-                insertion_bonus=options.lm_bonus,
-            )
-        return self._fusion
-
-
-def label_ngram(corpus: SpeechData, order: int) -> NGram:
-    """A Kneser-Ney model of the training labels; 0, elsewhere the blank, ends an utterance."""
-    end = np.zeros(1, dtype=np.int64)
-    tokens = {
-        split: np.concatenate(
-            [part for labels in corpus.splits[split].labels for part in (labels, end)]
+    @cached_property
+    def label_model(self) -> Fusion:
+        """Kneser-Ney model of the training labels, fitted when it is first used."""
+        num_outputs = self.corpus.corpus.num_outputs
+        model = NGram(order=self.options.lm_order, smoothing="kneser-ney")
+        model.fit(
+            label_text(self.corpus.splits["train"]),
+            valid=label_text(self.corpus.splits["valid"]),
+            vocabulary_size=num_outputs,
+            end_of_sentence=BLANK,
         )
-        for split in ("train", "valid")
-    }
-    model = NGram(order=order, smoothing="kneser-ney")
-    model.fit(
-        tokens["train"],
-        valid=tokens["valid"],
-        vocabulary_size=corpus.corpus.num_outputs,
-        end_of_sentence=0,
-    )
-    return model
+        return Fusion(
+            model=NGramLabels(model, np.arange(num_outputs)),
+            weight=self.options.lm_weight,
+            insertion_bonus=self.options.lm_bonus,
+        )
+
+
+def label_text(split: FeatureSplit) -> Labels:
+    """Labels of all utterances of a split, each ended by the blank's number."""
+    end = np.array([BLANK])
+    return np.concatenate([part for labels in split.labels for part in (labels, end)])
 
 
 def _check_lengths(corpus: SpeechData, num_frames: int) -> None:
-    """Refuse stacks so large that an utterance has fewer of them than its labels need."""
+    """Raise BenchError for stacks so large that an utterance has fewer than its labels need."""
     if num_frames == 1:
         return  # what has too few frames was found when the corpus was read
     short = [

@@ -1,19 +1,22 @@
-"""The transducer: an encoder of the sound, a prediction network over labels, and their joint.
+"""Transducer: an encoder of the sound, a prediction network over labels, and their joint network.
 
 A. Graves, A. Mohamed and G. Hinton, ICASSP 2013, section 3.2. At every frame and after every label
 a softmax over the next label and a blank, which goes on to the next frame; a label sequence has
-the probability of all alignments that spell it. The equations: `bench.speech.transducer`.
+the probability of all alignments that spell it. The equations: `bench.speech.joint`.
 
-Shapes: B utterances, T steps, E output of the encoder, U labels, N rows, J joint hidden units,
-V outputs, of which 0 is the blank.
+`NextLabel` trains a prediction network alone, without the sound: what a transducer can be
+pretrained by (ibid., section 3.3), and a model of the task's phonotactics on its own.
+
+Shapes: B utterances, T steps, E output of the encoder, U labels, S = U + 1 positions, K labels to
+choose from, P output of the prediction network, N rows, J joint hidden units, V = K + 1 outputs,
+of which 0 is the blank.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,33 +26,32 @@ from torch.nn import functional as F
 from bench.core.config import Count, NonNegative, Positive, RunConfig
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
-from bench.models import Arrangement, build_recurrence
+from bench.models import StackOptions, build_recurrence
 from bench.models.recurrence import State
-from bench.speech.data.batches import SpeechBatch, SpeechBatches
+from bench.speech.data.batches import SpeechBatch
 from bench.speech.data.prepared import SpeechData
 from bench.speech.decoding.transducer import greedy_search, transducer_beam_search
 from bench.speech.joint import Joint
 from bench.speech.objectives.speech import (
-    EVALUATION_FRAMES,
     Decoded,
     Share,
     SpeechObjective,
     SpeechOptions,
+    UtteranceObjective,
+    draw_weights,
 )
-from bench.training.contract import own_options
 from bench.training.dropout import drop_quickly
-from bench.training.objective import Objective
-
-# The prediction network: a recurrence that reads labels and knows nothing of the sound.
-#
-# A. Graves, "Sequence transduction with recurrent neural networks", 2012, section 2.2. A label is a
-# vector with a single one, what stands before the first label a vector of zeros.
-#
-# Shapes: B sequences, U labels, S = U + 1 positions, K labels to choose from, P outputs, N rows.
+from bench.training.metrics import Score, SplitMetric
+from bench.training.objective import own_options
 
 
 class Prediction(nn.Module):
-    """A causal recurrence over labels; they count from 1, 0 stands before the first."""
+    """Prediction network: a causal recurrence over labels that knows nothing of the sound.
+
+    Labels count from 1 and are read as vectors with a single one; 0 stands before the first and is
+    a vector of zeros (A. Graves, "Sequence transduction with recurrent neural networks", 2012,
+    section 2.2).
+    """
 
     def __init__(self, model: str, options: Mapping[str, object], num_labels: int) -> None:
         super().__init__()
@@ -89,11 +91,11 @@ def prediction_options(
 ) -> dict[str, object]:
     """Options of a prediction network beside an encoder of the configuration `model`.
 
-    One of the encoder's own architecture shares its options but size and arrangement.
+    The encoder's architecture shares the encoder's options except size and arrangement.
     """
     own: dict[str, object] = {}
     if model["name"] == prediction_model:
-        left_out = {"name", *Arrangement.__struct_fields__}
+        left_out = {"name", *StackOptions.__struct_fields__}
         own = {key: value for key, value in model.items() if key not in left_out}
     return {**own, "hidden_size": hidden_size}
 
@@ -108,20 +110,24 @@ class TransducerOptions(SpeechOptions, frozen=True, kw_only=True):
     joint_size: Count = 250
     """Hidden units of the joint network."""
     decoder: Literal["greedy", "beam"] = "beam"
-    """How a finished run is measured; validation after each epoch is greedy."""
+    """Decoder of a finished run; validation after each epoch is greedy."""
     beam_width: Count = 100
     """Prefixes that the beam keeps."""
+
+    @property
+    def decoder_signature(self) -> str:
+        return f"beam({self.beam_width})" if self.decoder == "beam" else "greedy"
 
 
 class Transducer(SpeechObjective):
     """Any recurrence over the sound, any causal one over the labels."""
 
     Options = TransducerOptions
-    quick_decoder = "greedy"
+    options: TransducerOptions
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
-        self.options = options = own_options(config, TransducerOptions)
+        options = self.options
         own = prediction_options(config.model, options.prediction_model, options.prediction_size)
         self.prediction = Prediction(options.prediction_model, own, len(corpus.corpus.labels))
         self.joint = Joint(
@@ -130,10 +136,10 @@ class Transducer(SpeechObjective):
             corpus.corpus.num_outputs,
             hidden_size=options.joint_size,
         )
-        self.initialise()
+        draw_weights(self, options.init_range)
 
     def encode(self, batch: SpeechBatch) -> Tensor:
-        """The encoder's outputs, [B, T, E]."""
+        """Outputs of the encoder [B, T, E]."""
         return self.read(batch)
 
     def losses(self, encoded: Tensor, batch: SpeechBatch) -> Tensor:
@@ -145,21 +151,26 @@ class Transducer(SpeechObjective):
             batch.num_labels,
         )
 
-    def decode(self, encoded: Tensor, batch: SpeechBatch, decoder: str) -> list[Decoded]:
-        network = _Network(prediction=self.prediction, joint=self.joint)
-        arguments = network, self.joint.project_frames(encoded), self.lengths(batch)
-        if decoder == "greedy":
+    def decode(self, encoded: Tensor, batch: SpeechBatch, *, final: bool) -> list[Decoded]:
+        arguments = self, self.joint.project_frames(encoded), self.lengths(batch)
+        if not final or self.options.decoder == "greedy":
             return [Decoded(labels) for labels in greedy_search(*arguments)]
         found = transducer_beam_search(*arguments, width=self.options.beam_width)
         return [Decoded(best.labels, -best.log_prob) for best, *_ in found]
 
-    @property
-    def decoder(self) -> str:
-        return self.options.decoder
+    def begin(self, num_rows: int) -> tuple[Tensor, State]:
+        """Projected predictions [N, J] and states before the first label, for searches."""
+        p_NP, state = self.prediction.begin(num_rows)
+        return self.joint.project_predictions(p_NP), state
 
-    @property
-    def decoder_signature(self) -> str:
-        return f"beam({self.options.beam_width})" if self.options.decoder == "beam" else "greedy"
+    def predict(self, label_N: Tensor, state: State) -> tuple[Tensor, State]:
+        """Projected predictions [N, J] and states after one more label each."""
+        p_NP, state = self.prediction.step(label_N, state)
+        return self.joint.project_predictions(p_NP), state
+
+    def log_probs(self, frame_NJ: Tensor, prediction_NJ: Tensor) -> Tensor:
+        """Log-probabilities of the outputs [N, V]."""
+        return self.joint.log_probs(frame_NJ, prediction_NJ)
 
     def flops_per_unit(self) -> int:
         joint, train = self.joint, self.corpus.splits["train"]
@@ -173,32 +184,23 @@ class Transducer(SpeechObjective):
         return per_step // self.options.stack_frames + int(self.labels_per_frame * per_label)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Network:
-    """The transducer as the searches ask for it."""
+class LabelPerplexity(SplitMetric):
+    """Perplexity of each label of an utterance after those before it; its end is not predicted."""
 
-    prediction: Prediction
-    joint: Joint
+    def __init__(self, data: SpeechData) -> None:
+        super().__init__(name="perplexity")
+        self.num_labels, self.num_skipped = len(data.corpus.labels), len(data.skipped)
 
-    def begin(self, num_rows: int) -> tuple[Tensor, State]:
-        p_NP, state = self.prediction.begin(num_rows)
-        return self.joint.project_predictions(p_NP), state
+    @property
+    def signature(self) -> str:
+        note = f"|skipped:{self.num_skipped}" if self.num_skipped else ""
+        return f"perplexity|unit:label|labels:{self.num_labels}|end:none{note}"
 
-    def predict(self, label_N: Tensor, state: State) -> tuple[Tensor, State]:
-        p_NP, state = self.prediction.step(label_N, state)
-        return self.joint.project_predictions(p_NP), state
+    def score(self, loss: float) -> Score:
+        return Score(value=self.from_loss(loss), loss=loss, choice=loss)
 
-    def log_probs(self, frame_NJ: Tensor, prediction_NJ: Tensor) -> Tensor:
-        return self.joint.log_probs(frame_NJ, prediction_NJ)
-
-
-# Predicting each label of an utterance from those before it, without the sound.
-#
-# What a transducer's prediction network can be pretrained by (A. Graves, A. Mohamed and G. Hinton,
-# ICASSP 2013, section 3.3), and a model of the task's phonotactics on its own. The end of an
-# utterance is not predicted.
-#
-# Shapes: B utterances, U labels, S = U + 1 positions, P output of the recurrence, K labels.
+    def from_loss(self, loss: float) -> float:
+        return math.exp(min(loss, 700.0))
 
 
 class NextLabelOptions(Frozen, frozen=True, kw_only=True):
@@ -207,7 +209,7 @@ class NextLabelOptions(Frozen, frozen=True, kw_only=True):
     batch_frames: Count = 8000
     """Size of a batch by the sound of its utterances, as where the sound is read."""
     loss_scale: Literal["label", "sum"] = "label"
-    """What is differentiated: the mean over the batch's labels or the sum."""
+    """Quantity that is differentiated: mean or sum over the batch's labels."""
     dropout_output: Share = 0.0
     """Share of the recurrence's outputs that is dropped."""
     weight_noise: NonNegative = 0.0
@@ -216,25 +218,24 @@ class NextLabelOptions(Frozen, frozen=True, kw_only=True):
     """Every weight begins as U(-init_range, init_range); by the parts' own rules when not given."""
 
 
-class NextLabel(Objective):
+class NextLabel(UtteranceObjective):
     """A prediction network and a softmax over the labels."""
 
     Options = NextLabelOptions
-    unit: ClassVar[Literal["token", "frame", "label"]] = "label"
-    corpus: SpeechData
+    unit = "label"
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
         self.options = own_options(config, NextLabelOptions)
+        self.batch_frames = self.options.batch_frames
         self.weight_noise = self.options.weight_noise
         num_labels = len(corpus.corpus.labels)
         model = {key: value for key, value in config.model.items() if key != "name"}
         self.prediction = Prediction(str(config.model["name"]), model, num_labels)
         self.output = nn.Linear(self.prediction.output_size, num_labels)
         self.loss_limit = 3.0 * math.log(num_labels)  # a uniform guess costs log K
-        if (limit := self.options.init_range) is not None:
-            for parameter in self.parameters():
-                nn.init.uniform_(parameter, -limit, limit)
+        self.metric: LabelPerplexity = LabelPerplexity(corpus)
+        draw_weights(self, self.options.init_range)
 
     def batch_loss(self, batch: SpeechBatch) -> tuple[Tensor, Tensor]:
         p_BUP = self.prediction(batch.labels)[:, :-1]
@@ -248,36 +249,10 @@ class NextLabel(Objective):
     def update_loss(self, loss_sum: Tensor, count: Tensor, batch: SpeechBatch) -> Tensor:
         return loss_sum if self.options.loss_scale == "sum" else loss_sum / count
 
-    def train_loader(self, *, rank: int = 0, world_size: int = 1) -> SpeechBatches:
-        return SpeechBatches(
-            self.corpus.splits["train"],
-            batch_frames=self.options.batch_frames,
-            seed=self.config.seed,
-            rank=rank,
-            world_size=world_size,
-        )
-
-    def evaluation_loader(self, split: str) -> SpeechBatches:
-        part = self.corpus.splits[split]
-        return SpeechBatches(part, batch_frames=EVALUATION_FRAMES, order="sorted")
-
-    @property
-    def metric(self) -> str:
-        return "perplexity"
-
-    def metric_value(self, mean_nats: float) -> float:
-        return math.exp(min(mean_nats, 700.0))
-
-    @property
-    def signature(self) -> str:
-        skipped = len(self.corpus.skipped)
-        note = f"|skipped:{skipped}" if skipped else ""
-        return f"perplexity|unit:label|labels:{len(self.corpus.corpus.labels)}|end:none{note}"
-
     @property
     def bound(self) -> float | None:
         nats = (self.corpus.corpus.bound_nats or {}).get("test")
-        return None if nats is None else self.metric_value(nats)
+        return None if nats is None else self.metric.from_loss(nats)
 
     def flops_per_unit(self) -> int:
         return self.prediction.recurrence.flops_per_step() + 2 * self.output.weight.numel()

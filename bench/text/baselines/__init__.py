@@ -1,1 +1,1 @@
-"""baselines"""
+"""Baselines of text: n-grams, caches, maximum entropy, random forests, mixtures."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.core.config import RunConfig
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
-from bench.core.provenance import Stopwatch, cost_of
+from bench.runs.provenance import Stopwatch, cost_of
 from bench.text.data.corpus import TextCorpus
 from bench.text.metric import bound_value, metric_name, metric_value, text_signature
 from bench.text.outputs import write_log_probs

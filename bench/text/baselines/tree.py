@@ -117,7 +117,7 @@ class Exchange:
         self.f[1:] *= np.log(self.f[1:])
 
     def divide(self, rng: np.random.Generator) -> Bools:
-        """Whether each element goes right, [E]."""
+        """True for each element that goes right, [E]."""
         right_E = rng.random(len(self.node_E)) < 0.5
         for _ in range(NUM_ROUNDS):
             gains = self.gain_of_moves(right_E) > _NOTHING

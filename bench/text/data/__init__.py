@@ -1,1 +1,1 @@
-"""data"""
+"""Corpora of text: specification, reading, streams, and the synthetic twin."""

@@ -12,7 +12,7 @@ import itertools
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from bench.core.errors import BenchError, nearest
 from bench.core.splits import SPLITS
 from bench.data.files import digest_of, mismatch
+from bench.data.rows import Vocabulary
 from bench.data.sources import corpus_files
 from bench.text.data.specification import TextSpec
 
@@ -189,23 +190,6 @@ def _reserved(part: Part, mark: str, spec: TextSpec) -> BenchError:
         f"{part.path}, line {line}: the text holds {mark!r}, which stands for {meaning}; "
         "remove it from the text or choose another symbol"
     )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Vocabulary:
-    """The symbols, most frequent first (ties: first occurrence), with their training counts."""
-
-    symbols: tuple[str, ...]
-    counts: Ids
-    index: Mapping[str, int] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        index = {symbol: number for number, symbol in enumerate(self.symbols)}
-        assert len(index) == len(self.symbols) == len(self.counts)
-        object.__setattr__(self, "index", index)
-
-    def __len__(self) -> int:
-        return len(self.symbols)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

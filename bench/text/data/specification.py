@@ -1,4 +1,4 @@
-"""What the `corpus:` part of a card may say: facts as frozen structs, an unknown key is an error.
+"""Specifications of text in a card's `corpus:`: frozen structs, an unknown key is an error.
 
 Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 """
@@ -23,7 +23,7 @@ class RangeSpec(Frozen, frozen=True, kw_only=True):
 
 
 class VocabularySpec(Frozen, frozen=True, kw_only=True):
-    """Which symbols a model may predict.
+    """Vocabulary of the symbols that a model may predict.
 
     Symbols seen at least `minimum_count` times in `splits`. `closed`: any other symbol is an error
     that names file and line; `open`: it becomes the card's `unknown` symbol.

@@ -1,1 +1,1 @@
-"""data"""
+"""Parallel corpora: specification, pairs, subwords, batches, and the synthetic twin."""

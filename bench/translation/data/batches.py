@@ -1,13 +1,13 @@
-"""Batches of sentence pairs of like length, a bounded number of tokens in each.
+"""Batches of sentence pairs of similar length, with a bounded number of tokens in each.
 
     sorted by the longer side   ====/=== ===/==== | ==/== ==/= ==/== | =/= =/= =/= =/=
     batches                     tokens of either side after padding, at most `batch_tokens`
     an epoch                    pairs of equal length shuffled, batches in an order of their own
 
-Pairs that are equally long on their longer side are dealt out anew in each epoch, roughly by the
-length of the other, so that batches differ while their number and sizes stay. A batch is made over
-all ranks together and dealt out, pair by pair: the same setting means the same training on any
-number of them.
+Pairs of equal length on their longer side are ordered anew in each epoch, roughly by the length of
+the other, so that batches differ while their number and sizes stay. A batch is made over all ranks
+together and divided among them pair by pair: a setting means the same training on any number of
+ranks.
 
 B pairs, S source tokens, T target tokens; lengths count the `</s>` behind each sentence.
 """
@@ -23,14 +23,14 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.data.batching import ResumableBatches, State
-from bench.data.language import uniform
-from bench.data.segmentation import END
+from bench.data.batching import ResumableBatches, State, batch_edges
+from bench.data.random import uniform
+from bench.data.tokens import END
 from bench.translation.data.corpus import PairSplit
 
 Ids = npt.NDArray[np.int64]
 JITTER_TOKENS = 4.0
-"""Pairs whose sides are longer or shorter by so many tokens in all may change places."""
+"""Pairs whose total lengths differ by fewer tokens may change places."""
 
 
 class TranslationBatch(NamedTuple):
@@ -39,26 +39,26 @@ class TranslationBatch(NamedTuple):
     source: Tensor
     """Ids [B, S], int64."""
     source_lengths: Tensor
-    """With the end [B]."""
+    """Tokens with the end [B]."""
     target: Tensor
     """Ids [B, T], int64."""
     target_lengths: Tensor
-    """With the end [B]."""
+    """Tokens with the end [B]."""
     places: Tensor
-    """Of each pair in the split [B]."""
+    """Place of each pair in the split [B]."""
     num_sentences: Tensor
     """Pairs of the batch over all ranks, for means that do not depend on their number []."""
     num_target_tokens: Tensor
-    """Of the batch over all ranks, ends included []."""
+    """Tokens of the batch over all ranks, ends included []."""
 
 
 class TranslationBatches(ResumableBatches[TranslationBatch]):
-    """A loader of `TranslationBatch`; its place can be saved and restored exactly.
+    """Loader of `TranslationBatch`; its position can be saved and restored exactly.
 
     `batch_tokens`: tokens of a batch over all ranks, padding included, on the side that has more;
-    a pair that is longer has a batch to itself, and a batch has a pair a rank at the least.
-    `longest`: pairs with more tokens than that on a side, ends not counted, are left out;
-    `num_left_out` says how many. `order`: `shuffled` anew in each epoch, or always `sorted`.
+    a longer pair has a batch to itself, and a batch has at least one pair for each rank.
+    `longest`: pairs with more tokens on a side, ends not counted, are left out; `num_left_out` is
+    their number. `order`: `shuffled` anew in each epoch, or always `sorted`.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class TranslationBatches(ResumableBatches[TranslationBatch]):
         return len(self._edges) - 1
 
     def epoch_order(self, epoch: int) -> list[Ids]:
-        """The places in the split of each batch, over all ranks, in the order of an epoch."""
+        """Places in the split of each batch of an epoch, in its order, over all ranks."""
         places, jitter_N, order = self._places, np.zeros(1), np.arange(len(self))
         if self.order == "shuffled":
             stream = np.random.PCG64([self.seed, epoch])
@@ -108,7 +108,7 @@ class TranslationBatches(ResumableBatches[TranslationBatch]):
         return [places[self._edges[number] : self._edges[number + 1]] for number in order.tolist()]
 
     def batch(self, whole: Ids) -> TranslationBatch:
-        """This rank's part of a batch of these places."""
+        """Make this rank's part of the batch with the places `whole`."""
         mine = whole[self.rank :: self.world_size]
         source_BS, source_lengths_B = self.split.source.padded(mine, end=END)
         target_BT, target_lengths_B = self.split.target.padded(mine, end=END)
@@ -124,7 +124,7 @@ class TranslationBatches(ResumableBatches[TranslationBatch]):
         )
 
     def sizes(self, of: Ids) -> tuple[int, ...]:
-        """Source tokens, target tokens, pairs of the two."""
+        """Source tokens, target tokens, and pairs of the two, of this rank's part of a batch."""
         mine = of[self.rank :: self.world_size]
         num_source, num_target = (
             int(rows.length_N[mine].max()) + 1 for rows in (self.split.source, self.split.target)
@@ -140,20 +140,6 @@ class TranslationBatches(ResumableBatches[TranslationBatch]):
             "seed": self.seed,
             "order": self.order,
         }
-
-
-def batch_edges(length_N: Ids, batch_tokens: int, *, at_least: int = 1) -> list[int]:
-    """Where to cut falling lengths so that no batch has more than `batch_tokens` when padded.
-
-    Each batch has `at_least` pairs; a last one with fewer joins the one before.
-    """
-    edges = [0]
-    while edges[-1] < len(length_N):
-        first = edges[-1]
-        size = max(at_least, batch_tokens // int(length_N[first]), 1)
-        rest = len(length_N) - first - size
-        edges.append(first + size + (rest if rest < at_least else 0))
-    return edges
 
 
 def _checksum(split: PairSplit) -> str:

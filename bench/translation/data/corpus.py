@@ -1,37 +1,36 @@
-"""A parallel corpus: pairs of sentences by split, as text and as ids of each side's symbols."""
+"""Parallel corpora: pairs of sentences by split, as text and as ids; pairs of files, checked.
+
+A line that is bad on either side takes its pair with it. Two files of different lengths cannot be
+told apart from two whose lines have slipped, so that such a pair of files is bad as a whole.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from bench.core.errors import BenchError, nearest
 from bench.core.structs import Frozen
-from bench.data import problems as corpus_problems
 from bench.data.lines import Lines, UnreadableError, read_lines
-from bench.data.problems import OnBad
 from bench.data.rows import Rows
-from bench.data.segmentation import Form, Segmenter
+from bench.translation.data.segmentation import Form, Segmenter
 from bench.translation.metrics import BleuProtocol
 
-# What can be wrong with parallel text, and what is done about it: refuse, or skip when told to.
-
-
-Kind = Literal["misaligned", "unreadable", "encoding", "empty", "overlong"]
+ProblemKind = Literal["misaligned", "unreadable", "encoding", "empty", "overlong"]
 
 
 class Problem(Frozen, frozen=True, kw_only=True):
-    """One pair of lines, or with `line` None one pair of files, that cannot be used."""
+    """Pair of lines, or of files where `line` is None, that cannot be used."""
 
     split: str
-    kind: Kind
+    kind: ProblemKind
     file: str
     line: int | None = None
-    """From 1."""
+    """Number, from 1."""
     detail: str
 
     def __str__(self) -> str:
@@ -39,22 +38,12 @@ class Problem(Frozen, frozen=True, kw_only=True):
         return f"{self.kind}: {where}: {self.detail}"
 
 
-def summary(problems: Sequence[Problem]) -> str:
-    """How many of which kind, and the first few by name, in one line."""
-    return corpus_problems.summary(problems, thing="pair")
-
-
-def settle(problems: Sequence[Problem], on_bad: OnBad, *, task: str) -> None:
-    """Refuse the text for its bad pairs, in one line; with `skip` they are left out."""
-    corpus_problems.settle(problems, on_bad, task=task, thing="pair")
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PairSplit:
-    """The usable pairs of a split, side by side.
+    """Usable pairs of a split, side by side.
 
-    `source_text`, `target_text`: as in the file. `source_words`, `target_words`: the protocol's
-    words between blanks, which tokenised BLEU is counted on. `source`, `target`: ids, no end.
+    `source_text`, `target_text`: as in the file. `source_words`, `target_words`: words of the
+    protocol between blanks, on which tokenised BLEU is counted. `source`, `target`: ids, no end.
     """
 
     source_text: Sequence[str]
@@ -69,9 +58,9 @@ class PairSplit:
 
 
 class Splits(Mapping[str, PairSplit]):
-    """Train, valid and test, and further tests that are read when they are first asked for.
+    """Train, valid and test, and further tests that are read at their first use.
 
-    Raises BenchError where a further test is missing or bad, and for a name that is none.
+    Raises BenchError where a further test is missing or bad, and for an unknown name.
     """
 
     def __init__(
@@ -98,12 +87,12 @@ class Splits(Mapping[str, PairSplit]):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ParallelCorpus:
-    """What a translation model is trained and measured on.
+    """Corpus of a translation task.
 
-    `skipped`: the pairs that were left out of train, valid and test by `on_bad: skip`; a number
-    measured without them is not the protocol's and must say so. `checksums`: sha256 of each file
-    of these (of each split's text when generated) and of both vocabularies. `bleu`: which BLEU
-    decides. `bound`: of generated text, the BLEU of a perfect system.
+    `skipped`: pairs that `on_bad: skip` left out of train, valid and test; a number measured
+    without them is not the protocol's, and its signature says so. `checksums`: sha256 of each file
+    of these (of each split's text when generated) and of both vocabularies. `bleu`: definition of
+    the metric. `bound`: BLEU of a perfect system, for generated text.
     """
 
     source: Segmenter
@@ -116,15 +105,9 @@ class ParallelCorpus:
     bound: Mapping[str, float] | None = None
 
 
-# Pairs of files to pairs of lines: side by side, checked, with what is wrong counted.
-#
-# A line that is bad on either side takes its pair with it. Two files of different lengths cannot be
-# told apart from two whose lines have slipped, so that such a pair of files is bad as a whole.
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pairs:
-    """Lines side by side, of files whose words are cut, or not, in the same way."""
+    """Lines side by side, both plain or both cut into words."""
 
     source: Lines
     target: Lines
@@ -136,12 +119,12 @@ class Pairs:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ReadPairs:
-    """What the files of a split hold: usable pairs by pair of files, and the rest by name."""
+    """Contents of a split's files: usable pairs by pair of files, and the problems."""
 
     parts: tuple[Pairs, ...]
     problems: tuple[Problem, ...]
     num_lines: int
-    """Of a side, the bad ones included; of misaligned files the source's."""
+    """Lines of a side, bad ones included; of misaligned files the source's."""
 
     def __len__(self) -> int:
         return sum(map(len, self.parts))
@@ -155,14 +138,14 @@ def read_pairs(
     tokenised: Sequence[str] = (),
     longest_words: int,
 ) -> ReadPairs:
-    """Read the pairs of files of a split, which `paths` locates by name."""
+    """Read the pairs of files of a split; `paths` has the path of each name."""
     parts, problems, num_lines = [], [], 0
     for pair in files:
         source, target = (paths[name] for name in pair)
         form: Form = "words" if pair[0] in tokenised else "plain"
         try:
             sides = _aligned(source, target)
-        except _MisfitError as error:
+        except _MisalignedError as error:
             problems.append(
                 Problem(split=split, kind=error.kind, file=error.file, detail=str(error))
             )
@@ -182,10 +165,14 @@ def read_pairs(
     return ReadPairs(parts=tuple(parts), problems=tuple(problems), num_lines=num_lines)
 
 
-class _MisfitError(Exception):
-    """Why two files cannot be set side by side."""
+_Fault: TypeAlias = tuple[int, ProblemKind, str]
+"""Side, kind, detail."""
 
-    def __init__(self, kind: Kind, file: Path, detail: str, num_lines: int = 0) -> None:
+
+class _MisalignedError(Exception):
+    """Two files cannot be set side by side."""
+
+    def __init__(self, kind: ProblemKind, file: Path, detail: str, num_lines: int = 0) -> None:
         super().__init__(detail)
         self.kind, self.file, self.num_lines = kind, str(file), num_lines
 
@@ -196,16 +183,16 @@ def _aligned(source: Path, target: Path) -> tuple[Lines, Lines]:
         try:
             sides.append(read_lines(path))
         except UnreadableError as error:
-            raise _MisfitError("unreadable", path, str(error)) from error
+            raise _MisalignedError("unreadable", path, str(error)) from error
     if len(sides[0]) != len(sides[1]):
         detail = f"{len(sides[0]):,} lines beside {len(sides[1]):,} of {target}"
-        raise _MisfitError("misaligned", source, detail, len(sides[0]))
+        raise _MisalignedError("misaligned", source, detail, len(sides[0]))
     return sides[0], sides[1]
 
 
-def _bad_lines(sides: tuple[Lines, Lines], longest_words: int) -> dict[int, tuple[int, Kind, str]]:
-    """Place -> (side at fault, kind, detail); the source's fault where both are."""
-    bad: dict[int, tuple[int, Kind, str]] = {}
+def _bad_lines(sides: tuple[Lines, Lines], longest_words: int) -> dict[int, _Fault]:
+    """Fault of each bad line by place; the source's where both sides have one."""
+    bad: dict[int, _Fault] = {}
     for side in (1, 0):
         lines = sides[side]
         undecodable = lines.undecodable()

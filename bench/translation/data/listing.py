@@ -1,4 +1,4 @@
-"""Where the files of a parallel corpus lie, and which of them make up a split."""
+"""Files of a parallel corpus: found in a folder, and read split by split."""
 
 from __future__ import annotations
 
@@ -9,91 +9,91 @@ from pathlib import Path
 
 import msgspec
 
+from bench.core.cards import Card
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.data.files import mismatch
-from bench.data.sources import SPLIT_WORDS, Download, DownloadProgress, locate
+from bench.data.sources import SPLIT_WORDS, DownloadProgress, locate
 from bench.translation.data.corpus import ReadPairs, read_pairs
 from bench.translation.data.specification import PARTS, ParallelSpec
 
-FilePairs = Sequence[tuple[str, str]]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """A corpus that lies somewhere: pairs of names by split, and a path for each name."""
+class CorpusFiles:
+    """Pairs of file names by split, and the path of each name."""
 
     spec: ParallelSpec
-    splits: Mapping[str, FilePairs]
+    splits: Mapping[str, Sequence[tuple[str, str]]]
     paths: Mapping[str, Path]
 
     def paths_of(self, *splits: str) -> list[Path]:
-        """The files of some splits, each once."""
+        """Paths of the files of some splits, each once."""
         names = dict.fromkeys(n for s in splits for pair in self.splits[s] for n in pair)
         return [self.paths[name] for name in names]
 
 
 def find_files(
-    spec: ParallelSpec,
+    card: Card,
+    data: DataConfig,
     *,
-    task: str,
-    twin: str | None = None,
-    path: Path | None = None,
     needed: Sequence[str] = PARTS,
-    download: Download = "never",
     progress: DownloadProgress | None = None,
-) -> Found:
-    """The first folder that holds every file of the `needed` splits, or the user's own text.
+) -> CorpusFiles:
+    """Find the first folder that holds every file of the `needed` splits, or the user's own text.
 
-    Raises one BenchError that says what is missing, where to put it, where to get it and which
-    `twin` task needs no file.
+    Raises a BenchError that names the missing files, where to put them, where to get them, and the
+    twin task that needs no file.
     """
+    assert isinstance(card.corpus, ParallelSpec)
+    spec = with_languages(card.corpus, data.languages, task=card.task)
+    path = Path(data.path) if data.path else None
     if not spec.files:
-        return _own_files(spec, path, task)
+        return _own_files(spec, path, card.task)
     names = {name for split in needed for pair in spec.splits[split] for name in pair}
     folder = locate(
         spec,
-        task=task,
-        twin=twin,
+        task=card.task,
+        twin=card.twin,
         path=path,
-        download=download,
+        download=data.download,
         progress=progress,
         needed=names,
         obtain=spec.obtain,
     )
     paths = {name: folder / file.path for name, file in spec.files.items()}
-    return Found(spec=spec, splits=spec.splits, paths=paths)
+    return CorpusFiles(spec=spec, splits=spec.splits, paths=paths)
 
 
-def read_split(found: Found, split: str) -> ReadPairs:
-    """The pairs of a split, checked against the card's facts.
+def read_split(files: CorpusFiles, split: str) -> ReadPairs:
+    """Read the pairs of a split and check them against the card's facts.
 
     Raises BenchError for a file that is missing or not the card's; bad pairs are in `problems`.
     """
-    for pair in found.splits[split]:
+    for pair in files.splits[split]:
         for name in pair:
-            if not found.paths[name].is_file():
-                raise BenchError(f"{found.paths[name]} is missing: split {split!r} needs it")
-            reason = mismatch(found.paths[name], found.spec.files.get(name))
+            if not files.paths[name].is_file():
+                raise BenchError(f"{files.paths[name]} is missing: split {split!r} needs it")
+            reason = mismatch(files.paths[name], files.spec.files.get(name))
             if reason is not None:
                 raise BenchError(f"{reason}; put the original file in its place")
     read = read_pairs(
         split,
-        found.splits[split],
-        found.paths,
-        tokenised=found.spec.tokenised,
-        longest_words=found.spec.longest_words,
+        files.splits[split],
+        files.paths,
+        tokenised=files.spec.tokenised,
+        longest_words=files.spec.longest_words,
     )
-    expected = found.spec.counts.get(split)
+    expected = files.spec.counts.get(split)
     if expected is not None and read.num_lines != expected:
         raise BenchError(
-            f"{found.paths_of(split)[0].parent}: {read.num_lines:,} pairs in {split} where the "
+            f"{files.paths_of(split)[0].parent}: {read.num_lines:,} pairs in {split} where the "
             f"card counts {expected:,}; put the original files in their place"
         )
     return read
 
 
 def with_languages(spec: ParallelSpec, languages: str | None, *, task: str) -> ParallelSpec:
-    """The card of a user's own text with the languages that the user names, such as en-fr."""
+    """Set the languages of a user's own text, such as en-fr."""
     if languages is None:
         return spec
     if spec.files:
@@ -106,7 +106,7 @@ def with_languages(spec: ParallelSpec, languages: str | None, *, task: str) -> P
     return msgspec.structs.replace(spec, source_language=source, target_language=target)
 
 
-def _own_files(spec: ParallelSpec, folder: Path | None, task: str) -> Found:
+def _own_files(spec: ParallelSpec, folder: Path | None, task: str) -> CorpusFiles:
     if folder is None:
         raise BenchError(
             f"{task} reads your own text: name its folder with --data.path DIR (`bench data`: "
@@ -121,20 +121,20 @@ def _own_files(spec: ParallelSpec, folder: Path | None, task: str) -> Found:
         source, target = (_file_of(split, language, folder) for language in languages)
         splits[split] = [(source.name, target.name)]
         paths.update({source.name: source, target.name: target})
-    return Found(spec=spec, splits=splits, paths=paths)
+    return CorpusFiles(spec=spec, splits=splits, paths=paths)
 
 
 def _file_of(split: str, language: str, folder: Path) -> Path:
-    """The one file whose name says that it is `split` and ends in the language, or in .gz."""
-    meant = []
+    """Find the one file named for `split` whose name ends in the language, before any .gz."""
+    found = []
     for path in sorted(folder.iterdir()):
         *parts, end = re.split(r"[._-]", path.name.removesuffix(".gz").lower())
         if path.is_file() and end == language and set(parts) & set(SPLIT_WORDS[split]):
-            meant.append(path)
-    if len(meant) == 1:
-        return meant[0]
-    if meant:
-        names = ", ".join(path.name for path in meant)
+            found.append(path)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(path.name for path in found)
         raise BenchError(f"{folder} holds several {split} texts ({names}): leave only one of them")
     raise BenchError(
         f"{folder} holds no {split} text in {language}: put it there as {split}.{language}, or "

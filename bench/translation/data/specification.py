@@ -1,4 +1,4 @@
-"""What the `corpus:` part of a translation card may say: facts as frozen structs.
+"""`corpus:` part of translation cards: facts as frozen structs.
 
 Imports neither torch nor numpy: listing tasks reads these and must stay fast.
 """
@@ -11,21 +11,22 @@ import msgspec
 
 from bench.core.structs import Frozen
 from bench.data.files import FileSpec, Mirror
+from bench.data.tokens import NUM_SPECIAL
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,8}$")]
 PARTS = ("train", "valid", "test")
-NUM_SPECIAL = 3
-"""Ids 0 `<unk>`, 1 `<s>` and 2 `</s>` begin every vocabulary."""
 
 
 class TokenisationSpec(Frozen, frozen=True, kw_only=True):
-    """How plain text becomes the words that are counted: the task's protocol, whatever a model
-    reads. The order is lower case, punctuation, words."""
+    """Protocol by which plain text becomes the words that are counted, whatever a model reads.
+
+    Applied in the order lower case, punctuation, words.
+    """
 
     words: Literal["moses", "blanks"] = "moses"
-    """Moses' rules for the language, or what stands between blanks."""
+    """Words by Moses' rules for the language, or split at blanks."""
     punctuation: Literal["kept", "normalised"] = "kept"
     """normalised: quotation marks, dashes and the like by Moses' rules."""
     case: Literal["kept", "lower"] = "kept"
@@ -44,11 +45,11 @@ class BpeSegments(Frozen, frozen=True, kw_only=True, tag_field="unit", tag="bpe"
     """Byte-pair encoding (Sennrich et al., 2016) learned on both sides' training text together."""
 
     num_symbols: Annotated[int, msgspec.Meta(ge=NUM_SPECIAL + 1)] = 10_000
-    """Of both sides, special ones included; fewer where the text is too small for them."""
+    """Symbols of both sides, special ones included; fewer where the text is too small for them."""
     text: Literal["words", "plain"] = "words"
-    """What is cut further: the words of the protocol, or plain text with its case."""
+    """Text that is segmented: words of the protocol, or plain text with its case."""
     vocabularies: Literal["own", "shared"] = "own"
-    """Each side has the symbols that its training text is made of, or both have all."""
+    """own: each side has the symbols of its training text; shared: both have all."""
 
 
 Segments = WordSegments | BpeSegments
@@ -62,28 +63,28 @@ class ParallelSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="par
     """Text in two languages in files, line by line the same; `.gz` files are compressed.
 
     `splits` name pairs of `files`, source and target, read one after another; beside train, valid
-    and test there may be further tests, read when asked for. Without files the user's own folder
-    is searched. `segmentations`: what models may read, the first unless a run chooses.
+    and test there may be further tests, read at their first use. Without files the user's own
+    folder is searched. `segmentations`: the first is used unless a run chooses another.
     """
 
     source_language: Language = "src"
     target_language: Language = "tgt"
     licence: str
     obtain: str | None = None
-    """Where a user gets the files, when no mirror serves them."""
+    """Place to get the files from where no mirror serves them."""
     folder: str | None = None
     files: dict[str, FileSpec] = msgspec.field(default_factory=dict)
     splits: dict[str, tuple[tuple[str, str], ...]] = msgspec.field(default_factory=dict)
     tokenised: tuple[str, ...] = ()
-    """Files whose words are cut already."""
+    """Files that are already cut into words."""
     mirrors: tuple[Mirror, ...] = ()
     counts: dict[str, int] = msgspec.field(default_factory=dict)
-    """Pairs by split; what is not known is left out."""
+    """Number of pairs by split, where known."""
     longest_words: Count = 250
-    """Between blanks; a sentence with more of them is bad."""
+    """Largest number of words between blanks; a longer sentence is bad."""
     tokenisation: TokenisationSpec = TokenisationSpec()
     bleu: Literal["tokenised", "detokenised"] = "tokenised"
-    """Which one decides."""
+    """BLEU that is the metric."""
     segmentations: Annotated[dict[str, Segments], msgspec.Meta(min_length=1)] = msgspec.field(
         default_factory=_usual
     )
@@ -114,8 +115,7 @@ class ParallelSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="par
 class SyntheticTranslationSpec(
     Frozen, frozen=True, kw_only=True, tag_field="kind", tag="synthetic-translation"
 ):
-    """Sentences of a known grammar and their one right translation: see
-    `bench.data.grammar`."""
+    """Sentences of a known grammar and their one right translation; see `bench.data.grammar`."""
 
     seed: int = 1
     num_train: Count
@@ -125,13 +125,13 @@ class SyntheticTranslationSpec(
     num_verbs: Count = 20
     num_adjectives: Count = 20
     adjective_share: Share = 0.3
-    """Of the places for an adjective, those that have one."""
+    """Share of the places for an adjective that have one."""
     phrase_share: Share = 0.25
-    """Of the nouns that may have one, those with a prepositional phrase."""
+    """Share of the nouns that have a prepositional phrase, where they may."""
     clause_share: Share = 0.3
-    """Of the nouns that may have one, those with a relative clause."""
+    """Share of the nouns that have a relative clause, where they may."""
     max_depth: Annotated[int, msgspec.Meta(ge=0, le=4)] = 2
-    """Of relative clauses in one another."""
+    """Depth to which relative clauses nest."""
     segmentations: Annotated[dict[str, Segments], msgspec.Meta(min_length=1)] = msgspec.field(
         default_factory=lambda: {"words": WordSegments()}
     )

@@ -1,9 +1,15 @@
 """Byte-pair encoding of both sides together, by sentencepiece; learned here, never fetched.
 
 Sennrich, Haddow and Birch (2016). One set of merges is learned on the training text of both
-languages, by one thread and without sampling, so that the same text gives the same bytes; the model
-is kept in the cache under the checksum of its recipe and text. A side's own vocabulary holds what
-its training text is made of; a piece that only the other side knows is spelled out.
+languages, by one thread and without sampling, so that the same text gives the same bytes. A side's
+own vocabulary holds the pieces of its training text; other pieces of the model are spelled out.
+
+Models and cut words are cached:
+
+    <cache>/parallel/<key>      sha256 of the content in hexadecimal, a line feed, the content
+
+The key is the checksum of the recipe, text included. A file without its checksum is made anew; of
+several processes one makes it and the others wait.
 """
 
 from __future__ import annotations
@@ -23,32 +29,25 @@ from bench.core.errors import BenchError
 from bench.core.record import write_atomically
 from bench.data.lines import Lines
 from bench.data.rows import Rows
-from bench.data.segmentation import SPECIAL, UNKNOWN, Symbols, Tokeniser
-from bench.translation.data.specification import NUM_SPECIAL, BpeSegments
+from bench.data.tokens import NUM_SPECIAL, SPECIAL, UNKNOWN
+from bench.translation.data.segmentation import Segmenter, Tokeniser
+from bench.translation.data.specification import BpeSegments
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
 
 
-# What is made once of a corpus and kept: cut words, subword models.
-#
-#     <cache>/parallel/<key>      sha256 of what follows in hexadecimal, a line feed, the content
-#
-# The key is the checksum of the recipe and of the text that it was made from, so that other text or
-# another recipe is another file. What does not bear its checksum is made anew; of several processes
-# one makes it and the others wait.
-
-
 FORMAT = 1
-"""Raised whenever the same recipe would give something else, so that old files are not read."""
+"""Version of the cache, raised whenever a recipe would give another content."""
 
 
-def kept(cache: Path, recipe: Mapping[str, object], make: Callable[[], bytes]) -> bytes:
-    """What `make` returns, from the cache where it was made before.
+def cached(cache: Path, recipe: Mapping[str, object], make: Callable[[], bytes]) -> bytes:
+    """Result of `make`, from the cache where it was made before.
 
     `recipe` is all that it depends on. Raises BenchError when the cache cannot be written.
     """
-    path = cache / "parallel" / key_of(recipe)
+    whole = msgspec.json.encode({"format": FORMAT, **recipe}, order="deterministic")
+    path = cache / "parallel" / hashlib.sha256(whole).hexdigest()[:24]
     if (found := _read(path)) is not None:
         return found
     try:
@@ -62,12 +61,6 @@ def kept(cache: Path, recipe: Mapping[str, object], make: Callable[[], bytes]) -
     return found
 
 
-def key_of(recipe: Mapping[str, object]) -> str:
-    """The file's name."""
-    whole = msgspec.json.encode({"format": FORMAT, **recipe}, order="deterministic")
-    return hashlib.sha256(whole).hexdigest()[:24]
-
-
 def _read(path: Path) -> bytes | None:
     try:
         mark, _, content = path.read_bytes().partition(b"\n")
@@ -77,14 +70,14 @@ def _read(path: Path) -> bytes | None:
 
 
 BLANK = "▁"
-"""How sentencepiece writes the blank before a word; such a character of the text becomes one."""
+"""sentencepiece's sign for the blank before a word; in the text it is read as a blank."""
 BLOCK_LINES = 1 << 12
 LONGEST_BYTES = 1 << 20
-"""sentencepiece drops longer lines in silence; lines of so many words have been refused before."""
+"""sentencepiece drops longer lines silently; a card's `longest_words` has refused them before."""
 
 
-class Subwords(Symbols):
-    """Pieces of words, or with `text: plain` of plain text."""
+class Subwords(Segmenter):
+    """Pieces of words, or of plain text with `text: plain`, as symbols."""
 
     def __init__(
         self,
@@ -101,7 +94,6 @@ class Subwords(Symbols):
         }
 
     def pieces(self, text: str) -> list[str]:
-        """See `Segmenter`."""
         read = self._read(text)
         written: list[str] = self.processor.encode(read, out_type=str)
         numbers: list[int] = self.processor.encode(read, out_type=int)
@@ -111,23 +103,19 @@ class Subwords(Symbols):
         return found
 
     def encode(self, text: str) -> list[int]:
-        """See `Segmenter`."""
         return self._own_ids(self.processor.encode(self._read(text), out_type=int))
 
     def encode_lines(self, plain: Sequence[str], words: Sequence[str]) -> Rows:
-        """See `Segmenter`."""
         if self.text == "words":
             return Rows.of(self._own_ids(row) for row in _cut(self.processor, words))
         flat = Lines.of(map(flattened, plain))
         return Rows.of(self._own_ids(row) for row in _cut(self.processor, flat))
 
     def decode_pieces(self, pieces: Sequence[str]) -> str:
-        """See `Segmenter`."""
         text = _put_together(pieces)
         return self.tokeniser.plain(text.split(" ")) if self.text == "words" else text
 
     def tokenise_pieces(self, pieces: Sequence[str]) -> str:
-        """See `Segmenter`."""
         text = _put_together(pieces)
         return text if self.text == "words" else " ".join(self.tokens(text))
 
@@ -138,7 +126,7 @@ class Subwords(Symbols):
         return [own for number in numbers for own in self._spelled[number]]
 
     def _pieces_of(self, whole: str) -> list[str]:
-        """A piece of the common model in this side's symbols."""
+        """Segmenter of this side for a piece of the common model."""
         return [whole] if whole in self.index else list(whole)
 
     def _own(self, whole: str) -> list[int]:
@@ -154,7 +142,7 @@ def learn_subwords(
     *,
     cache: Path,
 ) -> tuple[Subwords, Subwords]:
-    """The segmenters of source and target, learned on their training lines.
+    """Learn the segmenters of source and target on their training lines.
 
     `sides` are words between blanks or plain text, as `spec.text` says. Raises BenchError for a
     text with more different characters than `num_symbols` has room for.
@@ -167,7 +155,7 @@ def learn_subwords(
         "sentencepiece": version("sentencepiece"),
         "lines": [side.sha256() for side in sides],
     }
-    proto = kept(cache, recipe, lambda: _train(spec, sides))
+    proto = cached(cache, recipe, lambda: _train(spec, sides))
     processor = SentencePieceProcessor(model_proto=proto)
     source, target = _vocabularies(spec, processor, sides)
     return (
@@ -209,7 +197,7 @@ def _train(spec: BpeSegments, sides: tuple[Lines, Lines]) -> bytes:
 def _vocabularies(
     spec: BpeSegments, processor: SentencePieceProcessor, sides: tuple[Lines, Lines]
 ) -> tuple[list[str], list[str]]:
-    """Each side's symbols, or twice all, by falling frequency."""
+    """Segmenter of each side, or all for both, by falling frequency."""
     size = processor.get_piece_size()
     pieces: list[str] = [processor.id_to_piece(number) for number in range(size)]
     counts, used = [], []
@@ -232,12 +220,12 @@ def _vocabularies(
 
 
 def flattened(text: str) -> str:
-    """Plain text with one blank for any white space."""
+    """Replace any white space by one blank."""
     return " ".join(text.split())
 
 
 def _cut(processor: SentencePieceProcessor, lines: Sequence[str]) -> Iterator[list[int]]:
-    """The common model's ids of each line."""
+    """Ids of each line by the common model."""
     for first in range(0, len(lines), BLOCK_LINES):
         block = list(lines[first : first + BLOCK_LINES])
         found: list[list[int]] = processor.encode(block, out_type=int, num_threads=1)

@@ -1,4 +1,4 @@
-"""Numbers beside the metric: a column for each signature, and two signatures never in one."""
+"""Secondary scores: one column per signature, never two signatures in one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def table() -> Table:
     )
 
 
-def test_values_are_gathered_over_seeds(table: Table) -> None:
+def test_secondary_scores_are_averaged_over_seeds(table: Table) -> None:
     (first,) = [row for row in table.rows if row.model == "gru"]
     assert {name: (m.mean, m.n) for name, m in first.beside.items()} == {
         PLAIN: (52.5, 2),
@@ -57,7 +57,7 @@ def test_values_are_gathered_over_seeds(table: Table) -> None:
     assert next(row for row in table.rows if row.model == "srn").beside == {}
 
 
-def test_each_signature_has_a_column_that_a_note_explains(table: Table) -> None:
+def test_each_signature_has_a_column_with_a_footnote(table: Table) -> None:
     text = render(table, "md")
     header, _, *lines = [line for line in text.splitlines() if line.startswith("|")]
     names = [cell.strip() for cell in header.strip("|").split("|")]
@@ -71,7 +71,7 @@ def test_each_signature_has_a_column_that_a_note_explains(table: Table) -> None:
     assert f"- [3] TER: signature `{TER}`, lower is better.\n" in text
 
 
-def test_two_kinds_of_bleu_share_no_column_whichever_is_the_metric() -> None:
+def test_two_signatures_of_bleu_never_share_a_column() -> None:
     table = table_of(
         bleu_run(1, 57.0, plain=52.0),
         bleu_run(1, 53.0, signature=PLAIN, model="srn", tokenised=58.0),
@@ -95,13 +95,13 @@ def test_other_versions_of_a_score_have_columns_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("format", ["text", "latex"])
-def test_every_format_for_people_shows_them(table: Table, format: Format) -> None:
+def test_text_and_latex_show_secondary_scores(table: Table, format: Format) -> None:
     text = render(table, format)
     assert text.count("chrF2 [2]") == 1
     assert "71.00" in text
 
 
-def test_formats_for_programs_hold_the_signatures(table: Table) -> None:
+def test_json_and_csv_contain_the_signatures(table: Table) -> None:
     rows = json.loads(render(table, "json"))
     assert rows[0]["beside"][CHRF] == {"mean": 71.0, "std": pytest.approx(0.7071, abs=1e-4), "n": 2}
     lines = list(csv.DictReader(io.StringIO(render(table, "csv"))))
@@ -130,16 +130,16 @@ def cells_of(table: Table) -> list[dict[str, str]]:
         (printed({"test": 58.0}, ter=31), {"TER": "32.0 ± 1.4 (31)", "Published": "58.0"}),
     ],
 )
-def test_what_was_printed_stands_in_brackets(row: PublishedRow, expected: dict[str, str]) -> None:
+def test_published_scores_stand_in_brackets(row: PublishedRow, expected: dict[str, str]) -> None:
     runs = [bleu_run(1, 57.0, chrf=70.5, ter=33.0), bleu_run(2, 58.0, chrf=71.5, ter=31.0)]
     table = table_of(*runs, rows=[row])
     (found,) = cells_of(table)
     assert {name: found.get(name) for name in expected} == expected
     assert "In brackets: what was printed of the score" in render(table, "md")
-    assert table.rows[0].published_beside == row.beside_of("test")
+    assert table.rows[0].published_beside == row.secondary_scores("test")
 
 
-def test_a_printed_number_goes_to_the_first_of_two_columns_of_its_name() -> None:
+def test_a_published_score_is_in_the_first_column_of_its_name() -> None:
     other = replace(bleu_run(2, 58.0), beside={f"{PLAIN}|version:9": {"test": 1.0}})
     table = table_of(bleu_run(1, 57.0, plain=52.0), other, rows=[printed({}, bleu=50.0)])
     assert render(table, "md").count("(50.0)") == 1
@@ -155,26 +155,26 @@ def test_a_printed_number_goes_to_the_first_of_two_columns_of_its_name() -> None
         ({"meteor": 80.0}, "not published"),
     ],
 )
-def test_without_a_printed_metric_the_last_score_is_judged(
+def test_without_a_published_metric_the_verdict_is_on_the_last_score(
     scores: dict[str, float], verdict: str
 ) -> None:
     runs = [bleu_run(seed, 57.0 + seed, chrf=71.0 + seed / 10, ter=32.0) for seed in (1, 2, 3)]
     assert table_of(*runs, rows=[printed({}, **scores)]).rows[0].verdict == verdict
 
 
-def test_another_protocol_is_not_judged() -> None:
+def test_a_score_of_another_protocol_is_not_comparable() -> None:
     row = replace(printed({}, chrf2=60.0), protocol="Other words.")
     assert table_of(bleu_run(1, 57.0, chrf=71.0), rows=[row]).rows[0].verdict == "not comparable"
 
 
-def test_known_scores_come_in_their_order_before_others() -> None:
+def test_known_scores_precede_others() -> None:
     row = printed({}, copies=1, annotation_r=2, ter=3, bleu_4=4, bleu_1=5)
     (found,) = cells_of(table_of(rows=[row]))
     columns = [name for name, cell in found.items() if cell.startswith("(")]
     assert columns == ["BLEU-1", "BLEU-4", "TER", "Copies", "annotation-r"]
 
 
-def test_memory_is_marked_beside_the_metric_and_a_row_may_wait() -> None:
+def test_an_unverified_score_of_an_unmeasured_row_is_marked() -> None:
     row = replace(printed({}, bleu_1=57.9), verified="memory")
     (found,) = cells_of(table_of(rows=[row]))
     assert (found["BLEU-1"], found["Verdict"]) == ("(57.9)†", "not run")

@@ -1,4 +1,4 @@
-"""Tables that go into a paper or onto a page: LaTeX with its bibliography, HTML."""
+"""Tables in LaTeX, with the bibliography, and in HTML."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from msgspec.structs import replace
 from synthetic_records import make_card, make_published, make_record, make_records
 
 from bench.core.errors import BenchError
-from bench.core.published import read_citation_keys
 from bench.core.suite import Suite, shipped_folder
 from bench.table import Layout, Table, build_table, render, task_table
-from bench.table.embed import bibliography, entries
-from bench.table.rows import Contrast
+from bench.table.embed import bibliography, bibtex_entries
+from bench.table.rows import PairwiseTest
 
 REFERENCES = shipped_folder() / "results" / "references.bib"
 SHIPPED = Suite(folder=shipped_folder())
@@ -38,13 +37,13 @@ def table() -> Table:
         make_record(120.0, model={"name": "gru"}, recipe="a long name " * 6, bound=100.0),
     ]
     made = build_table(make_card(), published, records)
-    over_seeds = Contrast(against="LSTM", over="seeds", p=0.01)
+    over_seeds = PairwiseTest(against="LSTM", over="seeds", p=0.01)
     marks = [over_seeds, None, replace(over_seeds, p=0.4), replace(over_seeds, over="units")]
     rows = [replace(row, tested=test) for row, test in zip(made.rows, marks, strict=False)]
     return replace(made, blocks=[[*rows, *made.rows[len(rows) :]]])
 
 
-def test_what_differs_for_sure_is_marked_in_every_format(table: Table) -> None:
+def test_significant_differences_are_marked_in_every_format(table: Table) -> None:
     text = render(table, "md")
     assert [text.count(mark) for mark in ("115.3 ± 1.5‡ |", "120.0§ |", "110.50 ± 0.71**")] == [
         1
@@ -54,7 +53,7 @@ def test_what_differs_for_sure_is_marked_in_every_format(table: Table) -> None:
     assert r"115.3 $\pm$ 1.5$^{\ddagger}$" in render(table, "latex")
 
 
-def test_a_long_text_is_broken_inside_its_column(table: Table) -> None:
+def test_long_texts_wrap_inside_a_latex_column(table: Table) -> None:
     assert r"\begin{tabular}{p{.35\linewidth}rrr" in render(table, "latex")
     narrow = render(table, "latex", layout=Layout(columns=("measured", "cite")))
     assert r"\begin{tabular}{rl}" in narrow
@@ -72,7 +71,7 @@ LATEX = r"""\documentclass{article}
 
 
 def compiled(folder: Path, tables: list[str], cited: str) -> str:
-    """What TeX and BibTeX say of a paper with these tables."""
+    """Output of TeX and BibTeX for a paper with these tables."""
     tex = shutil.which("pdflatex")
     if tex is None and not os.environ.get("CI"):
         pytest.skip("no pdflatex here: the LaTeX tables are compiled where TeX is installed")
@@ -88,7 +87,7 @@ def compiled(folder: Path, tables: list[str], cited: str) -> str:
     return said
 
 
-def test_tex_sets_the_tables(table: Table, tmp_path: Path) -> None:
+def test_latex_compiles(table: Table, tmp_path: Path) -> None:
     shipped = task_table(SHIPPED, "ptb")
     tables = [
         render(table, "latex", cost="shown", layout=Layout(group_by="model")),
@@ -96,30 +95,31 @@ def test_tex_sets_the_tables(table: Table, tmp_path: Path) -> None:
         render(task_table(SHIPPED, "flickr8k"), "latex"),
     ]
     cited = bibliography(SHIPPED, shipped)
-    both = {*entries(cited), *entries(bibliography(SHIPPED, task_table(SHIPPED, "flickr8k")))}
-    known = entries(REFERENCES.read_text(encoding="utf-8"))
+    captions = bibliography(SHIPPED, task_table(SHIPPED, "flickr8k"))
+    both = {*bibtex_entries(cited), *bibtex_entries(captions)}
+    known = bibtex_entries(REFERENCES.read_text(encoding="utf-8"))
     said = compiled(tmp_path, tables, "\n\n".join(known[key] for key in sorted(both)))
     assert "undefined" not in re.sub(r"Font shape.*undefined", "", said)
     assert (tmp_path / "paper.pdf").stat().st_size > 10_000
 
 
-def test_the_bibliography_holds_what_is_cited_and_nothing_else() -> None:
+def test_the_bibliography_holds_exactly_the_cited_works() -> None:
     table = task_table(SHIPPED, "ptb")
     text = bibliography(SHIPPED, table)
     cited = sorted({row.cite for row in table.rows if row.cite})
-    assert list(entries(text)) == cited
+    assert list(bibtex_entries(text)) == cited
     assert all(f"\\cite{{{key}}}" in render(table, "latex") for key in cited)
 
 
-def test_an_entry_is_taken_over_as_it_stands() -> None:
+def test_bibtex_entries_are_verbatim() -> None:
     text = REFERENCES.read_text(encoding="utf-8")
-    found = entries(text)
-    assert list(found) == read_citation_keys(REFERENCES)
+    found = bibtex_entries(text)
+    assert list(found) == re.findall(r"^@[a-z]+\{([^,]+),$", text, re.M)
     assert all(entry in text and entry.count("{") == entry.count("}") for entry in found.values())
     assert sum(map(len, found.values())) > 0.9 * len(text)
 
 
-def test_a_key_that_no_file_has_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_citation_key_is_rejected(tmp_path: Path) -> None:
     table = build_table(
         make_card(), [replace(make_published(), cite="mikolov2014longr")], make_records([1.0, 2.0])
     )
@@ -128,7 +128,7 @@ def test_a_key_that_no_file_has_is_refused(tmp_path: Path) -> None:
         bibliography(Suite(folder=tmp_path), table)
 
 
-def test_a_folder_of_ones_own_may_cite_its_own_works(tmp_path: Path) -> None:
+def test_a_working_folder_has_its_own_bibliography(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "references.bib").write_text("@misc{mine2026,\n  title = {{A} B},\n}\n")
     table = build_table(make_card(), [replace(make_published(), cite="mine2026")], [])
@@ -163,7 +163,7 @@ class Page(HTMLParser):
             self.cells[-1][-1] += data
 
 
-def test_a_page_says_what_the_text_says_and_needs_nothing_else(table: Table) -> None:
+def test_html_has_the_cells_of_the_text_and_fetches_nothing(table: Table) -> None:
     page = Page(render(table, "html"))
     text = render(table, "text").splitlines()
     first = page.cells[0]
@@ -174,7 +174,7 @@ def test_a_page_says_what_the_text_says_and_needs_nothing_else(table: Table) -> 
     assert "<strong>110.50 ± 0.71</strong>" in render(table, "html")
 
 
-def test_groups_of_a_page_are_bodies_of_its_table(table: Table) -> None:
+def test_groups_are_bodies_of_an_html_table(table: Table) -> None:
     html = render(table, "html", layout=Layout(group_by="model"))
     names = [line[0] for line in Page(html).cells if len(line) == 1]
     assert names == ["scrn", "lstm", "srn", "gru", "others"]

@@ -1,4 +1,4 @@
-"""Settings in the words of a label."""
+"""Labels of settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bench.table.groups import spoken
+from bench.table.groups import setting_labels
 
 TRANSLATED = {"objective.evaluation": "translate"}
 
@@ -40,5 +40,5 @@ TRANSLATED = {"objective.evaluation": "translate"}
         ),
     ],
 )
-def test_what_is_said_of_settings(settings: dict[str, Any], words: list[str]) -> None:
-    assert spoken(settings) == words
+def test_settings_are_labelled_in_words(settings: dict[str, Any], words: list[str]) -> None:
+    assert setting_labels(settings) == words

@@ -1,7 +1,8 @@
-"""The small parts: options, the journal, one warning, samples, lineage."""
+"""Options, journal, the guard around backends, samples and lineage."""
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,18 @@ from tiny_task import make_suite, settings
 from tracked_runs import options
 
 from bench.core.errors import BenchError
-from bench.core.json_lines import write_json_lines
-from bench.core.record import Point
-from bench.core.suite import Suite
+from bench.core.record import Point, runs_used
+from bench.core.suite import Suite, shipped_folder
 from bench.domains import objective_class
-from bench.runs.lineage import runs_used
 from bench.runs.resolve import resolve
 from bench.runs.run import corpus_of
-from bench.speech.outputs import Header, Recognition, recognitions_path
+from bench.speech.outputs import Header, Recognition, Recognitions
 from bench.text.objective import draw_texts
-from bench.tracking.guard import GuardedTracker, within
+from bench.tracking.guard import GuardedTracker, call_within
 from bench.tracking.journal import Journal, rows_of
-from bench.tracking.options import split_place
-from bench.tracking.samples import sample_table
+from bench.tracking.options import TrackOptions, split_place
+from bench.tracking.samples import sample_rows
+from bench.tracking.tracker import TrackedRun
 
 pytest_plugins = ["surroundings"]
 pytestmark = pytest.mark.usefixtures("own_surroundings")
@@ -45,7 +45,7 @@ def suite(tmp_path: Path) -> Suite:
         ({"gradients": "100"}, ["--track.gradients", "100"]),
     ],
 )
-def test_workers_are_told_the_options_of_a_call(given: dict[str, str], words: list[str]) -> None:
+def test_options_become_words_of_a_command_line(given: dict[str, str], words: list[str]) -> None:
     assert options(**given).words() == words
 
 
@@ -58,7 +58,7 @@ def test_workers_are_told_the_options_of_a_call(given: dict[str, str], words: li
         ({"gradients": "-1"}, "gradients"),
     ],
 )
-def test_options_that_do_not_exist_are_refused(given: dict[str, str], words: str) -> None:
+def test_invalid_options_are_refused(given: dict[str, str], words: str) -> None:
     with pytest.raises(BenchError, match=words):
         options(**given)
 
@@ -70,7 +70,7 @@ def test_a_place_is_an_entity_and_a_project(place: str) -> None:
         split_place(place)
 
 
-def test_the_journal_has_each_step_once_whatever_a_kill_has_cut_off(tmp_path: Path) -> None:
+def test_the_journal_has_each_step_once_even_after_a_kill(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.append({"a": 1.0}, step=10)
     journal.append({"a": 2.0}, step=20)
@@ -78,25 +78,25 @@ def test_the_journal_has_each_step_once_whatever_a_kill_has_cut_off(tmp_path: Pa
         file.write('\n{"step": 30, "numb')
     journal.append({"a": 2.5}, step=20)
     journal.append({"b": float("inf")}, step=10)
-    assert [(row.step, row.numbers) for row in journal.rows()] == [
+    assert [(row.step, row.metrics) for row in journal.rows()] == [
         (10, {"a": 1.0, "b": float("inf")}),
         (20, {"a": 2.5}),
     ]
 
 
-def test_a_record_without_a_journal_tells_its_curve(tmp_path: Path) -> None:
+def test_a_record_s_curve_completes_the_journal(tmp_path: Path) -> None:
     point = Point(epoch=1, step=5, train=None, valid=3.0, lr=0.1)
     record = replace(synthetic_records.make_record(2.0), curve=[point])
     Journal(tmp_path).append({"train/loss": 7.0}, step=4)
-    told = [(row.step, row.numbers) for row in rows_of(record, tmp_path)]
-    assert told == [
+    rows = [(row.step, row.metrics) for row in rows_of(record, tmp_path)]
+    assert rows == [
         (4, {"train/loss": 7.0}),
         (5, {"epoch/epoch": 1, "epoch/valid": 3.0, "epoch/lr": 0.1}),
     ]
 
 
 class Failing:
-    """A backend that fails at everything, and says how often it was tried."""
+    """A backend that fails at everything and records the attempts."""
 
     def __init__(self) -> None:
         self.tried: list[str] = []
@@ -109,7 +109,7 @@ class Failing:
         return fail
 
 
-def test_whatever_fails_there_is_one_warning_and_no_second_try(
+def test_a_failing_backend_is_one_warning_and_is_not_tried_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     backend: Any = Failing()
@@ -119,24 +119,23 @@ def test_whatever_fails_there_is_one_warning_and_no_second_try(
     tracker.finish(synthetic_records.make_record(2.0))
     tracker.abandon()
     assert backend.tried == ["start", "discard"]
-    assert capsys.readouterr().err == (
-        "warning: It is out (start: no); the run goes on untracked\n"
-    )
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: It failed (start: no)")
 
 
-def test_what_never_ends_is_left_behind() -> None:
+def test_a_call_that_never_returns_times_out() -> None:
     with pytest.raises(TimeoutError):
-        within(0.05, lambda: time.sleep(5))
+        call_within(0.05, lambda: time.sleep(5))
     nothing: dict[int, None] = {}
     with pytest.raises(KeyError):
-        within(5, lambda: nothing[0])
+        call_within(5, lambda: nothing[0])
 
 
-def test_texts_are_drawn_from_the_model_and_disturb_nothing(suite: Suite) -> None:
-    wanted = resolve(suite, "tiny", model="lstm", overrides=settings())
-    corpus: Any = corpus_of(wanted)
+def test_drawing_texts_changes_no_state(suite: Suite) -> None:
+    run = resolve(suite, "tiny", model="lstm", overrides=settings())
+    corpus: Any = corpus_of(run)
     torch.manual_seed(0)
-    model: Any = objective_class("text", "language-model")(wanted.config, corpus)
+    model: Any = objective_class("text", "language-model")(run.config, corpus)
     before = torch.get_rng_state()
     first, again = draw_texts(model, seed=5), draw_texts(model, seed=5)
     other = draw_texts(model, seed=6)
@@ -151,9 +150,9 @@ def test_texts_are_drawn_from_the_model_and_disturb_nothing(suite: Suite) -> Non
 
 def test_drawn_words_are_as_frequent_as_the_model_says(suite: Suite) -> None:
     """At the beginning of a text, where the distribution is one and the same for all texts."""
-    wanted = resolve(suite, "tiny", model="srn", overrides=settings())
-    corpus: Any = corpus_of(wanted)
-    model: Any = objective_class("text", "language-model")(wanted.config, corpus).eval()
+    run = resolve(suite, "tiny", model="srn", overrides=settings())
+    corpus: Any = corpus_of(run)
+    model: Any = objective_class("text", "language-model")(run.config, corpus).eval()
     drawn = draw_texts(model, seed=1, num_texts=20_000, num_symbols=1)
     with torch.no_grad():
         y_BTH, _ = model.recurrence(model.embedding(torch.tensor([[corpus.first_input]])), None)
@@ -165,7 +164,7 @@ def test_drawn_words_are_as_frequent_as_the_model_says(suite: Suite) -> None:
         assert share == pytest.approx(p, abs=5 * (p * (1 - p) / len(firsts)) ** 0.5)
 
 
-def test_phones_stand_beside_the_reference(tmp_path: Path) -> None:
+def test_samples_of_speech_have_references_and_are_evenly_spaced(tmp_path: Path) -> None:
     lines = [
         Recognition(
             utterance=f"u{i}",
@@ -177,13 +176,23 @@ def test_phones_stand_beside_the_reference(tmp_path: Path) -> None:
         )
         for i in range(9)
     ]
-    header = Header(signature="x", folding="none", target={"a": "a", "b": "b"})
-    write_json_lines(recognitions_path(tmp_path, "test"), header, lines)
-    table = sample_table(tmp_path, num_rows=3)
+    header = Header(signature="x", folding="none", target={label: label for label in "ab012345678"})
+    Recognitions(header=header, lines=lines).write(tmp_path, "test")
+    tracked = TrackedRun(
+        card=Suite(folder=shipped_folder()).card("synthetic-speech"),
+        run_id="srn-00000000-s1",
+        config={"model": {"name": "srn"}, "objective": {}},
+        recipe="default",
+        folder=tmp_path,
+        job_type="training",
+        options=TrackOptions(samples=3),
+    )
+    table = sample_rows(tracked)
     assert table is not None
     assert list(table.columns) == ["utterance", "reference", "hypothesis"]
     assert table.rows == [["u0", "a b", "a 0"], ["u4", "a b", "a 4"], ["u8", "a b", "a 8"]]
-    assert sample_table(tmp_path, num_rows=0) is None
+    none = dataclasses.replace(tracked, options=TrackOptions(samples=0))
+    assert sample_rows(none) is None
 
 
 @pytest.mark.parametrize(
@@ -200,7 +209,7 @@ def test_phones_stand_beside_the_reference(tmp_path: Path) -> None:
         ({}, {"weight a-s1": 0.5, "weight unigram-cache": 0.1, "decay x": 1.0}, ["a-s1"]),
     ],
 )
-def test_a_record_says_what_it_is_made_of(
+def test_a_record_names_the_runs_it_was_made_from(
     parts: dict[str, Any], extra: dict[str, float], names: list[str]
 ) -> None:
     record = synthetic_records.make_record(2.0, seed=3, **parts)

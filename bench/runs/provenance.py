@@ -1,4 +1,4 @@
-"""Which code, packages and machine made a number."""
+"""Provenance of a number: code, packages and machine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Self
 
-from bench.core.energy import Meter, start_meter
 from bench.core.record import Cost, Provenance
+from bench.training.energy import Meter, start_meter
 
 _PACKAGES = ("sequence-bench", "torch", "pytorch-lightning", "numpy", "wandb", "optuna")
 
@@ -130,7 +130,7 @@ class Stopwatch:
 def cost_of(
     stopwatch: Stopwatch, *, num_parameters: int, tokens_per_sec: float | None = None
 ) -> Cost:
-    """What work without epochs took since it was `stopwatch`."""
+    """Cost of work without epochs since `stopwatch` was started."""
     joules = stopwatch.meter.stop()
     return Cost(
         num_parameters=num_parameters,

@@ -1,47 +1,44 @@
 """Text as the symbols that a model reads and writes, and back.
 
     text       Une femme s'élance !
-    tokens     une femme s' élance !                        the protocol's words, whatever is read
+    tokens     une femme s' élance !                        words of the task's protocol
     pieces     ▁une ▁femme ▁s ' ▁él ance ▁!                 one a symbol; of words, the words
     ids        5 12 40 17 391 88 9
 
-Ids 0, 1 and 2 are `<unk>`, `<s>` and `</s>`; then symbols by falling frequency in the training
-text of their side, ties by first occurrence.
+Ids begin with the special symbols of `bench.data.tokens`; then symbols by falling frequency in the
+training text of their side, ties by first occurrence.
 """
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from bench.data.rows import Rows
-from bench.translation.data.specification import NUM_SPECIAL, TokenisationSpec
-
-# Plain text to the words that a task counts, and back: Moses' rules through sacremoses.
-#
-#     plain     Une femme s'élance, dit-elle : «Oui !»     words     une femme s' élance , dit-elle
-# : " oui ! "        case: lower, punctuation: normalised
-#
-# Moses escapes some characters for its own file formats; nothing is escaped here, and what is
-# escaped in a file whose words are cut already is read as the character that it stands for.
-
+from bench.data.tokens import END, NUM_SPECIAL, SPECIAL, START, UNKNOWN
+from bench.translation.data.specification import TokenisationSpec
 
 Form = Literal["plain", "words"]
 
 
 class Tokeniser:
-    """The words of one language's text as a task's protocol cuts them."""
+    """Words of one language's text by the task's protocol: Moses' rules through sacremoses.
+
+    Moses escapes some characters for its own file formats. Nothing is escaped here, and escapes in
+    files whose words are already cut are read as the characters that they stand for.
+    """
 
     def __init__(self, spec: TokenisationSpec, language: str) -> None:
         self.spec, self.language = spec, language
 
     @property
     def name(self) -> str:
-        """What cuts the words, for a signature; their case has a place of its own there."""
+        """Rules of the words for a signature; case has a place of its own there."""
         if self.spec.words == "blanks":
             return "blanks"
         normalised = "-normalised" if self.spec.punctuation == "normalised" else ""
@@ -49,7 +46,7 @@ class Tokeniser:
 
     @property
     def recipe(self) -> dict[str, object]:
-        """All that the words depend on beside the text."""
+        """Settings and versions that the words depend on, apart from the text."""
         return {
             "language": self.language,
             "words": self.spec.words,
@@ -59,7 +56,7 @@ class Tokeniser:
         }
 
     def words(self, text: str, *, form: Form = "plain") -> list[str]:
-        """The words of a line that is plain, or cut into words already."""
+        """Cut a plain line into words, or apply the protocol to one cut already."""
         if self.spec.case == "lower":
             text = text.lower()
         if form == "words":
@@ -72,17 +69,16 @@ class Tokeniser:
         return found
 
     def plain(self, words: Sequence[str]) -> str:
-        """Words as running text, spaced as the language has it.
+        """Join words to running text, spaced as in the language.
 
-        Of lower-cased words the first begins with a capital, as sentences do; no other case comes
-        back.
+        A lower-cased text gets a capital at its beginning; no other case comes back.
         """
         if self.spec.words == "blanks":
             return " ".join(words)
         text: str = self._detokeniser.detokenize(list(words), unescape=False)
         return text[:1].upper() + text[1:] if self.spec.case == "lower" else text
 
-    # sacremoses has no types, and is slow to import: where nothing is cut it is left alone.
+    # sacremoses has no types and is slow to import, so it is imported at the first use.
 
     @cached_property
     def _tokeniser(self) -> Any:
@@ -104,53 +100,11 @@ class Tokeniser:
         return MosesPunctNormalizer(self.language, perl_parity=True)
 
 
-SPECIAL = ("<unk>", "<s>", "</s>")
-UNKNOWN, START, END = range(NUM_SPECIAL)
+class Segmenter(ABC):
+    """Symbols of one side: text to ids and back.
 
-
-class Segmenter(Protocol):
-    """One side's symbols."""
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """The vocabulary; the ids are places in it."""
-        ...
-
-    def tokens(self, text: str) -> list[str]:
-        """The words of plain text as the task's protocol cuts and counts them."""
-        ...
-
-    def pieces(self, text: str) -> list[str]:
-        """What stands behind each id of `encode(text)`, unknown ones as they are written."""
-        ...
-
-    def encode(self, text: str) -> list[int]:
-        """The ids of plain text, without an end."""
-        ...
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Plain text of ids; `<s>` and `</s>` are left out, `<unk>` is written so."""
-        ...
-
-    def tokenised(self, ids: Sequence[int]) -> str:
-        """The same as the protocol's words between blanks, subwords put together."""
-        ...
-
-    def decode_pieces(self, pieces: Sequence[str]) -> str:
-        """`decode` of pieces, some of which may be in no vocabulary."""
-        ...
-
-    def tokenise_pieces(self, pieces: Sequence[str]) -> str:
-        """`tokenised` of pieces, some of which may be in no vocabulary."""
-        ...
-
-    def encode_lines(self, plain: Sequence[str], words: Sequence[str]) -> Rows:
-        """The ids of many lines, each given plain and as words between blanks."""
-        ...
-
-
-class Symbols:
-    """What segmenters of every unit do alike."""
+    `symbols` is the vocabulary; an id is a place in it.
+    """
 
     def __init__(self, tokeniser: Tokeniser, symbols: Sequence[str]) -> None:
         assert tuple(symbols[:NUM_SPECIAL]) == SPECIAL
@@ -161,57 +115,64 @@ class Symbols:
         for symbol in SPECIAL:  # no text may write them
             del self.index[symbol]
 
+    @abstractmethod
+    def pieces(self, text: str) -> list[str]:
+        """Piece behind each id of `encode(text)`; unknown ones as they are written."""
+
+    @abstractmethod
+    def encode(self, text: str) -> list[int]:
+        """Ids of plain text, without an end."""
+
+    @abstractmethod
+    def encode_lines(self, plain: Sequence[str], words: Sequence[str]) -> Rows:
+        """Ids of many lines, each given plain and as words between blanks."""
+
+    @abstractmethod
+    def decode_pieces(self, pieces: Sequence[str]) -> str:
+        """Plain text of pieces, which may be outside the vocabulary."""
+
+    @abstractmethod
+    def tokenise_pieces(self, pieces: Sequence[str]) -> str:
+        """Words of the protocol between blanks, from pieces that may be outside the vocabulary."""
+
     def tokens(self, text: str) -> list[str]:
-        """See `Segmenter`."""
+        """Words of plain text as the task's protocol cuts and counts them."""
         return self.tokeniser.words(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """See `Segmenter`."""
-        return self.decode_pieces(self._written(ids))
+        """Plain text of ids; `<s>` and `</s>` are left out, `<unk>` is written so."""
+        return self.decode_pieces(self._symbols_of(ids))
 
     def tokenised(self, ids: Sequence[int]) -> str:
-        """See `Segmenter`."""
-        return self.tokenise_pieces(self._written(ids))
-
-    def decode_pieces(self, pieces: Sequence[str]) -> str:
-        """See `Segmenter`."""
-        raise NotImplementedError
-
-    def tokenise_pieces(self, pieces: Sequence[str]) -> str:
-        """See `Segmenter`."""
-        raise NotImplementedError
+        """Words of the protocol between blanks, from ids; subwords are put together."""
+        return self.tokenise_pieces(self._symbols_of(ids))
 
     def sha256(self) -> str:
         """Checksum of the vocabulary."""
         return hashlib.sha256("".join(f"{s}\n" for s in self.symbols).encode()).hexdigest()
 
-    def _written(self, ids: Sequence[int]) -> list[str]:
+    def _symbols_of(self, ids: Sequence[int]) -> list[str]:
         return [self.symbols[number] for number in ids if number not in (START, END)]
 
 
-class Words(Symbols):
-    """Whole words of the protocol."""
+class Words(Segmenter):
+    """Whole words of the protocol as symbols."""
 
     def pieces(self, text: str) -> list[str]:
-        """See `Segmenter`."""
         return self.tokens(text)
 
     def encode(self, text: str) -> list[int]:
-        """See `Segmenter`."""
         return [self.index.get(word, UNKNOWN) for word in self.tokens(text)]
 
+    def encode_lines(self, plain: Sequence[str], words: Sequence[str]) -> Rows:
+        find = self.index.get
+        return Rows.of([find(word, UNKNOWN) for word in line.split()] for line in words)
+
     def decode_pieces(self, pieces: Sequence[str]) -> str:
-        """See `Segmenter`."""
         return self.tokeniser.plain(pieces)
 
     def tokenise_pieces(self, pieces: Sequence[str]) -> str:
-        """See `Segmenter`."""
         return " ".join(pieces)
-
-    def encode_lines(self, plain: Sequence[str], words: Sequence[str]) -> Rows:
-        """See `Segmenter`."""
-        find = self.index.get
-        return Rows.of([find(word, UNKNOWN) for word in line.split()] for line in words)
 
 
 def learn_words(
@@ -222,9 +183,9 @@ def learn_words(
     *,
     known: Sequence[str] = (),
 ) -> Words:
-    """The most frequent words of a training text, given as words between blanks.
+    """Learn the most frequent words of a training text, given as words between blanks.
 
-    `known` words are part of the vocabulary however rare they are, those unseen at its end.
+    `known` words are part of the vocabulary however rare they are, unseen ones at its end.
     """
     counts = Counter[str]()
     for line in lines:

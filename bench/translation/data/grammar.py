@@ -1,4 +1,4 @@
-"""A synchronous grammar: sentences of one invented language and their one right translation.
+"""Synchronous grammar: sentences of one invented language and their one right translation.
 
     source  S  -> [then | soon] NP [not] V NP
             NP -> the|an  A*  N[s]  (P  the|an A* N[s])  (that V NP)
@@ -16,12 +16,12 @@ source sentence has one parse, and one translation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bench.data.language import uniform
+from bench.data.random import uniform
 from bench.translation.data.specification import SyntheticTranslationSpec
 
 CONSONANTS, VOWELS = "bdfgklmnprstvz", "aeiou"
@@ -37,21 +37,21 @@ Draw = Callable[[], float]
 
 @dataclass(frozen=True, kw_only=True)
 class NounPhrase:
-    """A noun with what belongs to it; nouns, adjectives and verbs are source stems."""
+    """Noun with its modifiers; nouns, adjectives and verbs are source stems."""
 
     determiner: str
     adjectives: tuple[str, ...]
     noun: str
     plural: bool
     phrase: tuple[str, NounPhrase] | None = None
-    """Preposition and what it governs."""
+    """Preposition and its object."""
     clause: tuple[str, NounPhrase] | None = None
     """Verb and object of a relative clause."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
-    """What a source sentence says."""
+    """Parse of a source sentence."""
 
     tense: str
     subject: NounPhrase
@@ -72,12 +72,12 @@ class Grammar:
     """Source stems of the nouns whose target is feminine."""
 
     def sentence(self, draw: Draw) -> Sentence:
-        """A sentence, from uniform numbers in [0, 1); earlier stems are commoner."""
+        """Draw a sentence from uniform numbers in [0, 1); earlier stems are commoner."""
         return Sentence(
             tense=_pick(list(TENSES), draw()),
             subject=self._noun_phrase(draw, depth=0),
             negated=draw() < NEGATED_SHARE,
-            verb=_favourite(list(self.verbs), draw()),
+            verb=_pick_skewed(list(self.verbs), draw()),
             object=self._noun_phrase(draw, depth=0),
         )
 
@@ -86,13 +86,13 @@ class Grammar:
         determiner = _pick(list(DETERMINERS), draw())
         adjectives: list[str] = []
         while len(adjectives) < 2 and draw() < spec.adjective_share:
-            adjectives.append(_favourite(list(self.adjectives), draw()))
-        noun, plural = _favourite(list(self.nouns), draw()), draw() < PLURAL_SHARE
+            adjectives.append(_pick_skewed(list(self.adjectives), draw()))
+        noun, plural = _pick_skewed(list(self.nouns), draw()), draw() < PLURAL_SHARE
         if not simple and draw() < spec.phrase_share:
             preposition = _pick(list(PREPOSITIONS), draw())
             phrase = (preposition, self._noun_phrase(draw, depth=depth, simple=True))
         if not simple and depth < spec.max_depth and draw() < spec.clause_share:
-            verb = _favourite(list(self.verbs), draw())
+            verb = _pick_skewed(list(self.verbs), draw())
             clause = (verb, self._noun_phrase(draw, depth=depth + 1))
         return NounPhrase(
             determiner=determiner,
@@ -104,7 +104,7 @@ class Grammar:
         )
 
     def source(self, sentence: Sentence) -> list[str]:
-        """The sentence in the source language."""
+        """Words of the sentence in the source language."""
         words = [sentence.tense] if sentence.tense else []
         words += self._source(sentence.subject)
         words += [NOT[0]] if sentence.negated else []
@@ -120,7 +120,7 @@ class Grammar:
         return words
 
     def target(self, sentence: Sentence) -> list[str]:
-        """The same in the target language."""
+        """Words of the sentence in the target language."""
         words = [NOT[1]] if sentence.negated else []
         words += self._target(sentence.subject) + self._target(sentence.object)
         tense = TENSES[sentence.tense]
@@ -134,8 +134,8 @@ class Grammar:
         if phrase.phrase is not None:
             words += [*self._target(phrase.phrase[1]), PREPOSITIONS[phrase.phrase[0]]]
         if phrase.clause is not None:
-            verb, governed = phrase.clause
-            words += [THAT[1], *self._target(governed), self.verbs[verb] + ending]
+            verb, object_ = phrase.clause
+            words += [THAT[1], *self._target(object_), self.verbs[verb] + ending]
         return words
 
     def _ending(self, phrase: NounPhrase) -> str:
@@ -158,7 +158,7 @@ class Grammar:
 
 
 def make_grammar(spec: SyntheticTranslationSpec) -> Grammar:
-    """The languages that a card means: its seed decides words and genders."""
+    """Build both languages from a card; its seed decides words and genders."""
     stream = np.random.PCG64(spec.seed)
     sizes = (spec.num_nouns, spec.num_verbs, spec.num_adjectives)
     sources = _stems(stream, (CONSONANTS, VOWELS) * 2, sum(sizes))
@@ -170,14 +170,8 @@ def make_grammar(spec: SyntheticTranslationSpec) -> Grammar:
     return Grammar(spec=spec, nouns=nouns, verbs=verbs, adjectives=adjectives, feminine=feminine)
 
 
-def draws(stream: np.random.PCG64) -> Iterator[float]:
-    """Uniform numbers in [0, 1) without end."""
-    while True:
-        yield from uniform(stream, 1 << 12).tolist()
-
-
 def _stems(stream: np.random.PCG64, letters: Sequence[str], number: int) -> list[str]:
-    """Different words of the given shape, a place for each set of letters."""
+    """Draw distinct words with one letter of each set in turn."""
     sizes = [len(choice) for choice in letters]
     order = np.argsort(uniform(stream, math.prod(sizes)), kind="stable")[:number]
     places = np.stack(np.unravel_index(order, sizes), axis=1)
@@ -188,6 +182,6 @@ def _pick(words: Sequence[str], u: float) -> str:
     return words[int(u * len(words))]
 
 
-def _favourite(words: Sequence[str], u: float) -> str:
-    """One of them, the r-th of n as often as sqrt(r / n) - sqrt((r - 1) / n)."""
+def _pick_skewed(words: Sequence[str], u: float) -> str:
+    """Pick the r-th of n words with probability sqrt(r / n) - sqrt((r - 1) / n)."""
     return words[int(u * u * len(words))]
