@@ -77,7 +77,7 @@ def main() -> None:
     try:
         app(sys.argv[1:], exit_on_error=False, print_error=False)
     except LostProcessError as error:
-        _fail(str(error), code=EXIT_PEER_LOST)
+        _end_rank(str(error))
     except BenchError as error:
         _fail(str(error))
     except CycloptsError as error:
@@ -94,10 +94,20 @@ def main() -> None:
         _fail(f"{error.filename}: {error.strerror}")
 
 
-def _fail(message: str, *, code: int = 2) -> None:
-    if code != EXIT_PEER_LOST or PARENT_REPORTS not in os.environ:
+def _fail(message: str) -> None:
+    print(f"bench: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _end_rank(message: str) -> None:
+    """End a process whose peer was lost at once: tearing down what waits for it may hang."""
+    if PARENT_REPORTS not in os.environ:
         print(f"bench: {message}", file=sys.stderr)
-    raise SystemExit(code)
+    if "RANK" not in os.environ:
+        raise SystemExit(EXIT_PEER_LOST)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_PEER_LOST)
 
 
 def _one_line(error: CycloptsError) -> str:
