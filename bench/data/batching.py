@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import BenchError
+from bench.data.random import uniform
 
 BatchT = TypeVar("BatchT")
 State = dict[str, int | str | None]
@@ -106,6 +107,68 @@ def batch_edges(
 
 
 # Batches that come in parts, one after another, for machines that cannot hold a whole one.
+
+
+class TokenBatches(ResumableBatches[BatchT]):
+    """Batches of examples of similar length, of at most `batch_tokens` tokens after padding.
+
+    Examples of equal length are shuffled in each epoch, and the batches have an order of their own;
+    `sorted` keeps both. A batch is made over all ranks together and divided among them example by
+    example, so that a setting means the same training on any number of ranks.
+    """
+
+    def __init__(
+        self,
+        length_N: npt.NDArray[np.int64],
+        places: npt.NDArray[np.int64],
+        *,
+        batch_tokens: int,
+        seed: int,
+        order: Literal["shuffled", "sorted"],
+        rank: int,
+        world_size: int,
+    ) -> None:
+        super().__init__()
+        if batch_tokens < 1:
+            raise BenchError("batch_tokens must be at least 1")
+        self.batch_tokens, self.seed, self.order = batch_tokens, seed, order
+        self.rank, self.world_size = rank, world_size
+        self._length_N, self._places = length_N, places
+        falling = np.sort(length_N[places])[::-1]
+        self._edges = batch_edges(falling, batch_tokens, at_least=world_size)
+
+    def __len__(self) -> int:
+        return len(self._edges) - 1
+
+    def epoch_order(self, epoch: int) -> list[npt.NDArray[np.int64]]:
+        """Places in the split of each batch of an epoch, in its order, over all ranks."""
+        places, order = self._places, np.arange(len(self))
+        stream = np.random.PCG64([self.seed, epoch]) if self.order == "shuffled" else None
+        if stream is not None:
+            places = places[np.argsort(uniform(stream, len(places)), kind="stable")]
+        places = places[self._by_length(places, stream)]
+        if stream is not None:
+            order = np.argsort(uniform(stream, len(self)), kind="stable")
+        return [places[self._edges[number] : self._edges[number + 1]] for number in order.tolist()]
+
+    def _by_length(
+        self, places: npt.NDArray[np.int64], stream: np.random.PCG64 | None
+    ) -> npt.NDArray[np.int64]:
+        """Order of `places` by falling length; `stream` draws where equal ones change places."""
+        del stream
+        return np.argsort(-self._length_N[places], kind="stable")
+
+    def _mine(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """This rank's part of a batch."""
+        return places[self.rank :: self.world_size]
+
+    def _identity(self) -> State:
+        return {
+            "num_batches": len(self),
+            "batch_tokens": self.batch_tokens,
+            "seed": self.seed,
+            "order": self.order,
+        }
 
 
 class MicroBatches:

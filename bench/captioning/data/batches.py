@@ -24,8 +24,7 @@ from torch import Tensor
 from bench.captioning.data.corpus import CaptionSplit
 from bench.captioning.data.store import FeatureStore
 from bench.core.errors import BenchError
-from bench.data.batching import ResumableBatches, State, batch_edges
-from bench.data.random import uniform
+from bench.data.batching import State, TokenBatches
 from bench.data.tokens import END
 
 Ids = npt.NDArray[np.int64]
@@ -50,7 +49,7 @@ class CaptionBatch(NamedTuple):
     """Tokens of the batch over all ranks, ends included []."""
 
 
-class CaptionBatches(ResumableBatches[CaptionBatch]):
+class CaptionBatches(TokenBatches[CaptionBatch]):
     """Loader of `CaptionBatch`; its place can be saved and restored exactly.
 
     `batch_tokens`: tokens of a batch over all ranks, padding included; a longer caption has a batch
@@ -69,35 +68,24 @@ class CaptionBatches(ResumableBatches[CaptionBatch]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        super().__init__()
-        if batch_tokens < 1:
-            raise BenchError("batch_tokens must be at least 1")
         if split.num_captions < world_size:
             raise BenchError(
                 f"{split.num_captions:,} captions are too few for {world_size} processes: use fewer"
             )
-        self.split, self.store, self.batch_tokens = split, store, batch_tokens
-        self.seed, self.order = seed, order
-        self.rank, self.world_size = rank, world_size
-        falling = np.sort(split.rows.length_N + 1)[::-1]
-        self._edges = batch_edges(falling, batch_tokens, at_least=world_size)
+        super().__init__(
+            split.rows.length_N + 1,
+            np.arange(split.num_captions),
+            batch_tokens=batch_tokens,
+            seed=seed,
+            order=order,
+            rank=rank,
+            world_size=world_size,
+        )
+        self.split, self.store = split, store
         self._captions = _checksum(split, store)
 
-    def __len__(self) -> int:
-        return len(self._edges) - 1
-
-    def epoch_order(self, epoch: int) -> list[Ids]:
-        """Places of the captions of each batch, over all ranks, in the order of an epoch."""
-        places, order = np.arange(self.split.num_captions), np.arange(len(self))
-        if self.order == "shuffled":
-            stream = np.random.PCG64([self.seed, epoch])
-            places = places[np.argsort(uniform(stream, len(places)), kind="stable")]
-            order = np.argsort(uniform(stream, len(self)), kind="stable")
-        places = places[np.argsort(-self.split.rows.length_N[places], kind="stable")]
-        return [places[self._edges[number] : self._edges[number + 1]] for number in order.tolist()]
-
     def batch(self, of: Ids) -> CaptionBatch:
-        mine = of[self.rank :: self.world_size]
+        mine = self._mine(of)
         image_B = self.split.image_of[mine]
         caption_BT, lengths_B = self.split.rows.padded(mine, end=END)
         num_tokens = int(self.split.rows.length_N[of].sum()) + len(of)
@@ -113,18 +101,12 @@ class CaptionBatches(ResumableBatches[CaptionBatch]):
 
     def sizes(self, of: Ids) -> tuple[int, ...]:
         """Tokens, images."""
-        mine = of[self.rank :: self.world_size]
+        mine = self._mine(of)
         return len(mine) * (int(self.split.rows.length_N[mine].max()) + 1), len(mine)
 
     def _identity(self) -> State:
-        return {
-            "captions": self._captions,
-            "num_batches": len(self),
-            "batch_tokens": self.batch_tokens,
-            "longest": None,  # in checkpoints of older versions
-            "seed": self.seed,
-            "order": self.order,
-        }
+        # Checkpoints of older versions have a `longest`.
+        return {**super()._identity(), "captions": self._captions, "longest": None}
 
 
 def _checksum(split: CaptionSplit, store: FeatureStore) -> str:

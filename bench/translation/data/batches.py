@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import BenchError
-from bench.data.batching import ResumableBatches, State, batch_edges
+from bench.data.batching import State, TokenBatches
 from bench.data.random import uniform
 from bench.data.tokens import END
 from bench.translation.data.corpus import PairSplit
@@ -52,7 +52,7 @@ class TranslationBatch(NamedTuple):
     """Tokens of the batch over all ranks, ends included []."""
 
 
-class TranslationBatches(ResumableBatches[TranslationBatch]):
+class TranslationBatches(TokenBatches[TranslationBatch]):
     """Loader of `TranslationBatch`; its position can be saved and restored exactly.
 
     `batch_tokens`: tokens of a batch over all ranks, padding included, on the side that has more;
@@ -72,44 +72,35 @@ class TranslationBatches(ResumableBatches[TranslationBatch]):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        super().__init__()
-        if batch_tokens < 1:
-            raise BenchError("batch_tokens must be at least 1")
-        self.split, self.batch_tokens = split, batch_tokens
-        self.seed, self.order, self.longest = seed, order, longest
-        self.rank, self.world_size = rank, world_size
+        self.split, self.longest = split, longest
         lengths_2N = np.stack([split.source.length_N, split.target.length_N])
-        self._longer_N, self._both_N = lengths_2N.max(axis=0) + 1, lengths_2N.sum(axis=0)
-        kept_N = self._longer_N - 1 <= (self._longer_N.max() if longest is None else longest)
-        self._places = np.flatnonzero(kept_N)
-        self.num_left_out = len(split) - len(self._places)
-        if len(self._places) < world_size:
+        longer_N, self._both_N = lengths_2N.max(axis=0), lengths_2N.sum(axis=0)
+        places = np.flatnonzero(longer_N <= (longer_N.max() if longest is None else longest))
+        self.num_left_out = len(split) - len(places)
+        if len(places) < world_size:
             raise BenchError(
-                f"{len(self._places):,} pairs of at most {longest} tokens are too few for "
+                f"{len(places):,} pairs of at most {longest} tokens are too few for "
                 f"{world_size} processes: allow longer ones, or use fewer processes"
             )
-        falling = np.sort(self._longer_N[self._places])[::-1]
-        self._edges = batch_edges(falling, batch_tokens, at_least=world_size)
+        super().__init__(
+            longer_N + 1,
+            places,
+            batch_tokens=batch_tokens,
+            seed=seed,
+            order=order,
+            rank=rank,
+            world_size=world_size,
+        )
         self._pairs = _checksum(split)
 
-    def __len__(self) -> int:
-        return len(self._edges) - 1
-
-    def epoch_order(self, epoch: int) -> list[Ids]:
-        """Places in the split of each batch of an epoch, in its order, over all ranks."""
-        places, jitter_N, order = self._places, np.zeros(1), np.arange(len(self))
-        if self.order == "shuffled":
-            stream = np.random.PCG64([self.seed, epoch])
-            places = places[np.argsort(uniform(stream, len(places)), kind="stable")]
-            jitter_N = JITTER_TOKENS * uniform(stream, len(places))
-            order = np.argsort(uniform(stream, len(self)), kind="stable")
-        sorted_N = np.lexsort((-(self._both_N[places] + jitter_N), -self._longer_N[places]))
-        places = places[sorted_N]
-        return [places[self._edges[number] : self._edges[number + 1]] for number in order.tolist()]
+    def _by_length(self, places: Ids, stream: np.random.PCG64 | None) -> Ids:
+        """By the longer side, then roughly by both together."""
+        jitter_N = np.zeros(1) if stream is None else JITTER_TOKENS * uniform(stream, len(places))
+        return np.lexsort((-(self._both_N[places] + jitter_N), -self._length_N[places]))
 
     def batch(self, whole: Ids) -> TranslationBatch:
         """Make this rank's part of the batch with the places `whole`."""
-        mine = whole[self.rank :: self.world_size]
+        mine = self._mine(whole)
         source_BS, source_lengths_B = self.split.source.padded(mine, end=END)
         target_BT, target_lengths_B = self.split.target.padded(mine, end=END)
         num_target_tokens = int(self.split.target.length_N[whole].sum()) + len(whole)
@@ -125,21 +116,14 @@ class TranslationBatches(ResumableBatches[TranslationBatch]):
 
     def sizes(self, of: Ids) -> tuple[int, ...]:
         """Source tokens, target tokens, and pairs of the two, of this rank's part of a batch."""
-        mine = of[self.rank :: self.world_size]
+        mine = self._mine(of)
         num_source, num_target = (
             int(rows.length_N[mine].max()) + 1 for rows in (self.split.source, self.split.target)
         )
         return tuple(len(mine) * n for n in (num_source, num_target, num_source * num_target))
 
     def _identity(self) -> State:
-        return {
-            "pairs": self._pairs,
-            "num_batches": len(self),
-            "batch_tokens": self.batch_tokens,
-            "longest": self.longest,
-            "seed": self.seed,
-            "order": self.order,
-        }
+        return {**super()._identity(), "pairs": self._pairs, "longest": self.longest}
 
 
 def _checksum(split: PairSplit) -> str:
