@@ -44,11 +44,14 @@ class SplitMetric(torchmetrics.Metric):
     """Sum of the loss in nats, and its count [2], float64."""
 
     def __init__(self, *, name: str) -> None:
-        super().__init__(distributed_available_fn=lambda: self.divided and num_ranks() > 1)
+        super().__init__(distributed_available_fn=self._is_shared)
         self.name = name
         self.divided = False
         self._keyed: list[dict[int, Any]] = []
         self.add_state("loss", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def _is_shared(self) -> bool:
+        return self.divided and num_ranks() > 1
 
     @property
     def signature(self) -> str:
