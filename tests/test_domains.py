@@ -136,15 +136,15 @@ print(json.dumps(sorted(name for name in sys.modules if name.startswith("bench."
 SMALL = ("--model.hidden-size", "4", "--model.context-size", "2", "--trainer.max-epochs", "1")
 
 
-def loaded_by(*words: object, folder: Path) -> list[str]:
+def loaded_by(*words: object, folder: Path, data: Path) -> list[str]:
     """Modules of `bench` that a command has imported when it ends."""
-    said = program(*words, *QUIET, "--suite", folder, folder=folder, script=SCRIPT)
+    call = (*words, *QUIET, "--suite", folder)
+    said = program(*call, folder=folder, script=SCRIPT, BENCH_DATA=str(data))
     assert said.status == 0, said
     loaded: list[str] = json.loads(said.out.splitlines()[-1])
     return loaded
 
 
-@pytest.mark.usefixtures("bench_data")
 @pytest.mark.parametrize(
     "words",
     [
@@ -152,8 +152,10 @@ def loaded_by(*words: object, folder: Path) -> list[str]:
         ("ptb", "--model", "ngram", "--model.order", "1"),
     ],
 )
-def test_a_run_of_text_imports_no_other_kind(words: tuple[str, ...], tmp_path: Path) -> None:
-    loaded = loaded_by("run", "--task", *words, folder=tmp_path)
+def test_a_run_of_text_imports_no_other_kind(
+    words: tuple[str, ...], tmp_path: Path, bench_data: Path
+) -> None:
+    loaded = loaded_by("run", "--task", *words, folder=tmp_path, data=bench_data)
     assert "bench.text.data.corpus" in loaded
     others = {"speech", "translation", "captioning", "frames", "seq2seq"}
     assert [name for name in loaded if name.split(".")[1] in others] == []
