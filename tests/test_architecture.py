@@ -93,7 +93,7 @@ def test_an_architecture_knows_the_contract_only() -> None:
     for module in MODULES:
         if is_in(module, "models"):
             others = {name for name in imported(module) if not is_in(name, "models")}
-            assert others <= {"core.errors", "core.options", "core.structs"}, module
+            assert others <= {"core.errors", "core.structs"}, module
 
 
 @pytest.mark.parametrize("part", LIGHT)
@@ -155,7 +155,7 @@ def test_nothing_lies_loose_at_the_top() -> None:
 
 
 def test_docstrings_begin_with_what_they_name() -> None:
-    """With a noun or a verb, as STYLE of the field has it, and never with a question word."""
+    """With a noun or a verb, never with a question word."""
     vague = re.compile(r"(What|Of|How|Whether|That|Those|Who|Where|Which|Such|So|When|The same)\b")
     found = [
         f"{module}: {text.splitlines()[0]}"
