@@ -20,7 +20,9 @@ from bench.core.ranks import ALONE, Rank, find_rank
 from bench.core.record import Provenance, Record, Shelf, read_record, write_record
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus, load_corpus
+from bench.data.identity import data_identity
 from bench.runs.fitting import fit_baseline
+from bench.runs.lineage import check_sources
 from bench.runs.provenance import forget_peak_memory, provenance
 from bench.runs.resolve import Resolved
 from bench.runs.run_folder import check_writable, empty, first_started, held
@@ -151,7 +153,7 @@ def run(
         if not run_options.again and (record := known()):
             return record
         check_one_process(resolved, why="`bench run`, torchrun or srun starts several processes")
-    process_group = ProcessGroup(rank or ALONE)
+    process_group = ProcessGroup(rank or ALONE, run=resolved.run_id)
     try:
         work = learning(resolved, flops=run_options.flops, process_group=process_group)
         return _once(resolved, suite, run_options, known, work=work, shelf="runs")
@@ -221,7 +223,7 @@ def _once(
         if record := known():
             return record
         started = first_started(folder)
-        record, tracker = _carry_out(resolved, folder, started, run_options, work, shelf)
+        record, tracker = _carry_out(resolved, suite, started, run_options, work, shelf)
         write_record(record, path.parent)
         tracker.finish(record)  # after the record is safe
         return record
@@ -268,7 +270,7 @@ def set_machine(trainer: TrainerConfig) -> None:
 
 def _carry_out(
     resolved: Resolved,
-    folder: Path,
+    suite: Suite,
     started: str,
     run_options: RunOptions,
     work: Work,
@@ -276,6 +278,9 @@ def _carry_out(
 ) -> tuple[Record, Tracker]:
     set_machine(resolved.config.trainer)
     corpus = corpus_of(resolved, style=run_options.style)
+    _check_unchanged(resolved)
+    check_sources(resolved, suite, corpus)
+    folder = suite.artifacts(resolved.card.task, resolved.run_id)
     made_by = provenance()  # before the work: the checkout may move on while a run goes on
     tracked_run = TrackedRun(
         card=resolved.card,
@@ -300,6 +305,15 @@ def _carry_out(
     return record, tracker
 
 
+def _check_unchanged(resolved: Resolved) -> None:
+    """Refuse own data that changed after the run was named by it."""
+    if data_identity(resolved.card, resolved.config.data) != resolved.data_identity:
+        raise BenchError(
+            f"{resolved.config.data.path}: the data changed while it was read: start the same "
+            "command again"
+        )
+
+
 def _job_type(resolved: Resolved, shelf: Shelf) -> str:
     if shelf == "trials":
         return "trial"
@@ -316,7 +330,7 @@ def run_worker(resolved: Resolved, suite: Suite, rank: Rank) -> None:
 
     All processes see the suite's folder, where the checkpoint lies, under the same path.
     """
-    process_group = ProcessGroup(rank)
+    process_group = ProcessGroup(rank, run=resolved.run_id)
     if not process_group.is_called():
         return
     set_machine(resolved.config.trainer)

@@ -23,6 +23,7 @@ from bench.core.outcome import Outcome
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
+from bench.data.identity import check_same_data
 from bench.domains import all_baselines
 from bench.runs.finished import FinishedRun, find_run
 from bench.runs.provenance import Stopwatch, cost_of
@@ -68,6 +69,8 @@ class Mixing:
     ) -> Outcome:
         stopwatch = Stopwatch.start()
         corpus = as_text(corpus, task=resolved.card.task)
+        for component in self.components:
+            check_same_data(component.record.data, corpus.checksums, run=component.id)
         log_probs = {split: self._read(split, corpus.splits[split]) for split in SPLITS}
         decays = choose_decays(resolved, corpus.splits["valid"], log_probs["valid"])
         metrics: dict[str, float] = {}

@@ -27,11 +27,11 @@ from bench.data.problems import (
     progress_bar,
     report_skipped,
 )
-from bench.data.sources import DownloadProgress, cache_folder
+from bench.data.sources import DownloadProgress, cache_folder, own_folder
 from bench.speech.data.corpus import Labels, Problem, SpeechCorpus, Utterance
 from bench.speech.data.listing import list_speech
 from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec, candidate_folders
-from bench.speech.data.store import Features, Index, open_features
+from bench.speech.data.store import Features, Index, open_features, recordings_sha256
 from bench.speech.data.synthetic import draw
 
 THING = "utterance"
@@ -150,6 +150,18 @@ def _splits(corpus: SpeechCorpus, index: Index, frames_ND: Features) -> dict[str
     return splits
 
 
+def unpinned(card: Card, data: DataConfig) -> Mapping[str, str]:
+    """Checksums of phones and recordings that the card does not pin; empty where none are there."""
+    spec = card.corpus
+    if not isinstance(spec, SpeechSpec) or (spec.samples_sha256 and spec.phones_sha256):
+        return {}
+    path = own_folder(card.task, data)
+    if not any(place.is_dir() for place in candidate_folders(spec, path)):
+        return {}
+    corpus = list_speech(spec, task=card.task, twin=card.twin, path=path)
+    return {"phones": corpus.phones_sha256(), "recordings": recordings_sha256(corpus)}
+
+
 def load(
     card: Card, data: DataConfig, *, style: Style, progress: DownloadProgress | None
 ) -> SpeechData:
@@ -167,7 +179,7 @@ def _prepare(card: Card, data: DataConfig, *, style: Style) -> SpeechData:
             card.corpus,
             task=card.task,
             twin=card.twin,
-            path=Path(data.path) if data.path else None,
+            path=own_folder(card.task, data),
             on_bad=data.on_bad,
             progress=report,
         )
@@ -178,7 +190,7 @@ def inspect(
 ) -> None:
     """Print the places of the corpus, every bad utterance by name, and the sizes of the splits."""
     del progress  # nothing is downloaded
-    spec, task, path = card.corpus, card.task, Path(data.path) if data.path else None
+    spec, task, path = card.corpus, card.task, own_folder(card.task, data)
     if isinstance(spec, SpeechSpec):
         places = candidate_folders(spec, path)
         states = [(str(place), "there" if place.is_dir() else "missing") for place in places]

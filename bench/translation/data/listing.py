@@ -13,7 +13,8 @@ from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.data.files import mismatch
-from bench.data.sources import SPLIT_WORDS, DownloadProgress, locate
+from bench.data.identity import file_sha256, unpinned_files
+from bench.data.sources import SPLIT_WORDS, DownloadProgress, locate, own_folder
 from bench.translation.data.corpus import ReadPairs, read_pairs
 from bench.translation.data.specification import PARTS, ParallelSpec
 
@@ -46,7 +47,7 @@ def find_files(
     """
     assert isinstance(card.corpus, ParallelSpec)
     spec = with_languages(card.corpus, data.languages, task=card.task)
-    path = Path(data.path) if data.path else None
+    path = own_folder(card.task, data)
     if not spec.files:
         return _own_files(spec, path, card.task)
     names = {name for split in needed for pair in spec.splits[split] for name in pair}
@@ -62,6 +63,23 @@ def find_files(
     )
     paths = {name: folder / file.path for name, file in spec.files.items()}
     return CorpusFiles(spec=spec, splits=spec.splits, paths=paths)
+
+
+def unpinned(card: Card, data: DataConfig) -> Mapping[str, str]:
+    """Checksums of a user's own text, and of files that the card has no checksum of."""
+    spec = card.corpus
+    if not isinstance(spec, ParallelSpec):
+        return {}
+    if spec.files:
+        names = {name for split in PARTS for pair in spec.splits[split] for name in pair}
+        return unpinned_files(spec, card, data, names)
+    files = find_files(card, data)
+    return {
+        f"{split} {side}": file_sha256(files.paths[name])
+        for split in PARTS
+        for pair in files.splits[split]
+        for side, name in zip(("source", "target"), pair, strict=True)
+    }
 
 
 def read_split(files: CorpusFiles, split: str) -> ReadPairs:

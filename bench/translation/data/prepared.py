@@ -210,7 +210,7 @@ def inspect(
     card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
 ) -> None:
     """Print splits, bad pairs and vocabularies of a card's corpus."""
-    print_status(card, data.path)
+    print_status(card, data)
     checked = "generated"
     if isinstance(card.corpus, ParallelSpec):
         checked = "verified" if all_have_digests(card.corpus) else "counted"
