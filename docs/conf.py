@@ -28,21 +28,25 @@ pygments_style = "tango"
 pygments_dark_style = "monokai"
 
 
+LINK = re.compile(r"\((?:\.\./)+results/([\w-]+)/(table|sweeps/[\w-]+)\.md\)")
+
+
 def copy_tables(app: Sphinx) -> None:
-    """Copy the committed tables, so that the site has a page for each."""
+    """Copy the committed tables and the sweeps' pages, so that the site has a page for each."""
     shutil.rmtree(TABLES, ignore_errors=True)
-    TABLES.mkdir(parents=True)
-    for table in sorted(ROOT.glob("results/*/table.md")):
-        task = table.parent.name
-        text = table.read_text(encoding="utf-8")
-        (TABLES / f"{task}.md").write_text(f"---\norphan: true\n---\n\n{text}", encoding="utf-8")
+    for page in sorted((*ROOT.glob("results/*/table.md"), *ROOT.glob("results/*/sweeps/*"))):
+        copy = TABLES / page.relative_to(ROOT / "results")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if page.suffix == ".md":
+            text = page.read_text(encoding="utf-8")
+            copy.write_text(f"---\norphan: true\n---\n\n{text}", encoding="utf-8")
+        elif page.suffix == ".png":
+            shutil.copyfile(page, copy)
 
 
 def link_tables(app: Sphinx, name: str, source: list[str]) -> None:
-    """Point links to results/TASK/table.md at the site's copies."""
-    source[0] = re.sub(
-        r"\((?:\.\./)+results/([\w-]+)/table\.md\)", r"(/results/tables/\1.md)", source[0]
-    )
+    """Point links to the pages of results/ at the site's copies."""
+    source[0] = LINK.sub(r"(/results/tables/\1/\2.md)", source[0])
 
 
 def setup(app: Sphinx) -> None:
