@@ -31,7 +31,7 @@ pygments_dark_style = "monokai"
 LINK = re.compile(r"\((?:\.\./)+results/([\w-]+)/(table|sweeps/[\w-]+)\.md\)")
 
 
-def copy_tables(app: Sphinx) -> None:
+def copy_tables(_: Sphinx) -> None:
     """Copy the committed tables and the sweeps' pages, so that the site has a page for each."""
     shutil.rmtree(TABLES, ignore_errors=True)
     for page in sorted((*ROOT.glob("results/*/table.md"), *ROOT.glob("results/*/sweeps/*"))):
@@ -44,7 +44,7 @@ def copy_tables(app: Sphinx) -> None:
             shutil.copyfile(page, copy)
 
 
-def link_tables(app: Sphinx, name: str, source: list[str]) -> None:
+def link_tables(_: Sphinx, __: str, source: list[str]) -> None:
     """Point links to the pages of results/ at the site's copies."""
     source[0] = LINK.sub(r"(/results/tables/\1/\2.md)", source[0])
 
