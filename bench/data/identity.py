@@ -15,6 +15,8 @@ from bench.data.files import CorpusFiles, digest_of
 from bench.data.sources import candidates, own_folder
 from bench.domains import domain_of, load_attribute
 
+FEATURES = "features "
+"""Beginning of the names of features among the parts of a corpus."""
 _known: dict[tuple[str, int, int, int], str] = {}
 """(path, inode, bytes, nanoseconds of the last change) -> sha256, of files hashed before."""
 
@@ -25,7 +27,20 @@ def data_identity(card: Card, data: DataConfig) -> str | None:
     None where the card pins every byte by checksums, or generates them. Raises BenchError for data
     that is not there.
     """
-    unpinned = unpinned_digests(card, data)
+    return _digest(unpinned_digests(card, data))
+
+
+def corpus_identity(card: Card, data: DataConfig) -> str | None:
+    """Eight hexadecimal digits of the content that numbers have to share to be comparable.
+
+    Features are left out: they are what a model reads, not what it is measured on.
+    """
+    unpinned = unpinned_digests(card, data).items()
+    found = _digest({name: sha for name, sha in unpinned if not name.startswith(FEATURES)})
+    return found and found[:8]
+
+
+def _digest(unpinned: Mapping[str, str]) -> str | None:
     if not unpinned:
         return None
     content = msgspec.json.encode(dict(unpinned), order="deterministic")

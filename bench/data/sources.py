@@ -69,7 +69,9 @@ def own_folder(task: str, data: DataConfig) -> Path | None:
         return None
     path = Path(data.path).expanduser()
     if path.exists() and not path.is_dir():
-        raise BenchError(f"{task}: --data.path {data.path} is a file: name the folder that it is in")
+        raise BenchError(
+            f"{task}: --data.path {data.path} is a file: name the folder that it is in"
+        )
     return path
 
 

@@ -19,8 +19,8 @@ from bench.core.outcome import Outcome
 from bench.core.ranks import ALONE, Rank, find_rank
 from bench.core.record import Provenance, Record, Shelf, read_record, write_record
 from bench.core.suite import Suite
-from bench.data.corpora import Corpus, load_corpus
-from bench.data.identity import data_identity
+from bench.data.corpora import Corpus, distinctions, load_corpus
+from bench.data.identity import corpus_identity, data_identity
 from bench.runs.fitting import fit_baseline
 from bench.runs.lineage import check_sources
 from bench.runs.provenance import forget_peak_memory, provenance
@@ -87,7 +87,7 @@ def record_of(
         started=started,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         status="diverged" if outcome.divergence else "pruned" if outcome.pruned else "finished",
-        signature=outcome.signature,
+        signature=_qualified(outcome.signature, resolved, corpus),
         metrics=outcome.metrics,
         curve=outcome.curve,
         divergence=outcome.divergence,
@@ -95,6 +95,15 @@ def record_of(
         extra=outcome.extra,
         beside=outcome.beside,
     )
+
+
+def _qualified(signature: str, resolved: Resolved, corpus: Corpus) -> str:
+    """Signature with what tells one user's data from another's: numbers never share a column."""
+    identity = corpus_identity(resolved.card, resolved.config.data)
+    if identity is None or f"|corpus:{identity}" in signature:
+        return signature
+    facts = {**distinctions(corpus), "corpus": identity}
+    return "|".join([signature, *(f"{name}:{value}" for name, value in facts.items())])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError, nearest
 from bench.data.files import all_have_digests, digest_of, mismatch
-from bench.data.identity import file_sha256, unpinned_files
+from bench.data.identity import FEATURES, file_sha256, unpinned_files
 from bench.data.problems import (
     Progress,
     Style,
@@ -195,11 +195,12 @@ def unpinned(card: Card, data: DataConfig) -> Mapping[str, str]:
     if name in (*COMPUTED, *PRETRAINED):
         return found
     if (given := spec.given.get(name)) is not None:
-        return found | unpinned_files(spec, card, data, (given.file, given.names))
+        own = unpinned_files(spec, card, data, (given.file, given.names))
+        return found | {f"{FEATURES}{file}": sha for file, sha in own.items()}
     for folder in candidates(spec, own_folder(card.task, data)):
-        own = [folder / f"{name}.npy", folder / f"{name}.names.txt"]
-        if all(path.is_file() for path in own):
-            return found | {path.name: file_sha256(path) for path in own}
+        paths = [folder / f"{name}.npy", folder / f"{name}.names.txt"]
+        if all(path.is_file() for path in paths):
+            return found | {f"{FEATURES}{path.name}": file_sha256(path) for path in paths}
     return found
 
 

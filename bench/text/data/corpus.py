@@ -12,7 +12,7 @@ import itertools
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -199,7 +199,8 @@ class TextCorpus:
     `bound_nats`: for generated text, the generator's own mean negative log-probability per symbol
     of a split (natural log): what a perfect model scores. `bound_error_nats`: the standard error of
     that mean as an estimate of the entropy rate. `checksums`: sha256 of each file read
-    (of each split's numbers when generated).
+    (of each split's numbers when generated). `distinctions`: facts that a user's own text adds to
+    signatures.
     """
 
     unit: str
@@ -209,6 +210,7 @@ class TextCorpus:
     end_of_sentence: str | None = None
     bound_nats: Mapping[str, float] | None = None
     bound_error_nats: Mapping[str, float] | None = None
+    distinctions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def first_input(self) -> int:
@@ -250,6 +252,7 @@ def load_text(spec: TextSpec, folder: Path) -> TextCorpus:
         splits=splits,
         checksums={path.name: digest_of(path, "sha256") for path in files.values()},
         end_of_sentence=spec.end_of_sentence,
+        distinctions={} if spec.files else {"types": str(len(vocabulary))},
     )
 
 

@@ -7,7 +7,7 @@ told apart from two whose lines have slipped, so that such a pair of files is ba
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -92,7 +92,8 @@ class ParallelCorpus:
     `skipped`: pairs that `on_bad: skip` left out of train, valid and test; a number measured
     without them is not the protocol's, and its signature says so. `checksums`: sha256 of each file
     of these (of each split's text when generated) and of both vocabularies. `bleu`: definition of
-    the metric. `bound`: BLEU of a perfect system, for generated text.
+    the metric. `bound`: BLEU of a perfect system, for generated text. `distinctions`: facts that a
+    user's own text adds to signatures.
     """
 
     source: Segmenter
@@ -103,6 +104,7 @@ class ParallelCorpus:
     segmentation: str
     skipped: tuple[Problem, ...] = ()
     bound: Mapping[str, float] | None = None
+    distinctions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

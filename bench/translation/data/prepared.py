@@ -118,6 +118,7 @@ def prepare(
         bleu=_bleu_protocol(spec, builder),
         segmentation=name,
         skipped=tuple(problem for part in read.values() for problem in part.problems),
+        distinctions={} if spec.files else {"pair": _pair(files.spec)},
     )
 
 
@@ -132,6 +133,10 @@ def _read(
         if not len(part):
             raise BenchError(f"{task}: no usable pair is left in the {split} split")
     return read
+
+
+def _pair(spec: ParallelSpec) -> str:
+    return f"{spec.source_language}-{spec.target_language}"
 
 
 def _bleu_protocol(spec: ParallelSpec, builder: CorpusBuilder) -> BleuProtocol:
