@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,12 +13,15 @@ import msgspec
 from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
-from bench.data.files import CorpusFiles, digest_of
+from bench.data.decoding import open_text
+from bench.data.files import CorpusFiles
 from bench.data.sources import candidates, own_folder
 from bench.domains import domain_of, load_attribute
 
 FEATURES = "features "
 """Beginning of the names of features among the parts of a corpus."""
+RECORDINGS = "recordings "
+"""Beginning of the names of what a known speech corpus consists of."""
 _known: dict[tuple[str, int, int, int], str] = {}
 """(path, inode, bytes, nanoseconds of the last change) -> sha256, of files hashed before."""
 
@@ -33,10 +38,11 @@ def data_identity(card: Card, data: DataConfig) -> str | None:
 def corpus_identity(card: Card, data: DataConfig) -> str | None:
     """Eight hexadecimal digits of the content that numbers have to share to be comparable.
 
-    Features are left out: they are what a model reads, not what it is measured on.
+    Features are left out, which are what a model reads and not what it is measured on, and
+    recordings of a corpus that the card knows by its counts.
     """
     unpinned = unpinned_digests(card, data).items()
-    found = _digest({name: sha for name, sha in unpinned if not name.startswith(FEATURES)})
+    found = _digest({n: sha for n, sha in unpinned if not n.startswith((FEATURES, RECORDINGS))})
     return found and found[:8]
 
 
@@ -59,11 +65,18 @@ def unpinned_digests(card: Card, data: DataConfig) -> Mapping[str, str]:
 
 
 def file_sha256(path: Path) -> str:
-    """Checksum of a file, computed once in a process as long as the file does not change."""
+    """Checksum of a file, of a .gz that of what it holds.
+
+    It is computed once in a process as long as the file does not change.
+    """
     status = path.stat()
     key = (str(path.resolve()), status.st_ino, status.st_size, status.st_mtime_ns)
     if key not in _known:
-        _known[key] = digest_of(path, "sha256")
+        try:
+            with open_text(path) as stream:
+                _known[key] = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise BenchError(f"{path}: it cannot be decompressed ({error})") from None
     return _known[key]
 
 

@@ -27,6 +27,8 @@ SPLIT_WORDS = {
     "valid": ("valid", "validation", "val", "dev"),
     "test": ("test",),
 }
+COMPRESSED = frozenset((".bz2", ".xz", ".lzma", ".zst", ".zip", ".7z", ".Z"))
+"""Endings of compressed files that are not read, as .gz is."""
 FoundT = TypeVar("FoundT")
 Download = Literal["never", "missing"]
 DownloadProgress = Callable[[str, int, int | None], None]  # (address, bytes so far, bytes in all)
@@ -168,6 +170,8 @@ def _file_of(split: str, folder: Path) -> Path:
         and set(re.split(r"[._-]", path.name.lower())) & set(SPLIT_WORDS[split])
     ]
     if len(found) == 1:
+        if found[0].suffix in COMPRESSED:
+            raise BenchError(f"{found[0]} is compressed: unpack it, or compress it with gzip")
         return found[0]
     if not found:
         raise BenchError(f"{folder} holds no {split} text: put it there as {split}.txt")

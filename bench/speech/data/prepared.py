@@ -18,6 +18,7 @@ from bench.core.aligned import aligned
 from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
+from bench.data.identity import RECORDINGS
 from bench.data.problems import (
     OnBad,
     Progress,
@@ -159,7 +160,10 @@ def unpinned(card: Card, data: DataConfig) -> Mapping[str, str]:
     if not any(place.is_dir() for place in candidate_folders(spec, path)):
         return {}
     corpus = list_speech(spec, task=card.task, twin=card.twin, path=path)
-    return {"phones": corpus.phones_sha256(), "recordings": recordings_sha256(corpus)}
+    return {
+        f"{RECORDINGS}phones": corpus.phones_sha256(),
+        f"{RECORDINGS}audio": recordings_sha256(corpus),
+    }
 
 
 def load(

@@ -15,7 +15,8 @@ import numpy as np
 
 from bench.core.errors import BenchError, nearest
 from bench.core.structs import Frozen
-from bench.data.lines import Lines, UnreadableError, read_lines
+from bench.data.decoding import Strictness, UnreadableError
+from bench.data.lines import Lines, read_lines
 from bench.data.rows import Rows
 from bench.translation.data.segmentation import Form, Segmenter
 from bench.translation.metrics import BleuProtocol
@@ -139,6 +140,7 @@ def read_pairs(
     *,
     tokenised: Sequence[str] = (),
     longest_words: int,
+    strictness: Strictness = "text",
 ) -> ReadPairs:
     """Read the pairs of files of a split; `paths` has the path of each name."""
     parts, problems, num_lines = [], [], 0
@@ -154,7 +156,7 @@ def read_pairs(
             num_lines += error.num_lines
             continue
         num_lines += len(sides[0])
-        bad = _bad_lines(sides, longest_words)
+        bad = _bad_lines(sides, longest_words, strictness)
         for place, (side, kind, detail) in sorted(bad.items()):
             file = str((source, target)[side])
             problems.append(
@@ -192,12 +194,14 @@ def _aligned(source: Path, target: Path) -> tuple[Lines, Lines]:
     return sides[0], sides[1]
 
 
-def _bad_lines(sides: tuple[Lines, Lines], longest_words: int) -> dict[int, _Fault]:
+def _bad_lines(
+    sides: tuple[Lines, Lines], longest_words: int, strictness: Strictness
+) -> dict[int, _Fault]:
     """Fault of each bad line by place; the source's where both sides have one."""
     bad: dict[int, _Fault] = {}
     for side in (1, 0):
         lines = sides[side]
-        undecodable = lines.undecodable()
+        undecodable = lines.undecodable(strictness)
         bad.update({place: (side, "encoding", fault) for place, fault in undecodable.items()})
         # A word and the blank behind it take two bytes at least, so few lines are counted.
         may_be_long_N = (lines.end_N - lines.first_N > 2 * longest_words).tolist()
