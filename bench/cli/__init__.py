@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -83,6 +84,7 @@ def main() -> None:
     75 where another process of the run was lost, so that a script can start the command again.
     """
     quiet_torch(os.environ)
+    _never_fail_to_print()
     tokens = sys.argv[1:]
     try:
         chosen = _help_app(tokens) if _HELP & {*tokens} or not tokens else app
@@ -103,6 +105,13 @@ def main() -> None:
         if error.filename is None:
             raise
         _fail(f"{error.filename}: {error.strerror}")
+
+
+def _never_fail_to_print() -> None:
+    """Replace characters that a terminal's or a pipe's encoding lacks, instead of ending a run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _help_app(tokens: list[str]) -> App:

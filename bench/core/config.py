@@ -15,9 +15,12 @@ import msgspec
 from bench.core.structs import Frozen
 
 Scalar = str | int | float | bool | None
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NonNegative = Annotated[float, msgspec.Meta(ge=0)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+
+
+Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class DataConfig(Frozen, frozen=True, kw_only=True):
@@ -47,11 +50,11 @@ class OptimConfig(Frozen, frozen=True, kw_only=True):
     """Optimiser."""
     lr: Positive = 0.003
     """Learning rate at the start."""
-    momentum: NonNegative = 0.0
+    momentum: Share = 0.0
     """Momentum of SGD."""
-    beta1: NonNegative = 0.9
+    beta1: Share = 0.9
     """Adam's decay of the gradient's mean."""
-    beta2: NonNegative = 0.999
+    beta2: Share = 0.999
     """Adam's decay of the gradient's square."""
     epsilon: Positive = 1e-8
     """Adam's floor of the root mean square; a larger one slows the weights of rare words."""
@@ -63,9 +66,9 @@ class OptimConfig(Frozen, frozen=True, kw_only=True):
     """Threshold of the clipping."""
     schedule: Literal["constant", "plateau", "linear", "epochs"] = "plateau"
     """plateau: shrink when validation stalls; linear: to zero; epochs: shrink every epoch."""
-    shrink: Positive = 2.0
+    shrink: Annotated[float, msgspec.Meta(ge=1, le=1e9)] = 2.0
     """Factor that divides the learning rate at each shrinking."""
-    shrink_after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    shrink_after: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
     """Schedule `epochs`: number of epochs before the first shrinking."""
     threshold: Positive = 1.0
     """Plateau: stalled when the validation loss is above `threshold` times the best."""
@@ -80,15 +83,15 @@ class TrainerConfig(Frozen, frozen=True, kw_only=True):
 
     max_epochs: Count = 20
     """Epochs at the most."""
-    stop_after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    stop_after: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
     """End after this many validations in a row without improvement; 0: never."""
     checkpoint_every_steps: Count = 500
     """Steps between checkpoints inside an epoch (each epoch's end has one, too)."""
     accelerator: Literal["cpu", "gpu", "auto"] = "cpu"
     """Lightning's accelerator."""
-    devices: Count = 1
+    devices: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     """Devices a node, a process each; on a CPU so many processes."""
-    num_nodes: Count = 1
+    num_nodes: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 1
     """Nodes."""
     strategy: Literal["auto", "ddp", "zero"] = "auto"
     """Several devices: ddp keeps the optimiser's state on each, zero divides it among them."""
@@ -101,7 +104,7 @@ class TrainerConfig(Frozen, frozen=True, kw_only=True):
     products: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Matrix products: exact float32; or sums in float32 of factors rounded to bfloat16 where the
     machine can, or to TF32 in all that a GPU does."""
-    threads: Count | None = None
+    threads: Annotated[int, msgspec.Meta(ge=1, le=4096)] | None = None
     """CPU threads; all cores when not given."""
 
 

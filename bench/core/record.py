@@ -6,8 +6,10 @@ A record is a tree, so the garbage collector, which looks for cycles, has nothin
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
@@ -145,15 +147,36 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return next(good, None)
 
 
+_GROUPS = ("model", "objective", "data", "optim", "trainer", "init")
 _DECODER = msgspec.json.Decoder(Record)
 
 
 def read_record(path: Path) -> Record:
-    """The record in `path`."""
+    """The record in `path`.
+
+    Raises BenchError, naming file and field, for one that is damaged or holds a wrong type.
+    """
     try:
-        return _DECODER.decode(path.read_bytes())
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        record = _DECODER.decode(path.read_bytes())
+    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
         raise BenchError(f"{path}: not a record ({error}); restore it or delete it") from None
+    if (fault := _config_fault(record.config)) is not None:
+        raise BenchError(f"{path}: not a record ({fault}); restore it or delete it")
+    return record
+
+
+def _config_fault(config: dict[str, Any]) -> str | None:
+    """First part of a configuration with a wrong type."""
+    for group in _GROUPS:
+        if not isinstance(config.get(group, {}), dict):
+            return f"expected a mapping - at `$.config.{group}`"
+    if not isinstance(config.get("model", {}).get("name"), str):
+        return "expected the name of a model - at `$.config.model.name`"
+    for group in _GROUPS:
+        for key, value in config.get(group, {}).items():
+            if not isinstance(value, str | int | float | None):
+                return f"expected a number, a word or null - at `$.config.{group}.{key}`"
+    return None
 
 
 def with_corpus(record: Record) -> Record:
@@ -175,19 +198,54 @@ def write_record(record: Record, folder: Path) -> Path:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step that survives a kill and a power cut."""
+    """Replace `path` by `content` in one step that survives a kill and a power cut.
+
+    A link stays, and what it points to is replaced; a pipe or a device is written to. A file keeps
+    its mode; a new one has the one that the umask leaves.
+    """
+    if _is_stream(path):
+        with path.open("ab") as stream:
+            stream.write(content)
+        return
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    _remove_left_over(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, _mode(path))
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _is_stream(path: Path) -> bool:
+    """Test for a pipe, a device, or a name of an open file such as /dev/stdout."""
+    if path.resolve().is_relative_to("/proc") or path.resolve().is_relative_to("/dev"):
+        return path.exists()
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _mode(path: Path) -> int:
+    """Mode of a file that is replaced, or of a new one under the process's umask."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        return 0o666 & ~umask
+
+
+def _remove_left_over(path: Path) -> None:
+    """Remove temporary files of writes to `path` whose process was killed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*-*"):
+        pid = left.name.removeprefix(f".{path.name}.").partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            left.unlink(missing_ok=True)
 
 
 def runs_used(record: Record) -> list[str]:

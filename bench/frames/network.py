@@ -43,7 +43,7 @@ class FramePredictionOptions(Frozen, frozen=True, kw_only=True):
     reads: Reads = "frame"
     """frame: one sequence of whole frames, which conv-lstm reads as a grid of patches; patch: the
     sequence of each place by itself, with one network for all (Ranzato et al., 2014)."""
-    surround: Annotated[int, msgspec.Meta(ge=0)] = 0
+    surround: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
     """Patches on each side that `patch` reads beside the one that is predicted."""
     future: Future = "forecaster"
     """forecaster: a second recurrence that reads nothing goes on from the state of the first;

@@ -38,13 +38,13 @@ class SlurmOptions(Frozen, frozen=True, kw_only=True):
     """Slurm's account."""
     qos: str | None = None
     """Slurm's quality of service."""
-    time_min: Annotated[int, msgspec.Meta(ge=1)] = 24 * 60
+    time_min: Annotated[int, msgspec.Meta(ge=1, le=10**9)] = 24 * 60
     """Wall-clock limit of a job; unfinished work goes on in the next one."""
-    cpus: Annotated[int, msgspec.Meta(ge=1)] = 1
+    cpus: Annotated[int, msgspec.Meta(ge=1, le=10**9)] = 1
     """Cores of a worker."""
-    gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
+    gpus: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
     """GPUs of a worker."""
-    memory_gb: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    memory_gb: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | None = None
     """Memory of a worker; the partition's default if not given."""
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from bench.core.errors import BenchError, nearest
 from bench.core.structs import Frozen, options_struct, to_struct
-from bench.models.options import Probability, Size
+from bench.models.options import NumLayers, Probability
 
 if TYPE_CHECKING:
     from bench.models.recurrence import Recurrence
@@ -36,7 +36,7 @@ MODELS = {
 class StackOptions(Frozen, frozen=True, kw_only=True):
     """Options of every architecture: how copies of it are put together."""
 
-    num_layers: Size = 1
+    num_layers: NumLayers = 1
     """Copies of the recurrence, each reading the one below."""
     dropout: Probability = 0.0
     """Share of what passes between layers that is dropped."""

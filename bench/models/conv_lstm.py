@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from bench.core.errors import BenchError
 from bench.models.fast.lstm_scan import LSTMLoop
 from bench.models.fast.recurrent_product import Convolution
-from bench.models.options import Scale, Size
+from bench.models.options import Offset, Scale, Size
 from bench.models.recurrence import Init, Recurrence, State, initialise_, last_state
 
 Peephole = Literal["none", "map"]
@@ -71,7 +71,7 @@ class ConvLSTM(Recurrence):
         kernel_size: Size = 5,
         state_kernel_size: Size = 5,
         peephole: Peephole = "map",
-        forget_bias: float = 0.0,
+        forget_bias: Offset = 0.0,
         init: Init = "uniform",
         init_scale: Scale | None = None,
     ) -> None:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.models.fast.lstm_scan import LSTMLoop, native_kernel_fits, native_scan
-from bench.models.options import Scale, Size
+from bench.models.options import Offset, Scale, Size
 from bench.models.recurrence import Init, Recurrence, State, initialise_, last_state, valid_steps
 
 Peephole = Literal["none", "diagonal", "full"]
@@ -62,7 +62,7 @@ class LSTM(Recurrence):
         hidden_size: Size = 100,
         peephole: Peephole = "none",
         gates: Gates = "separate",
-        forget_bias: float = 0.0,
+        forget_bias: Offset = 0.0,
         init: Init = "uniform",
         init_scale: Scale | None = None,
     ) -> None:

@@ -76,7 +76,7 @@ def to_latex(sections: list[Section], legend: list[str], *, title: str, label: s
     for number, section in enumerate(sections, start=1):
         header = " & ".join(escape_latex(column.name) for column in section.columns)
         cells = section.lines(_latex_cell, best=r"\textbf{{}}")
-        lines = [" & ".join(line) + r" \\" for line in cells]
+        lines = [_shield(" & ".join(line)) + r" \\" for line in cells]
         for i, name in reversed(section.headings.items()):
             emphasised = rf"\emph{{{escape_latex(name)}}}"
             heading = rf"\multicolumn{{{len(section.columns)}}}{{l}}{{{emphasised}}} \\"
@@ -116,8 +116,14 @@ def to_text(sections: list[Section], legend: list[str], *, title: str, width: in
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _shield(row: str) -> str:
+    """Row whose beginning is not taken for an argument of the line end before it."""
+    return "{}" + row if row.startswith(("[", "*")) else row
+
+
 def escape_latex(text: str) -> str:
-    """Escape special characters; text in backquotes becomes code."""
+    """Escape special characters; text in backquotes becomes code, white space a blank."""
+    text = " ".join(text.split())
     escaped = "".join(_LATEX.get(character, character) for character in text)
     # A signature has no blanks: allow a line break after each of its parts.
     return re.sub(
@@ -129,7 +135,7 @@ def escape_latex(text: str) -> str:
 
 def escape_markdown(text: str) -> str:
     """Escape characters that would be markup or end a cell."""
-    return re.sub(r"([\\|*<`])", r"\\\1", text)
+    return re.sub(r"([\\|*<`])", r"\\\1", re.sub(r"[\r\n]+", " ", text))
 
 
 def _fit_width(columns: list[Column], width: int | None) -> list[Column]:

@@ -79,7 +79,7 @@ class LanguageModelOptions(Frozen, frozen=True, kw_only=True):
     """Parallel streams of training text, over all devices."""
     bptt_length: Count = 35
     """Steps through which gradients flow."""
-    embedding_size: Annotated[int, msgspec.Meta(ge=0)] = 0
+    embedding_size: Annotated[int, msgspec.Meta(ge=0, le=65_536)] = 0
     """Size of the input vectors; 0: as many as the recurrence's hidden units."""
     embeddings: Literal["separate", "tied"] = "separate"
     """tied: the output layer's weights are the input vectors (Press and Wolf, 2017)."""
@@ -102,7 +102,7 @@ class LanguageModelOptions(Frozen, frozen=True, kw_only=True):
     """Differentiated quantity: mean over tokens, sum over steps and mean over streams, or sum."""
     output: Literal["full", "classes", "adaptive"] = "full"
     """Output layer."""
-    num_classes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    num_classes: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
     """Classes of the two-level softmax; 0: chosen from the vocabulary's size."""
 
 

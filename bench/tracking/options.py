@@ -30,15 +30,15 @@ class TrackOptions(Frozen, frozen=True, kw_only=True):
     """training, counting, evaluation or trial by default."""
     notes: str | None = None
     """Text beside the run in W&B."""
-    gradients: Annotated[int, msgspec.Meta(ge=0)] = 0
+    gradients: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
     """Interval in steps at which the gradient of each weight is logged; 0: never."""
-    samples: Annotated[int, msgspec.Meta(ge=0)] = 20
+    samples: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 20
     """Rows of the table of the model's outputs."""
     artifacts: str = "none"
     """checkpoints, predictions, tables, separated by commas; they are sent online only."""
     uri: str | None = None
     """MLflow's server or store; MLFLOW_TRACKING_URI, else the folder `mlruns` of `--suite`."""
-    patience_sec: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    patience_sec: Annotated[float, msgspec.Meta(gt=0, le=1e9)] = 30.0
     """Time limit of W&B's server for the start of a run, and for the rest at its end."""
 
     def __post_init__(self) -> None:

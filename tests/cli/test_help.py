@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import types
+import typing
+from typing import Annotated
+
+import msgspec
 import pytest
+from command_line import CommandLine
 
 from bench.cli import VERBS, app, build_app
 from bench.cli.help import Named, with_settings
@@ -14,6 +20,11 @@ from bench.launch.ray_cluster import RayOptions
 from bench.launch.slurm import SlurmOptions
 from bench.models import MODELS, model_class, model_options
 from bench.tracking.options import TrackOptions
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(monkeypatch, capsys)
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
@@ -105,3 +116,59 @@ def test_every_option_of_a_baseline_has_a_meaning(name: str) -> None:
 def test_every_option_of_an_objective_has_a_meaning(kind: str, name: str) -> None:
     found = describe_settings(objective_class(kind, name).Options)
     assert [each.name for each in found if not each.meaning] == []
+
+
+def unbounded(annotation: object) -> bool:
+    """Test for a number that has no finite largest or smallest value."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return any(unbounded(part) for part in typing.get_args(annotation))
+    if typing.get_origin(annotation) is Annotated:
+        kind, *metadata = typing.get_args(annotation)
+        if kind not in (int, float):
+            return False
+        metas = [each for each in metadata if isinstance(each, msgspec.Meta)]
+        low = any(meta.ge is not None or meta.gt is not None for meta in metas)
+        high = any(meta.le is not None or meta.lt is not None for meta in metas)
+        return not (low and high)
+    return annotation in (int, float)
+
+
+def all_structs() -> list[type[Frozen]]:
+    baselines = [options_struct(load_attribute(t), Frozen) for t in all_baselines().values()]
+    objectives = [
+        objective_class(d.kind, name).Options for d in all_domains() for name in d.objectives
+    ]
+    shared = [DataConfig, OptimConfig, TrainerConfig, TrackOptions, SlurmOptions, RayOptions]
+    return [*shared, *map(model_options, MODELS), *baselines, *objectives]
+
+
+@pytest.mark.parametrize("struct", all_structs(), ids=lambda struct: struct.__name__)
+def test_every_number_has_a_range(struct: type[Frozen]) -> None:
+    found = [each.name for each in describe_settings(struct) if unbounded(each.annotation)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("optim.lr", "inf"),
+        ("optim.lr", "nan"),
+        ("optim.beta1", "1"),
+        ("optim.beta2", "1.5"),
+        ("optim.shrink", "0.5"),
+        ("optim.epsilon", "inf"),
+        ("optim.momentum", "inf"),
+        ("model.hidden-size", str(2**70)),
+        ("model.num-layers", str(10**12)),
+        ("trainer.devices", "300"),
+        ("trainer.threads", str(2**70)),
+        ("trainer.accumulate", str(2**70)),
+        ("objective.init-range", "inf"),
+    ],
+)
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_number_that_cannot_be_meant_is_refused_by_its_key(
+    bench: CommandLine, setting: str, value: str, dry: tuple[str, ...]
+) -> None:
+    said = bench("run", "--task", "synthetic-text", "--model", "srn", f"--{setting}", value, *dry)
+    assert setting.replace("-", "_") in said.only_line

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.core.config import OptimConfig, RunConfig, dotted, merge
+from bench.core.config import OptimConfig, RunConfig, digest, dotted, merge
 from bench.core.errors import BenchError
 from bench.core.structs import to_struct
 from bench.core.suite import Suite
@@ -145,7 +145,7 @@ def test_names_of_runs_outlive_new_settings_and_code() -> None:
     overrides = {"optim": {"lr": 0.01}, "objective": {"dropout_input": 0.5}, "seed": 7}
     resolved = resolve(SUITE, "text", model="lstm", overrides=overrides)
     assert resolved.card.version == 1
-    assert resolved.run_id == "lstm-518872f8-s7"
+    assert digest(resolved.choices, resolved.card.version) == "518872f8"
 
 
 def test_a_baseline_refuses_settings_of_training() -> None:

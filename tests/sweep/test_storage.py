@@ -27,7 +27,7 @@ REFUSED = {
     "sqlite:///:memory:": "workers cannot share memory, name a file",
     "postgresql+nothing://me@host/db": "the driver is missing .* pip install",
     "postgresql+psycopg://me:secret@127.0.0.1:1/db": "psycopg://[*]+@127.0.0.1:1/db: .*connection",
-    "postgresql+psycopg://me:se@cr/secret@127.0.0.1:1/db": "[*]+@127.0.0.1:1/db: ",
+    "postgresql+psycopg://me:se@cr/secret@127.0.0.1:1/db": "psycopg://[*]+@127.0.0.1",
     "//me:secret@host/db": "--storage //[*]+@host/db: not a database address",
     "me:secret@host/db": "--storage [*]+@host/db: not a database address",
     "sqlite://me:secret@/": "--storage sqlite://[*]+@/: workers cannot share memory",

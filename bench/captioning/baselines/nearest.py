@@ -58,8 +58,8 @@ _ROWS_A_CELL = 64
 """Rows that train the centroid of a cell; more improve k-means no further."""
 NUM_CHECKED = 100
 """Queries whose neighbours by faiss are compared with the exact ones."""
-Count = Annotated[int, msgspec.Meta(ge=1)]
-NumConfirming = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+NumConfirming = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 _NUM_KEPT = 8
 _kept: dict[str, dict[tuple[int, int], Ints]] = {}
 

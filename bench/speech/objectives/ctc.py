@@ -43,7 +43,7 @@ class CTCOptions(SpeechOptions, frozen=True, kw_only=True):
     """Order of an n-gram model of the training labels that the beam search adds; 0: none."""
     lm_weight: Positive = 0.5
     """Factor of that model's log-probability."""
-    lm_bonus: float = 0.0
+    lm_bonus: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] = 0.0
     """Addition to the score for each label, against the model's preference for few labels."""
 
     @property

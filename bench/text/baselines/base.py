@@ -10,8 +10,9 @@ import time
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,6 +27,8 @@ from bench.training.baseline import Baseline, Report
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
+Order = Annotated[int, msgspec.Meta(ge=1, le=7)]
+Seed = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 
 class TextBaseline(Baseline):

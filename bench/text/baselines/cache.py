@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.core.errors import BenchError
-from bench.text.baselines.base import Floats, Ints, TextBaseline
+from bench.text.baselines.base import Floats, Ints, Order, TextBaseline
 from bench.text.baselines.counts import Contexts
 from bench.text.baselines.mix import Mixture, fit_mixture, mix
 from bench.text.baselines.ngram import NGram, Smoothing
@@ -129,10 +129,10 @@ class Cache(TextBaseline):
     def __init__(
         self,
         *,
-        order: int = 5,
+        order: Order = 5,
         smoothing: Smoothing = "modified-kneser-ney",
         contexts: Contexts = "within-sentences",
-        cache_order: int = 1,
+        cache_order: Order = 1,
     ) -> None:
         if not 1 <= cache_order <= MAX_CACHE_ORDER:
             raise BenchError(f"cache_order {cache_order}: choose 1 to {MAX_CACHE_ORDER}")

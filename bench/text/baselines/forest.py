@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.core.config import Count
 from bench.core.errors import BenchError
-from bench.text.baselines.base import Floats, Ints, TextBaseline, check_tokens
+from bench.text.baselines.base import Floats, Ints, Order, Seed, TextBaseline, check_tokens
 from bench.text.baselines.counts import Trie
 from bench.text.baselines.mix import perplexity
 from bench.text.baselines.ngram import BackOff, adjusted_counts, interpolate, kneser_ney
@@ -48,7 +49,7 @@ class Forest(TextBaseline):
         Seed of the trees.
     """
 
-    def __init__(self, *, order: int = 5, num_trees: int = 50, seed: int = 0) -> None:
+    def __init__(self, *, order: Order = 5, num_trees: Count = 50, seed: Seed = 0) -> None:
         if not 3 <= order <= 7:
             raise BenchError(f"order {order} of a random-forest model: choose 3 to 7")
         if num_trees < 1:

@@ -26,8 +26,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from bench.core.config import Count, NonNegative, Positive
 from bench.core.errors import BenchError
-from bench.text.baselines.base import Floats, Ints, TextBaseline, check_tokens
+from bench.text.baselines.base import Floats, Ints, Order, TextBaseline, check_tokens
 from bench.text.baselines.counts import Contexts, Trie, sum_by
 from bench.text.baselines.mix import perplexity
 from bench.training.baseline import Report
@@ -223,11 +224,11 @@ class MaxEnt(TextBaseline):
     def __init__(
         self,
         *,
-        order: int = 5,
+        order: Order = 5,
         contexts: Contexts = "within-sentences",
-        l1: float = 0.5,
-        variance: float = 6.0,
-        max_iterations: int = 100,
+        l1: NonNegative = 0.5,
+        variance: Positive = 6.0,
+        max_iterations: Count = 100,
     ) -> None:
         if not 1 <= order <= 7:
             raise BenchError(f"order {order} of a maximum-entropy model: choose 1 to 7")

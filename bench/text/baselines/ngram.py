@@ -19,8 +19,9 @@ from typing import Literal
 
 import numpy as np
 
+from bench.core.config import Count
 from bench.core.errors import BenchError
-from bench.text.baselines.base import Floats, Ints, TextBaseline, check_tokens
+from bench.text.baselines.base import Floats, Ints, Order, TextBaseline, check_tokens
 from bench.text.baselines.counts import Contexts, Grams, Trie, sum_by
 from bench.training.baseline import Report
 
@@ -230,10 +231,10 @@ class NGram(TextBaseline):
     def __init__(
         self,
         *,
-        order: int = 5,
+        order: Order = 5,
         smoothing: Smoothing = "modified-kneser-ney",
         contexts: Contexts = "within-sentences",
-        min_count: int = 1,
+        min_count: Count = 1,
     ) -> None:
         if not 1 <= order <= MAX_ORDER:
             raise BenchError(f"order {order} of an n-gram model: choose 1 to {MAX_ORDER}")
