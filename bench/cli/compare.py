@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from bench.cli.numbers import OptionalWhole, Whole
 from bench.cli.output import Format, chosen_format, put, terminal_width
 
 
@@ -14,8 +15,8 @@ def compare(
     *names: str,
     task: str | None = None,
     split: Literal["test", "valid"] = "test",
-    block_length: int | None = None,
-    resamples: int = 10_000,
+    block_length: OptionalWhole = None,
+    resamples: Whole = 10_000,
     seed: Annotated[int, Parameter(help="Of the resampling.")] = 1,
     missing: Literal["make", "leave"] = "make",
     format: Format | None = None,

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.cli.numbers import OptionalWhole, Whole
 from bench.cli.settings import (
     DataSettings,
     ModelSettings,
@@ -22,14 +23,14 @@ def diagnose(
     model: str | None = None,
     model_: ModelSettings = None,
     recipe: str | None = None,
-    seed: int | None = None,
+    seed: OptionalWhole = None,
     config: Path | None = None,
     objective: ObjectiveSettings = None,
     optim: OptimSettings = None,
     trainer: TrainerSettings = None,
     data: DataSettings = None,
-    max_distance: int = 50,
-    num_positions: int = 5000,
+    max_distance: Whole = 50,
+    num_positions: Whole = 5000,
     picture: Literal["none"] | Path | None = None,
     suite: Path = Path(),
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bench.cli.numbers import Whole
+
 if TYPE_CHECKING:
     from bench.core.suite import Suite
     from bench.runs.finished import FinishedRun
@@ -16,9 +18,9 @@ Picture = Literal["none"] | Path | None
 def errors(
     *runs: str,
     split: Literal["valid", "test"] = "test",
-    num_confusions: int = 15,
-    num_groups: int = 8,
-    num_examples: int = 5,
+    num_confusions: Whole = 15,
+    num_groups: Whole = 8,
+    num_examples: Whole = 5,
     picture: Literal["none"] | Path | None = None,
     suite: Path = Path(),
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from bench.cli.numbers import OptionalWhole
 from bench.cli.settings import Track, TrackSettings, track_options
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ def evaluate(
     mode: str,
     tune: Annotated[bool, Parameter(negative=())] = False,
     lr: float | None = None,
-    segment_length: int | None = None,
+    segment_length: OptionalWhole = None,
     theta: float | None = None,
-    window: int | None = None,
+    window: OptionalWhole = None,
     share: float | None = None,
-    beam: int | None = None,
+    beam: OptionalWhole = None,
     length_penalty: Literal["none", "average", "gnmt"] | None = None,
     alpha: float | None = None,
     replace_unknown: Literal["never", "aligned"] | None = None,

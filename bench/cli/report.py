@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from bench.cli.numbers import Whole
+
 if TYPE_CHECKING:
     from bench.core.suite import Suite
 
@@ -16,7 +18,7 @@ def report(
     *tasks: str,
     out: Path = Path("report.html"),
     serve: Annotated[bool, Parameter(negative=())] = False,
-    port: int = 8765,
+    port: Whole = 8765,
     wandb: str | None = None,
     suite: Path = Path(),
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from bench.cli.numbers import Whole
 from bench.cli.output import chosen_format, put, terminal_width
 from bench.cli.settings import (
     DataSettings,
@@ -25,9 +26,9 @@ def reproduce(
     task: str,
     *,
     rows: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = (),
-    seeds: int = 3,
+    seeds: Whole = 3,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
-    workers: int = 1,
+    workers: Whole = 1,
     launcher: LauncherName = "local",
     launcher_: LauncherSettings = None,
     trainer: TrainerSettings = None,

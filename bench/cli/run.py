@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from bench.cli.numbers import OptionalWhole
 from bench.cli.settings import (
     DataSettings,
     InitSettings,
@@ -35,7 +36,7 @@ def run(
     model: str | None = None,
     model_: ModelSettings = None,
     recipe: str | None = None,
-    seed: int | None = None,
+    seed: OptionalWhole = None,
     config: Path | None = None,
     objective: str | None = None,
     objective_: ObjectiveSettings = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from bench.cli.numbers import Whole
 from bench.cli.settings import (
     ModelSettings,
     ObjectiveSettings,
@@ -24,7 +25,7 @@ def speed(
     optim: OptimSettings = None,
     trainer: TrainerSettings = None,
     part: Literal["step", "cell", "output"] = "step",
-    rounds: int = 15,
+    rounds: Whole = 15,
     device: Literal["cpu", "cuda"] = "cpu",
     suite: Path = Path(),
 ) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from bench.cli.numbers import Whole
 from bench.cli.settings import (
     DataSettings,
     LauncherSettings,
@@ -35,7 +36,7 @@ Flag = Annotated[bool, Parameter(negative=())]
 def sweep(
     file: str,
     *,
-    workers: int = 1,
+    workers: Whole = 1,
     storage: Annotated[str | None, Parameter(env_var=STORAGE)] = None,
     launcher: LauncherName = "local",
     launcher_: LauncherSettings = None,

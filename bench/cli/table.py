@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from bench.cli.numbers import OptionalWhole, Whole
 from bench.cli.output import Format, chosen_format, put, terminal_width
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def table(
     against: str | None = None,
     columns: str | None = None,
     group_by: str | None = None,
-    decimals: int | None = None,
-    spread_digits: int = 2,
+    decimals: OptionalWhole = None,
+    spread_digits: Whole = 2,
     format: Format | None = None,
     out: Path | None = None,
     bib: Path | None = None,

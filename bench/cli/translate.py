@@ -7,15 +7,17 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from bench.cli.numbers import OptionalWhole, Whole
+
 
 def translate(
     *,
     run: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = (),
-    beam: int | None = None,
+    beam: OptionalWhole = None,
     length_penalty: Literal["none", "average", "gnmt"] | None = None,
     alpha: float | None = None,
     replace_unknown: Literal["never", "aligned"] | None = None,
-    num_best: int = 1,
+    num_best: Whole = 1,
     format: Literal["text", "moses", "json"] | None = None,
     attention: Path | None = None,
     heat_maps: Path | None = None,

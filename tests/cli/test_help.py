@@ -172,3 +172,18 @@ def test_a_number_that_cannot_be_meant_is_refused_by_its_key(
 ) -> None:
     said = bench("run", "--task", "synthetic-text", "--model", "srn", f"--{setting}", value, *dry)
     assert setting.replace("-", "_") in said.only_line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--task", "synthetic-text", "--model", "srn", "--seed", "1.5"),
+        ("table", "ptb", "--decimals", "1.5"),
+        ("compare", "a", "b", "--block-length", "2.5"),
+        ("compare", "a", "b", "--resamples", str(2**70)),
+        ("errors", "a", "--num-groups", "1e3"),
+    ],
+    ids=" ".join,
+)
+def test_whole_numbers_are_whole_numbers(bench: CommandLine, words: tuple[str, ...]) -> None:
+    assert "is no whole number" in bench(*words).only_line
