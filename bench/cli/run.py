@@ -142,6 +142,7 @@ def _carry_out(resolved: Resolved, place: Suite, run_options: RunOptions) -> Non
     from bench.runs.run import rank_of, run_worker
     from bench.runs.run import run as carry_out
     from bench.table.summary import summary
+    from bench.tracking.options import viewer_command
 
     path = place.record_path(resolved.card.task, resolved.run_id)
     existed = path.exists() and not run_options.again
@@ -158,6 +159,9 @@ def _carry_out(resolved: Resolved, place: Suite, run_options: RunOptions) -> Non
     if existed:
         _say(f"run {record.id} was done before; --again would do it anew")
     print(summary(record, place))
+    viewer = viewer_command(run_options.track, run_options.tracking, place.folder)
+    if viewer is not None and not existed:
+        print(f"  view    {viewer}")
 
 
 def _start(resolved: Resolved) -> None:

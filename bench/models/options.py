@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-Size = Annotated[int, msgspec.Meta(ge=1, le=65_536)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=2**20)]
 NumLayers = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 Offset = Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 Fraction = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]

@@ -87,7 +87,7 @@ def _model_remaining_sec(state: SweepState, model: str, mean_sec: float) -> floa
         new_sec = max(0, budget.trials - num_counted) * mean_sec
     running = [trial for trial in state.unfinished() if trial.result.model == model]
     running_sec = sum((1 - trial.progress) * mean_sec for trial in running)
-    num_repeats = max(0, len(repeat_seeds(sweep)) - len(state.repeats[model]))
+    num_repeats = max(0, len(repeat_seeds(sweep)) - len(state.repeats.get(model, ())))
     return new_sec + running_sec + num_repeats * mean_sec
 
 

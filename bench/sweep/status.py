@@ -66,7 +66,7 @@ class SweepState:
             return None
         started = {
             int(trial.frozen.user_attrs["seed"])
-            for trial in self.repeats[model]
+            for trial in self.repeats.get(model, ())
             if trial.repeat_of == best.number and trial.result.status != "failed"
         }
         return next((seed for seed in repeat_seeds(sweep) if seed not in started), None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import NopPruner
 from optuna.samplers import RandomSampler
 
@@ -63,7 +65,7 @@ def open_studies(
                 model: _open_study(
                     sweep, card, storage, f"{sweep.name}/{model}{suffix}", missing, identity
                 )
-                for model in sweep.models
+                for model in (sweep.models if suffix == "" or sweep.repeat_best else ())
             }
             for suffix in ("", "/best")
         )
@@ -107,6 +109,9 @@ def _open_study(
         is_min = card.metric.direction == "min"
         study = optuna.create_study(**common, direction="minimize" if is_min else "maximize")
         study.set_user_attr("started", time.time())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names([f"valid {card.metric.name}"])
     if study.user_attrs.get("definition", digest) != digest and study.get_trials():
         raise BenchError(
             f"sweep {sweep.name!r} has changed since its trials in {redacted(storage.url)} were "

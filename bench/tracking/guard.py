@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 
 from bench.core.ranks import is_first_process
 from bench.core.record import Record
 from bench.tracking.journal import Journal
-from bench.tracking.options import Kind
+from bench.tracking.options import INSTALL_WANDB, Kind
 from bench.tracking.tracker import Backend, Gradients, Metrics, NoTracker, TrackedRun, Tracker
 
 TITLES = {"wandb": "W&B", "tensorboard": "TensorBoard", "mlflow": "MLflow"}
@@ -22,12 +24,20 @@ def start_tracker(kind: Kind, run: TrackedRun) -> Tracker:
     """Start the tracker named by `--track`; only the first process of a run has one."""
     if kind == "none" or not is_first_process(os.environ):
         return NoTracker()
+    if kind == "wandb" and find_spec("wandb") is None:
+        _say_once(f"note: wandb is not installed, the run is not tracked ({INSTALL_WANDB})")
+        return NoTracker()
     return GuardedTracker(
         _backend(kind, run),
         Journal(run.folder),
         title=TITLES[kind],
         gradient_steps=run.options.gradients,
     )
+
+
+@functools.cache
+def _say_once(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _backend(kind: Kind, run: TrackedRun) -> Backend:

@@ -11,27 +11,25 @@ import numpy as np
 
 from bench.core.record import Record
 from bench.tracking.journal import Row, SentMetrics
-from bench.tracking.options import PROJECT
+from bench.tracking.options import PROJECT, mlflow_store
 from bench.tracking.samples import files_to_send, sample_rows, texts_to_send
 from bench.tracking.tracker import Gradients, Metrics, TrackedRun, fingerprint, summary_of
 
-FOLDER = "mlruns"
+FOLDER = "mlflow"
 RUN_ID = "mlflow-run"
 """File beside the run that holds its store and MLflow's run id."""
 _STATUS = {"finished": "FINISHED", "pruned": "KILLED", "diverged": "FAILED"}
 
 
 class MlflowRun:
-    """Backend that writes to the given server or store, by default `<suite>/mlruns`."""
+    """Backend that writes to the given server or store, by default `artifacts/mlflow.db`."""
 
     def __init__(self, run: TrackedRun) -> None:
         self.run = run
         self._logger: Any = None
         self._sent = SentMetrics()
         self._id_file = run.folder / RUN_ID
-        given = run.options.uri or os.environ.get("MLFLOW_TRACKING_URI")
-        # Not in `artifacts/`: MLflow finds no run below a folder of that name.
-        self.store = given or (run.suite_folder.resolve() / FOLDER).as_uri()
+        self.store = mlflow_store(run.options, run.suite_folder)
 
     def start(self, rows: list[Row], warn: Callable[[str], None]) -> None:
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
@@ -47,6 +45,7 @@ class MlflowRun:
             tracking_uri=self.store,
             tags=self._tags(),
             run_id=known_id,
+            artifact_location=self._artifact_location(),
         )
         self.run.folder.mkdir(parents=True, exist_ok=True)
         self._id_file.write_text(f"{self.store} {self._logger.run_id}", "utf-8")
@@ -58,6 +57,14 @@ class MlflowRun:
                 self._sent.add_new(row.metrics, step=row.step)
         for row in rows:
             self.log(row.metrics, step=row.step)
+
+    def _artifact_location(self) -> str | None:
+        """Folder of files beside the default store; a store that was given has its own."""
+        folder = self.run.suite_folder.resolve() / "artifacts"
+        if self.store != f"sqlite:///{folder / 'mlflow.db'}":
+            return None
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / FOLDER).as_uri()
 
     def _known_id(self) -> str | None:
         """MLflow's id of the run in this store, from an earlier session."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Literal, cast, get_args
 
 import msgspec
@@ -15,6 +17,7 @@ Mode = Literal["online", "offline", "disabled"]
 Sendable = Literal["checkpoints", "predictions", "tables"]
 
 PROJECT = "sequence-bench"
+INSTALL_WANDB = "pip install 'sequence-bench[wandb]'"
 
 
 class TrackOptions(Frozen, frozen=True, kw_only=True):
@@ -37,7 +40,7 @@ class TrackOptions(Frozen, frozen=True, kw_only=True):
     artifacts: str = "none"
     """checkpoints, predictions, tables, separated by commas; they are sent online only."""
     uri: str | None = None
-    """MLflow's server or store; MLFLOW_TRACKING_URI, else the folder `mlruns` of `--suite`."""
+    """MLflow's server or store; MLFLOW_TRACKING_URI, else `artifacts/mlflow.db` of `--suite`."""
     patience_sec: Annotated[float, msgspec.Meta(gt=0, le=1e9)] = 30.0
     """Time limit of W&B's server for the start of a run, and for the rest at its end."""
 
@@ -74,8 +77,32 @@ def split_place(place: str) -> tuple[str, str]:
     return entity, project
 
 
+def require_wandb(command: str) -> None:
+    """Raise BenchError if the command needs W&B's package and it is not installed."""
+    if find_spec("wandb") is None:
+        raise BenchError(f"{command} needs wandb, which is not installed: {INSTALL_WANDB}")
+
+
+def viewer_command(kind: Kind, options: TrackOptions, suite_folder: Path) -> str | None:
+    """Command that opens what a tracker has written locally; None if there is nothing to open."""
+    if kind == "tensorboard":
+        return f"tensorboard --logdir {suite_folder / 'artifacts' / 'tensorboard'}"
+    if kind == "mlflow":
+        return f"mlflow ui --backend-store-uri {mlflow_store(options, suite_folder)}"
+    return None
+
+
+def mlflow_store(options: TrackOptions, suite_folder: Path) -> str:
+    """MLflow's store: the one given, else an SQLite file under `artifacts/`."""
+    given = options.uri or os.environ.get("MLFLOW_TRACKING_URI")
+    return given or f"sqlite:///{suite_folder.resolve() / 'artifacts' / 'mlflow.db'}"
+
+
 def check_installed(kind: Kind) -> None:
-    """Raise BenchError, before a run starts, if a package that `kind` needs is not installed."""
+    """Raise BenchError, before a run starts, if a package that `kind` needs is not installed.
+
+    W&B, the default, is done without: `start_tracker` says so.
+    """
     if kind in ("tensorboard", "mlflow") and find_spec(kind) is None:
         raise BenchError(
             f"--track {kind} needs {kind}, which is not installed: "

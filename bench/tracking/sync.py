@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,7 +27,13 @@ from bench.tracking.options import TrackOptions
 from bench.tracking.tracker import TrackedRun
 from bench.tracking.wandb_file import Start, num_history_rows, offline_files, read_start
 from bench.tracking.wandb_run import WandbRun
-from bench.tracking.wandb_server import REPORTING, WandbServer, entity_of, project_of
+from bench.tracking.wandb_server import (
+    REPORTING,
+    NoKeyError,
+    WandbServer,
+    entity_of,
+    project_of,
+)
 
 Status = Literal["there", "sent", "not confirmed", "to send"]
 Action = Literal["send", "look"]
@@ -75,7 +81,12 @@ def sync(
         return []
     entity, project = entity_of(options), project_of(options)
     folder = suite.folder / "artifacts"
-    server = WandbServer(entity, project, folder=folder, timeout_sec=options.patience_sec)
+    try:
+        server = WandbServer(entity, project, folder=folder, timeout_sec=options.patience_sec)
+    except BenchError as error:
+        if action == "look" and isinstance(error.__cause__, NoKeyError):
+            return _without_server(waiting, report)
+        raise
     options = replace(options, entity=server.entity, project=project, mode="online")
     results = []
     for run in waiting:
@@ -86,6 +97,17 @@ def sync(
         results.append(result)
         if report is not None:
             report(result)
+    return results
+
+
+def _without_server(
+    waiting: Sequence[PendingRun], report: Callable[[SyncResult], None] | None
+) -> list[SyncResult]:
+    """Runs that are here, where nobody is logged in who could ask what the server has."""
+    reason = "here; W&B is not asked without a key"
+    results = [SyncResult(name=run.name, status="to send", reason=reason) for run in waiting]
+    for result in results if report is not None else ():
+        report(result)
     return results
 
 

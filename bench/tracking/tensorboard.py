@@ -52,12 +52,14 @@ class TensorBoardRun:
             self._logger.experiment.add_histogram(f"gradients/{name}", values, global_step=step)
 
     def finish(self, record: Record) -> None:
-        metrics = {
-            key: float(value)
-            for key, value in summary_of(record).items()
-            if isinstance(value, int | float)
-        }
+        summary = summary_of(record)
+        numbers = {k: float(v) for k, v in summary.items() if isinstance(v, int | float)}
+        # A cost has one value: a text, where a metric would be a chart of one point.
+        metrics = {k: v for k, v in numbers.items() if not k.startswith("cost/")}
+        costs = "\n".join(f"| {k} | {v:g} |" for k, v in numbers.items() if k not in metrics)
         step = self._sent.last_step
+        if costs:
+            self._logger.experiment.add_text("cost", f"| | |\n| --- | --- |\n{costs}", step)
         table = sample_rows(self.run)
         if table is not None:
             self._logger.experiment.add_text("samples/test", _markdown(table), step)

@@ -12,7 +12,7 @@ from typing import Any
 from bench.core.errors import BenchError
 from bench.core.record import Record
 from bench.tracking.guard import one_line
-from bench.tracking.options import PROJECT, Mode, TrackOptions
+from bench.tracking.options import PROJECT, Mode, TrackOptions, require_wandb
 from bench.tracking.tracker import fingerprint
 
 REPORTING = "WANDB_ERROR_REPORTING"
@@ -35,6 +35,7 @@ def open_wandb(mode: Mode, folder: Path) -> Any:
 
     Raises NoKeyError in mode `online` if nobody has logged in.
     """
+    require_wandb("W&B")
     # Its service measures itself and sends the figures, even offline.
     os.environ.setdefault(REPORTING, "false")
     import wandb
@@ -98,7 +99,7 @@ class WandbServer:
             self._api: Any = wandb.Api(timeout=max(1, round(timeout_sec)))
             self.entity = entity or str(self._api.default_entity)
         except NoKeyError as error:
-            raise BenchError(f"W&B has {error}") from None
+            raise BenchError(f"W&B has {error}") from error
         except Exception as error:
             raise BenchError(f"W&B does not answer ({one_line(error)})") from None
         self.project = project

@@ -15,6 +15,7 @@ from tracked_runs import LONG, resolved, run_options, untracked
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.run import run
+from bench.tracking.options import TrackOptions, viewer_command
 from bench.tracking.tracker import fingerprint
 
 pytest_plugins = ["surroundings"]
@@ -50,7 +51,7 @@ def events(suite: Suite, record: Record) -> Any:
 
 
 def store(suite: Suite) -> MlflowClient:
-    return MlflowClient((suite.folder.resolve() / "mlruns").as_uri())
+    return MlflowClient(f"sqlite:///{suite.folder.resolve() / 'artifacts' / 'mlflow.db'}")
 
 
 def mlflow_run(client: MlflowClient, experiment: str = "sequence-bench") -> Any:
@@ -125,3 +126,11 @@ def test_an_unwritable_store_is_one_warning(
     (warning,) = capsys.readouterr().err.splitlines()
     assert warning.startswith("warning: MLflow failed (")
     assert record.metrics == untracked(suite).metrics
+
+
+def test_the_command_that_opens_a_tracker_names_its_place(tmp_path: Path) -> None:
+    mlflow = viewer_command("mlflow", TrackOptions(), tmp_path)
+    assert mlflow == f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/artifacts/mlflow.db"
+    tensorboard = viewer_command("tensorboard", TrackOptions(), tmp_path)
+    assert tensorboard == f"tensorboard --logdir {tmp_path}/artifacts/tensorboard"
+    assert viewer_command("none", TrackOptions(), tmp_path) is None

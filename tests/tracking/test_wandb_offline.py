@@ -18,6 +18,7 @@ from tracked_runs import LONG, options, resolved, untracked
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.runs.run import RunOptions, run
+from bench.tracking import guard
 from bench.tracking.wandb_file import becomes_complete, offline_files
 
 pytest_plugins = ["surroundings"]
@@ -176,8 +177,12 @@ def test_a_run_is_complete_without_the_package(
     suite: Suite, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
+    guard._say_once.cache_clear()
     record = run(resolved(suite), suite, OPTIONS)
-    assert capsys.readouterr().err.count("warning: W&B failed") == 1
+    run(resolved(suite, seed=2), suite, OPTIONS)
+    said = capsys.readouterr().err
+    assert said.count("wandb is not installed, the run is not tracked") == 1
+    assert "warning" not in said
     assert record.metrics == untracked(suite).metrics
 
 
