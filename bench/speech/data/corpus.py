@@ -1,4 +1,4 @@
-"""Speech corpora: utterances, their speakers and phones, and the source of their sound.
+"""Speech corpora: utterances, their speakers and labels, and the source of their sound.
 
 Checksums are of content and do not depend on the format of the files:
 
@@ -55,7 +55,8 @@ class Utterance:
 
     id: str
     speaker: str
-    phones: tuple[str, ...]
+    labels: tuple[str, ...]
+    """Labels of its transcript: phones, characters or words."""
     audio: Path | None = None
     """None for a recording that is generated."""
     times: tuple[tuple[int, int], ...] | None = None
@@ -88,6 +89,8 @@ class SpeechCorpus:
     splits: Mapping[str, tuple[Utterance, ...]]
     recordings: Recordings
     recipe: FeatureRecipe
+    unit: str = "phone"
+    """Unit of the labels: phone, character or word."""
     problems: tuple[Problem, ...] = ()
     """Utterances that were found bad while listing."""
     bound_error_percent: Mapping[str, float] | None = None
@@ -114,12 +117,12 @@ class SpeechCorpus:
 
     def numbers(self, utterance: Utterance) -> Labels:
         """Labels of an utterance as numbers from 1 [U]."""
-        return np.array([self.number[phone] for phone in utterance.phones], np.int64)
+        return np.array([self.number[phone] for phone in utterance.labels], np.int64)
 
-    def phones_sha256(self) -> str:
-        """Checksum of the utterances of all splits and their phones."""
+    def labels_sha256(self) -> str:
+        """Checksum of the utterances of all splits and their labels."""
         return digest_of_lines(
-            f"{split} {utterance.id} {' '.join(utterance.phones)}"
+            f"{split} {utterance.id} {' '.join(utterance.labels)}"
             for split, utterances in self.splits.items()
             for utterance in utterances
         )

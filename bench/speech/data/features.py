@@ -251,7 +251,7 @@ def extract(corpus: SpeechCorpus, split: str, utterance: Utterance) -> tuple[Flo
         needed = num_frames_needed(corpus.numbers(utterance))
         if len(found_TD) < needed:
             raise UnusableError(
-                "too short", f"{len(found_TD)} frames where its phones need {needed}"
+                "too short", f"{len(found_TD)} frames where its {corpus.unit}s need {needed}"
             )
     except UnusableError as bad:
         problem = Problem(utterance=utterance.id, split=split, kind=bad.kind, detail=bad.detail)

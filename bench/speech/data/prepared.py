@@ -116,7 +116,7 @@ def prepare_speech(
     return SpeechData(
         corpus=corpus,
         splits=splits,
-        checksums={"phones": corpus.phones_sha256(), "samples": index.samples_sha256},
+        checksums={"phones": corpus.labels_sha256(), "samples": index.samples_sha256},
         skipped=problems,
     )
 

@@ -88,7 +88,7 @@ def cache_key(corpus: SpeechCorpus, *, num_workers: int = 1) -> str:
     lines = (f"{utterance.id} {mark}" for utterance, mark in zip(every, prints, strict=True))
     recipe = msgspec.json.encode(corpus.recipe, order="deterministic").decode()
     order = hashlib.sha256(" ".join(u.id for u in every).encode()).hexdigest()
-    whole = f"{FORMAT} {recipe} {order} {corpus.phones_sha256()} {digest_of_lines(lines)}"
+    whole = f"{FORMAT} {recipe} {order} {corpus.labels_sha256()} {digest_of_lines(lines)}"
     return hashlib.sha256(whole.encode()).hexdigest()[:24]
 
 

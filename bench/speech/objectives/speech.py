@@ -29,7 +29,7 @@ from bench.models import build_recurrence
 from bench.speech.data.batches import SpeechBatch, SpeechBatches
 from bench.speech.data.prepared import SpeechData
 from bench.speech.decoding.hypotheses import Labels
-from bench.speech.metrics import Folding, phone_error_signature
+from bench.speech.metrics import Folding, error_rate_signature
 from bench.speech.outputs import Header, Recognition, Recognitions
 from bench.training.dropout import drop_quickly
 from bench.training.metrics import Score, SplitMetric
@@ -48,13 +48,14 @@ class Decoded(NamedTuple):
     """-log p(labels | sound), where the decoder computes it."""
 
 
-class PhoneErrorMetric(SplitMetric):
-    """Phone error rate of decoded utterances."""
+class ErrorRateMetric(SplitMetric):
+    """Error rate of decoded utterances, named after the unit of the labels."""
 
     def __init__(
         self, data: SpeechData, *, decoder: str, choose_by: Literal["error", "loss"]
     ) -> None:
-        super().__init__(name="phone-error-rate")
+        super().__init__(name=f"{data.corpus.unit}-error-rate")
+        self.unit = data.corpus.unit
         self.labels = data.corpus.labels
         self.folding = Folding(name=data.corpus.folding_name, target=data.corpus.folding)
         self.decoder, self.num_skipped = decoder, len(data.skipped)
@@ -66,7 +67,8 @@ class PhoneErrorMetric(SplitMetric):
 
     @property
     def signature(self) -> str:
-        return phone_error_signature(
+        return error_rate_signature(
+            unit=self.unit,
             num_labels=len(self.labels),
             folding=self.folding,
             decoder=self.decoder,
@@ -81,7 +83,7 @@ class PhoneErrorMetric(SplitMetric):
             self.found[place] = Recognition(
                 utterance=utterance.id,
                 speaker=utterance.speaker,
-                reference=" ".join(utterance.phones),
+                reference=" ".join(utterance.labels),
                 hypothesis=" ".join(self.labels[label - 1] for label in one.labels),
                 reference_nats=nats,
                 hypothesis_nats=one.nats,
@@ -174,7 +176,7 @@ class SpeechObjective(UtteranceObjective):
         self.labels_per_frame = sum(map(len, train.labels)) / int(train.num_frames.sum())
         # Ten times what a uniform guess at every frame costs: far above any loss of training.
         self.loss_limit = 10 * math.log(corpus.corpus.num_outputs) / self.labels_per_frame
-        self.metric: PhoneErrorMetric = PhoneErrorMetric(
+        self.metric: ErrorRateMetric = ErrorRateMetric(
             corpus,
             decoder=self.options.decoder_signature,
             choose_by=self.options.choose_by,
