@@ -47,7 +47,8 @@ DataSettings = Annotated[
     Parameter(
         help="Where the corpus comes from: `--data.path DIR`, `--data.download missing`; of speech "
         "and translation `--data.on-bad skip`; of translation `--data.segmentation NAME`, of your "
-        "own `--data.languages en-fr`."
+        "own `--data.languages en-fr`; of your own speech `--data.units words`, `--data.resample "
+        "16000`, `--data.channels mix`."
     ),
 ]
 InitSettings = Annotated[

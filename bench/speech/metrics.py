@@ -12,7 +12,7 @@ substitutions, deletions, insertions, reference labels.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -178,6 +178,16 @@ def label_errors(
         sums=np.array(edits, dtype=np.float64),
         pairs=Counter(pair for pairs in alignments for pair in pairs),
     )
+
+
+def word_error_rate(pairs: Iterable[tuple[Sequence[str], Sequence[str]]], *, space: str) -> float:
+    """Edits of words in percent of the reference words; `space` is the label between words."""
+    total = Edits()
+    for pair in pairs:
+        reference, hypothesis = (" ".join("".join(part).split(space)).split() for part in pair)
+        counted = count_edits(align(reference, hypothesis))
+        total = Edits(*(sum(both) for both in zip(total, counted, strict=True)))
+    return total.rate
 
 
 def error_rate_signature(

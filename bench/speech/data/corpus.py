@@ -91,6 +91,8 @@ class SpeechCorpus:
     recipe: FeatureRecipe
     unit: str = "phone"
     """Unit of the labels: phone, character or word."""
+    space: str | None = None
+    """Character that stands for the blank between words; None where words cannot be told."""
     problems: tuple[Problem, ...] = ()
     """Utterances that were found bad while listing."""
     bound_error_percent: Mapping[str, float] | None = None

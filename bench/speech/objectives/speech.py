@@ -29,7 +29,7 @@ from bench.models import build_recurrence
 from bench.speech.data.batches import SpeechBatch, SpeechBatches
 from bench.speech.data.prepared import SpeechData
 from bench.speech.decoding.hypotheses import Labels
-from bench.speech.metrics import Folding, error_rate_signature
+from bench.speech.metrics import Folding, error_rate_signature, word_error_rate
 from bench.speech.outputs import Header, Recognition, Recognitions
 from bench.training.dropout import drop_quickly
 from bench.training.metrics import Score, SplitMetric
@@ -55,7 +55,7 @@ class ErrorRateMetric(SplitMetric):
         self, data: SpeechData, *, decoder: str, choose_by: Literal["error", "loss"]
     ) -> None:
         super().__init__(name=f"{data.corpus.unit}-error-rate")
-        self.unit = data.corpus.unit
+        self.unit, self.space = data.corpus.unit, data.corpus.space
         self.labels = data.corpus.labels
         self.folding = Folding(name=data.corpus.folding_name, target=data.corpus.folding)
         self.decoder, self.num_skipped = decoder, len(data.skipped)
@@ -91,8 +91,19 @@ class ErrorRateMetric(SplitMetric):
         self.update(nats_B.sum(), batch.num_labels.sum())
 
     def score(self, loss: float) -> Score:
-        rate = self.recognitions().value()
-        return Score(value=rate, loss=loss, choice=loss if self.choose_by == "loss" else rate)
+        found = self.recognitions()
+        rate, beside = found.value(), dict[str, float]()
+        if self.space is not None:
+            pairs = [(line.reference.split(), line.hypothesis.split()) for line in found.lines]
+            beside[self.words_signature] = word_error_rate(pairs, space=self.space)
+        choice = loss if self.choose_by == "loss" else rate
+        return Score(value=rate, loss=loss, choice=choice, beside=beside)
+
+    @property
+    def words_signature(self) -> str:
+        """Definition of the error rate of the words that recognised characters spell."""
+        skipped = f"|skipped:{self.num_skipped}" if self.num_skipped else ""
+        return f"word-error-rate|spelt|edits:levenshtein|decoder:{self.decoder}{skipped}"
 
     def recognitions(self) -> Recognitions:
         """Recognitions since `reset`, in the order of the split."""
