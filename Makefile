@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-slow test-all test-gpu check tables wheel clean help
+.PHONY: run test test-slow test-all test-gpu check tables docs wheel clean help
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bench needs Python 3.11 or later: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,plot,report,export,wandb,tensorboard,mlflow,postgresql,slurm,ray]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,plot,report,export,wandb,tensorboard,mlflow,postgresql,slurm,ray]'
 	touch $@
 
 # In a folder of its own: the committed records hold this very run, and would end it at once.
@@ -49,8 +49,11 @@ check: $(STAMP)  ## ruff, ruff format, the direction of imports, mypy --strict
 tables: $(STAMP)  ## write results/*/table.md from the committed records
 	$(BIN)/bench table --all
 
+docs: $(STAMP)  ## build the documentation into docs/_build; warnings are errors
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build
+
 wheel: $(STAMP)  ## build the distribution into dist/
 	$(BIN)/python -m build --wheel
 
 clean:  ## remove the environment and everything that can be made again
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build dist docs/_build docs/results/tables .mypy_cache .ruff_cache .pytest_cache

@@ -66,6 +66,9 @@ class Domain:
     """Objective -> `bench.runs.outputs.Outputs`; baselines keep those of the card's objective."""
     contestants: str | None = None
     """`(resolved, corpus, *, num_rounds) -> SpeedReport`: the contestants of `bench speed`."""
+    unpinned: str | None = None
+    """`(card, data) -> Mapping[str, str]`: sha256 of each part of a corpus that no checksum of the
+    card pins; see `bench.data.identity`. None where cards pin everything."""
     images: str | None = None
     """`(spec) -> Callable[[str], PIL image]`: the images that samples name."""
 

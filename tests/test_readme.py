@@ -1,7 +1,8 @@
-"""Every command that the documents show is one that the program understands."""
+"""Documents: commands are understood, links lead somewhere, generated pages are current."""
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import itertools
 import re
@@ -13,7 +14,7 @@ import pytest
 from bench.cli import app
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [path for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if path.is_file()]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
 
 def code_lines(text: str) -> list[str]:
@@ -134,3 +135,48 @@ def test_the_targets_are_said_to_be_no_files() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
     assert phony is not None
     assert targets == set(phony[1].split())
+
+
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_link_between_documents_leads_to_a_file(path: Path) -> None:
+    targets = [link for link in LINK.findall(path.read_text()) if "://" not in link]
+    missing = [link for link in targets if not (path.parent / link).exists()]
+    assert missing == []
+
+
+def test_the_readme_is_one_short_page() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    assert len(text.encode()) <= 12_000
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    """By its name, or by the pattern of its folder."""
+    index = (ROOT / "docs" / "index.md").read_text()
+    entries = {line.strip() for line in index.splitlines()}
+    pages = [path.relative_to(ROOT / "docs") for path in ROOT.glob("docs/**/*.md")]
+    unreached = [
+        str(page)
+        for page in pages
+        if page.name != "index.md"
+        and not {str(page.with_suffix("")), f"{page.parent}/*"} & entries
+        and "tables" not in page.parts
+    ]
+    assert unreached == []
+
+
+def test_the_reference_pages_say_what_the_code_says() -> None:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    stale = [
+        name
+        for name, text in generate.pages().items()
+        if (ROOT / "docs" / name).read_text() != text
+    ]
+    assert stale == [], "run `python docs/generate.py`"

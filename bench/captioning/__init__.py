@@ -20,6 +20,7 @@ DOMAIN = Domain(
     data_options=frozenset({"features", "download", "on_bad"}),
     load="bench.captioning.data.prepared:load",
     inspect="bench.captioning.data.prepared:inspect",
+    unpinned="bench.captioning.data.prepared:unpinned",
     objectives={
         "captioning": "bench.captioning.objectives.captioning:CaptioningObjective",
         "ranking": "bench.captioning.objectives.ranking:RankingObjective",

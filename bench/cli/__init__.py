@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from cyclopts import (
     App,
     CoercionError,
     CycloptsError,
+    Group,
     UnknownOptionError,
     UnusedCliTokensError,
 )
@@ -35,37 +37,44 @@ from bench.core.errors import BenchError, LostProcessError, nearest
 from bench.core.ranks import quiet_torch
 from bench.launch.ranks import EXIT_PEER_LOST, PARENT_REPORTS
 
-app = App(
-    name="bench",
-    version=__version__,
-    help_format="markdown",
-    suppress_keyboard_interrupt=False,
-    help="""Measure recurrent architectures on sequence tasks, beside the papers' tables.
+Verb = Callable[..., None]
+_HELP = frozenset(("--help", "-h", "--install-completion"))
 
-    A first run needs no file, account or network:
+VERBS: dict[str, tuple[Verb, ...]] = {
+    "Train": (run, sweep, reproduce),
+    "Read": (table, compare, report, plot, export),
+    "Look inside": (errors, diagnose, evaluate, translate, rescore, mix, speed),
+    "Housekeeping": (list_things, data, sync),
+}
+"""Verbs of the command line under the headings of its help."""
 
-        bench run --task synthetic-text --model scrn
-        bench table synthetic-text
-    """,
-)
-app.command(run)
-app.command(sweep)
-app.command(sync)
-app.command(table)
-app.command(report)
-app.command(reproduce)
-app.command(compare)
-app.command(list_things, name="list")
-app.command(mix)
-app.command(evaluate)
-app.command(diagnose)
-app.command(errors)
-app.command(translate)
-app.command(rescore)
-app.command(plot)
-app.command(export)
-app.command(data)
-app.command(speed)
+
+def build_app(verbs: Callable[[Verb], Verb] = lambda verb: verb) -> App:
+    """Build the command line of `verbs` applied to each verb."""
+    built = App(
+        name="bench",
+        version=__version__,
+        help_format="markdown",
+        suppress_keyboard_interrupt=False,
+        help="""Measure recurrent architectures on sequence tasks, beside the papers' tables.
+
+        A first run needs no file, account or network:
+
+            bench run --task synthetic-text --model scrn
+            bench table synthetic-text
+
+        Shell completion: `bench --install-completion`.
+        """,
+    )
+    for place, (title, members) in enumerate(VERBS.items()):
+        group = Group(title, sort_key=place)
+        for verb in members:
+            name = "list" if verb is list_things else verb.__name__
+            built.command(verbs(verb), name=name, group=group, sort_key=members.index(verb))
+    return built
+
+
+app = build_app()
 
 
 def main() -> None:
@@ -74,8 +83,10 @@ def main() -> None:
     75 where another process of the run was lost, so that a script can start the command again.
     """
     quiet_torch(os.environ)
+    tokens = sys.argv[1:]
     try:
-        app(sys.argv[1:], exit_on_error=False, print_error=False)
+        chosen = _help_app(tokens) if _HELP & {*tokens} or not tokens else app
+        chosen(tokens, exit_on_error=False, print_error=False)
     except LostProcessError as error:
         _end_rank(str(error))
     except BenchError as error:
@@ -92,6 +103,16 @@ def main() -> None:
         if error.filename is None:
             raise
         _fail(f"{error.filename}: {error.strerror}")
+
+
+def _help_app(tokens: list[str]) -> App:
+    """The command line whose help lists every setting."""
+    from bench.cli.help import Named, with_settings
+
+    named = Named.in_tokens(tokens)
+    built = build_app(lambda verb: with_settings(verb, named) if verb.__name__ in tokens else verb)
+    built.register_install_completion_command()
+    return built
 
 
 def _fail(message: str) -> None:

@@ -50,7 +50,7 @@ def run(
     track: Track = "wandb",
     track_: TrackSettings = None,
     group: str | None = None,
-    tag: tuple[str, ...] = (),
+    tag: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     flops: Literal["formula", "counted"] = "formula",
     suite: Path = Path(),
 ) -> None:

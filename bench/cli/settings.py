@@ -2,83 +2,65 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated, Any
 
-import msgspec
 from cyclopts import Parameter
 
-from bench.core.config import OptimConfig, TrainerConfig
 from bench.tracking.options import Kind, TrackOptions, check_installed
 
 Settings = dict[str, str] | None
 
 
-def _keys(group: type[msgspec.Struct]) -> str:
-    """The keys of a group with their defaults, for its help."""
-    fields = msgspec.structs.fields(group)
-    return ", ".join(f"{f.name.replace('_', '-')} ({f.default})" for f in fields)
+class SettingsGroup(Enum):
+    """Group of settings that a verb takes; `bench.cli.help` shows its settings one by one."""
+
+    MODEL = "model"
+    OBJECTIVE = "objective"
+    OPTIM = "optim"
+    TRAINER = "trainer"
+    DATA = "data"
+    INIT = "init"
+    LAUNCHER = "launcher"
+    TRACK = "track"
+
+    @property
+    def advice(self) -> str:
+        """Help of a group whose settings depend on something that was not named."""
+        return {
+            SettingsGroup.MODEL: "Option of the model; add --model NAME to see them.",
+            SettingsGroup.OBJECTIVE: "Option of the objective; add --task NAME to see them.",
+            SettingsGroup.INIT: "Start from another run's weights: KEY is `model` or a part of the "
+            "network such as `encoder`, the value a run or `recipe:NAME`.",
+            SettingsGroup.LAUNCHER: "Resources of a worker; add --launcher slurm or ray to see "
+            "them.",
+        }.get(self, "")
 
 
-ModelSettings = Annotated[
-    Settings,
-    Parameter(name="--model", help="Options of the architecture: `--model.hidden-size 200`."),
-]
+def _group(group: SettingsGroup, what: str) -> tuple[Parameter, SettingsGroup]:
+    parameter = Parameter(
+        name=f"--{group.value}", help=f"{what}: `--{group.value}.KEY VALUE`, listed by --help."
+    )
+    return parameter, group
+
+
+ModelSettings = Annotated[Settings, *_group(SettingsGroup.MODEL, "Options of the model")]
 ObjectiveSettings = Annotated[
-    Settings,
-    Parameter(
-        name="--objective",
-        help="Options of the objective: `--objective.bptt-length 20`; all by --print-config.",
-    ),
+    Settings, *_group(SettingsGroup.OBJECTIVE, "Options of the objective")
 ]
-OptimSettings = Annotated[
-    Settings, Parameter(help=f"How weights move: `--optim.lr 0.5`; {_keys(OptimConfig)}.")
-]
+OptimSettings = Annotated[Settings, *_group(SettingsGroup.OPTIM, "Settings of the optimiser")]
 TrainerSettings = Annotated[
-    Settings,
-    Parameter(
-        help="How long, on what: `--trainer.max-epochs 10`; of large networks "
-        "`--trainer.accumulate 4`, `--trainer.recompute-steps 16`, "
-        "`--trainer.precision bf16-mixed` (or `16-mixed`), "
-        f"`--trainer.strategy zero`; {_keys(TrainerConfig)}."
-    ),
+    Settings, *_group(SettingsGroup.TRAINER, "Settings of training and devices")
 ]
-DataSettings = Annotated[
-    Settings,
-    Parameter(
-        help="Where the corpus comes from: `--data.path DIR`, `--data.download missing`; of speech "
-        "and translation `--data.on-bad skip`; of translation `--data.segmentation NAME`, of your "
-        "own `--data.languages en-fr`; of your own speech `--data.units words`, `--data.resample "
-        "16000`, `--data.channels mix`."
-    ),
-]
-InitSettings = Annotated[
-    Settings,
-    Parameter(
-        help="Begin with another run's weights: `--init.model RUN`, or a part of the network, as "
-        "`--init.encoder RUN`; see `bench list runs`. `recipe:NAME` is the run of that recipe."
-    ),
-]
-LauncherSettings = Annotated[
-    Settings,
-    Parameter(
-        name="--launcher",
-        help="What a worker asks for: `--launcher.partition long` (slurm: cluster, partition, "
-        "account, qos, time-min, cpus, gpus, memory-gb; ray: address, cpus, gpus, dashboard).",
-    ),
-]
+DataSettings = Annotated[Settings, *_group(SettingsGroup.DATA, "Settings of the corpus")]
+InitSettings = Annotated[Settings, *_group(SettingsGroup.INIT, "Weights to start from")]
+LauncherSettings = Annotated[Settings, *_group(SettingsGroup.LAUNCHER, "Resources of a worker")]
+TrackSettings = Annotated[Settings, *_group(SettingsGroup.TRACK, "Options of the tracker")]
 Track = Annotated[
     Kind,
     Parameter(
-        help="Mirror into W&B (offline, unless WANDB_MODE or --track.mode says otherwise), "
-        "TensorBoard, MLflow or nowhere."
-    ),
-]
-TrackSettings = Annotated[
-    Settings,
-    Parameter(
-        name="--track",
-        help=f"How: `--track.mode online`, `--track.artifacts checkpoints,predictions,tables`; "
-        f"{_keys(TrackOptions)}.",
+        help="Tracker: W&B (offline unless WANDB_MODE or --track.mode says otherwise), "
+        "TensorBoard, MLflow or none."
     ),
 ]
 GROUPS = ("model", "objective", "optim", "trainer", "data", "init")

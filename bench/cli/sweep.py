@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -45,6 +46,7 @@ def sweep(
     track_: TrackSettings = None,
     trainer: TrainerSettings = None,
     data: DataSettings = None,
+    storage_timeout: float = 600.0,
     heartbeat: float = 30.0,
     suite: Path = Path(),
     as_worker: Annotated[int | None, Parameter(show=False)] = None,
@@ -71,6 +73,8 @@ def sweep(
     storage
         Where trials are kept: sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE.
         Unless given, `artifacts/sweeps/<name>.db`.
+    storage_timeout
+        Seconds for which workers and supervisor wait for a storage that is out of reach.
     launcher
         What starts the workers: local processes, Slurm jobs or Ray tasks.
     status
@@ -91,8 +95,8 @@ def sweep(
     from bench.sweep.storage import default_url, open_storage
 
     place = Suite.at(suite)
-    if workers < 1 or heartbeat <= 0:
-        raise BenchError("--workers is 1 or more, --heartbeat above 0")
+    if workers < 1 or not 0 < heartbeat < math.inf or not 0 <= storage_timeout < math.inf:
+        raise BenchError("--workers is 1 or more, --heartbeat above 0, --storage-timeout 0 or more")
     tracking = track_options(track, track_)
     fixed = {"trainer": trainer or {}, "data": data or {}}
     plan = load_sweep(place, file, fixed=fixed)
@@ -100,7 +104,13 @@ def sweep(
     if status:
         _show(plan, place, open_storage(url, heartbeat_sec=heartbeat, missing="refuse"))
         return
-    store = open_storage(url, heartbeat_sec=heartbeat)
+    store = open_storage(
+        url,
+        heartbeat_sec=heartbeat,
+        timeout_sec=storage_timeout,
+        say=_say,
+        away="refuse" if as_worker is None else "wait",
+    )
     if as_worker is not None:
         _work(plan, place, store, track, tracking)
         return
@@ -110,7 +120,14 @@ def sweep(
         store,
         starter=_starter(launcher, launcher_, store),
         command_for=_commands(
-            place.sweep_path(file), [track, *tracking.words()], heartbeat, suite, fixed
+            place.sweep_path(file),
+            [track, *tracking.words()],
+            {
+                "--heartbeat": heartbeat,
+                "--storage-timeout": storage_timeout,
+                "--suite": suite.resolve(),
+            },
+            fixed,
         ),
         workers=workers,
         environment=_environment(url, launcher, workers),
@@ -135,20 +152,17 @@ def _environment(url: str, launcher: LauncherName, workers: int) -> dict[str, st
 
 
 def _commands(
-    path: Path, track: list[str], heartbeat: float, suite: Path, fixed: dict[str, dict[str, str]]
+    path: Path,
+    track: list[str],
+    options: Mapping[str, object],
+    fixed: dict[str, dict[str, str]],
 ) -> Callable[[int], list[str]]:
     """The command of each worker: the user's own, in the hidden form for one."""
     from bench.launch.launcher import bench_command
 
-    shared = [
-        path.resolve(),
-        "--track",
-        *track,
-        "--heartbeat",
-        heartbeat,
-        "--suite",
-        suite.resolve(),
-    ]
+    shared: list[object] = [path.resolve(), "--track", *track]
+    for option, value in options.items():
+        shared += [option, value]
     for group, values in fixed.items():
         for key, value in values.items():
             shared += [f"--{group}.{key}", value]
@@ -209,7 +223,8 @@ def _work(plan: Sweep, place: Suite, store: Storage, track: Kind, tracking: Trac
     run_options = RunOptions(
         style="plain", track=track, tracking=tracking, group=plan.name, busy=_say
     )
-    Worker(open_studies(plan, place, store), place, run_options=run_options, log=_say).run()
+    studies = store.retry(lambda: open_studies(plan, place, store))
+    Worker(studies, place, run_options=run_options, log=_say).run()
 
 
 def _say(line: str) -> None:

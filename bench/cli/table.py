@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,7 +49,7 @@ def table(
         Name of a card; see `bench list tasks`.
     all_
         Write `results/<task>/table.md` of every task that has rows, and the tables that README.md
-        has marks for.
+        and docs/ have marks for.
     cost
         Add parameters, arithmetic, seconds, speed, share of the machine's limit, memory, energy.
     target
@@ -86,7 +87,7 @@ def table(
 
     place = Suite.at(suite)
     if all_:
-        _write_all(place, suite / "README.md")
+        _write_all(place, [suite / "README.md", *sorted(suite.glob("docs/**/*.md"))])
         return
     if task is None:
         raise BenchError("name a task, as in `bench table ptb`, or write all tables with --all")
@@ -129,15 +130,16 @@ def _layout(
     )
 
 
-def _write_all(place: Suite, readme: Path) -> None:
+def _write_all(place: Suite, documents: Sequence[Path]) -> None:
     from bench.table import write_table
     from bench.table.embed import update_tables
 
     for card in place.cards():
         if place.published_path(card.task) or place.records(card.task):
             print(write_table(place, card.task))
-    if readme.is_file():
-        update_tables(readme, place)
+    for document in documents:
+        if document.is_file():
+            update_tables(document, place)
 
 
 def _add_significance(place: Suite, table: Table, name: str) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from msgspec.structs import replace
@@ -78,7 +78,7 @@ def compare(
             direction=card.metric.direction,
             resampling=resampling,
         ),
-        notes=[*notes, *missing],
+        notes=[*notes, *missing, *_cautions(units)],
     )
     return replace(
         comparison,
@@ -96,6 +96,12 @@ def _check_settings(names: Sequence[str], reading: Reading, resampling: Resampli
         raise BenchError(f"--seed {resampling.seed}: give 0 or more")
     if reading.block_length is not None and reading.block_length < 1:
         raise BenchError(f"--block-length {reading.block_length}: give 1 token or more")
+
+
+def _cautions(units: Mapping[int, Sequence[Units]]) -> list[str]:
+    """Remarks of the units on their own resampling, each once."""
+    found = (getattr(each, "caution", None) for group in units.values() for each in group)
+    return list(dict.fromkeys(caution for caution in found if caution))
 
 
 def _too_few_resamples(comparison: Comparison) -> list[str]:

@@ -168,8 +168,8 @@ def _legend(comparison: Comparison) -> list[str]:
     if any(pair.resolvable is not None for pair in comparison.pairs):
         lines.append(
             f"Resolves: the smallest true difference that so many seeds find with probability "
-            f"{comparison.power:g} in a two-sided t test at {comparison.level:g}, from the pooled "
-            "standard deviation."
+            f"{comparison.power:g} in the deciding t test at {comparison.level:g}, before Holm's "
+            "correction, from the pooled standard deviation."
         )
     if _num_tested(comparison) > 1:
         lines.append(

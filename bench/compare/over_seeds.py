@@ -5,17 +5,22 @@ All values are in the unit of the metric.
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy import optimize, special, stats
 
 from bench.compare.result import Interval, Significance
 from bench.core.statistics import CONFIDENCE, LEVEL
 
+Floats = npt.NDArray[np.float64]
+NUM_NODES = 96
+"""Nodes of the quadrature over each variance."""
 POWER = 0.8
 """Probability with which a resolvable difference is found."""
 
@@ -92,27 +97,60 @@ def effect_size(a: Sequence[float], b: Sequence[float]) -> float | None:
 def resolvable_difference(
     std: float, num_a: int, num_b: int | None, *, level: float = LEVEL, power: float = POWER
 ) -> float:
-    """Smallest true difference that a two-sided t test finds with probability `power`.
+    """Smallest true difference that the two-sided t test finds with probability `power`.
 
-    `std` is that of one seed, equal in both groups; `num_b` is None for a test against a constant.
-    Solves the power function of the noncentral t distribution (Cohen, 1988).
+    `std` is that of one seed, equal in both groups. Two groups are tested by Welch's t, which
+    decides comparisons; `num_b` is None for Student's t against a constant. The level is that of a
+    single test, before Holm's correction.
     """
-    if num_b is None:
-        degrees, scale = num_a - 1, math.sqrt(1 / num_a)
-    else:
-        degrees, scale = num_a + num_b - 2, math.sqrt(1 / num_a + 1 / num_b)
-    critical = stats.t.isf(level / 2, degrees)
+    found = _student_power if num_b is None else _welch_power
 
-    def excess(noncentrality: float) -> float:
-        upper = stats.nct.sf(critical, degrees, noncentrality)
-        # P(T <= -t), mirrored: scipy's own lower tail is not a number for some arguments.
-        lower = stats.nct.sf(critical, degrees, -noncentrality)
-        return float(upper + lower) - power
+    def excess(difference: float) -> float:
+        return found(difference, num_a, num_b or 0, level) - power
 
-    highest = 2.0 * critical
+    highest = 4.0
     while excess(highest) < 0:
         highest *= 2
-    return float(optimize.brentq(excess, 0.0, highest)) * std * scale
+    return float(optimize.brentq(excess, 0.0, highest)) * std
+
+
+def _student_power(difference: float, num: int, _: int, level: float) -> float:
+    """Power of the one-sample t test at a difference in standard deviations (Cohen, 1988)."""
+    critical = stats.t.isf(level / 2, num - 1)
+    noncentrality = difference * math.sqrt(num)
+    upper = stats.nct.sf(critical, num - 1, noncentrality)
+    # P(T <= -t), mirrored: scipy's own lower tail is not a number for some arguments.
+    return float(upper + stats.nct.sf(critical, num - 1, -noncentrality))
+
+
+def _welch_power(difference: float, num_a: int, num_b: int, level: float) -> float:
+    """Power of Welch's t test at a difference in standard deviations, which both groups share.
+
+    Given the sample variances, the difference of the means is normal and the critical value known
+    (Welch, 1947); the variances are integrated out by Gauss-Legendre quadrature over their
+    quantiles.
+    """
+    squares_a, squares_b, weight = _variances(num_a, num_b)
+    square = squares_a + squares_b
+    degrees = square**2 / (squares_a**2 / (num_a - 1) + squares_b**2 / (num_b - 1))
+    critical = special.stdtrit(degrees, 1 - level / 2) * np.sqrt(square)
+    scale = math.sqrt(1 / num_a + 1 / num_b)
+    found = special.ndtr((difference - critical) / scale) + special.ndtr(
+        (-difference - critical) / scale
+    )
+    return float((found * weight).sum())
+
+
+@functools.cache
+def _variances(num_a: int, num_b: int) -> tuple[Floats, Floats, Floats]:
+    """Squared standard errors of two means of unit variance, and their weights [K, K]."""
+    node_K, weight_K = np.polynomial.legendre.leggauss(NUM_NODES)
+    # Quantiles are bunched at both ends, where those of few degrees of freedom bend most.
+    angle_K = np.pi / 4 * (node_K + 1)
+    quantile_K, weight_K = np.sin(angle_K) ** 2, weight_K * np.pi / 4 * np.sin(2 * angle_K)
+    errors = [stats.chi2.ppf(quantile_K, num - 1) / (num - 1) / num for num in (num_a, num_b)]
+    a_KK, b_KK = np.meshgrid(*errors, indexing="ij")
+    return a_KK, b_KK, np.outer(weight_K, weight_K)
 
 
 def _t_test(name: Literal["Welch's t", "one-sample t"], found: Any) -> Significance:

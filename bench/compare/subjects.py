@@ -148,7 +148,7 @@ def _check_comparable(suite: Suite, subjects: list[Subject], split: str) -> None
                 f"{record.id} measures {record.signature}, {first.id} measures {first.signature}: "
                 "only runs of one signature can be compared"
             )
-        if record.data != first.data or _minimum_count(record) != _minimum_count(first):
+        if not _same_data(record, first):
             raise BenchError(f"{record.id} and {first.id} were measured on different data")
         if record.card_version != suite.card(record.task).version:
             raise BenchError(
@@ -159,6 +159,9 @@ def _check_comparable(suite: Suite, subjects: list[Subject], split: str) -> None
             raise BenchError(f"run {record.id} has no value on the {split} split")
 
 
-def _minimum_count(record: Record) -> object:
-    """Setting that decides on the vocabulary, besides the files."""
-    return record.config.get("data", {}).get("minimum_count")
+def _same_data(record: Record, first: Record) -> bool:
+    """Compare the files that both name (features may differ), and the vocabulary's setting."""
+    counts = [each.config.get("data", {}).get("minimum_count") for each in (record, first)]
+    shared = record.data.keys() & first.data.keys()
+    is_same = all(record.data[name] == first.data[name] for name in shared)
+    return is_same and counts[0] == counts[1] and (bool(shared) or record.data == first.data)

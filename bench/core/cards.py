@@ -62,6 +62,11 @@ class Card(Frozen, frozen=True, kw_only=True):
         return self.recipes.get(name, {})
 
 
+def is_own(card: Card) -> bool:
+    """True for a task that reads a user's own data, of which the card knows nothing."""
+    return hasattr(card.corpus, "folder") and card.corpus.folder is None
+
+
 def require_text(card: Card, verb: str) -> None:
     """Refuse a task that is not text, for a verb that reads text only."""
     if card.kind != "text":

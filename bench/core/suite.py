@@ -16,9 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.core.cards import Card, read_card
+from bench.core.cards import Card, is_own, read_card
 from bench.core.errors import BenchError, nearest
-from bench.core.record import Record, Shelf, read_record
+from bench.core.record import Record, Shelf, read_record, with_corpus
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -109,4 +109,8 @@ class Suite:
         for folder in reversed(self.folders):
             place = folder / "results" / task / shelf
             found.update({path.stem: path for path in place.glob("*.json")})
-        return [read_record(found[name]) for name in sorted(found)]
+        records = [read_record(found[name]) for name in sorted(found)]
+        paths = self.card_paths()
+        if not records or task not in paths or not is_own(read_card(paths[task])):
+            return records
+        return [with_corpus(record) for record in records]

@@ -23,6 +23,15 @@ class Corpus(Protocol):
         """sha256 of the files or arrays read, by name."""
 
 
+def distinctions(corpus: Corpus) -> Mapping[str, str]:
+    """Facts of a user's own data that numbers depend on, such as the size of the vocabulary.
+
+    They become part of signatures: numbers that differ in one of them share no column.
+    """
+    found: Mapping[str, str] = getattr(corpus, "distinctions", {})
+    return found
+
+
 def load_corpus(
     card: Card,
     data: DataConfig | None = None,

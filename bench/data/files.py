@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -95,6 +95,20 @@ def check_relative(path: str) -> None:
     parts = path.replace("\\", "/").split("/")
     if path.startswith(("/", "\\")) or ":" in parts[0] or ".." in parts or not parts[-1]:
         raise ValueError(f"{path!r} must be a file's path relative to the corpus folder")
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Files below a folder, sorted by name; links to folders are followed, each folder once."""
+    seen: set[tuple[int, int]] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in seen:  # by another link, perhaps to a folder above
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders.sort()
+        for name in sorted(names):
+            yield Path(place, name)
 
 
 def num_lines(path: Path) -> int:

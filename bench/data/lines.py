@@ -7,9 +7,7 @@ ends one, so that the lines of two files stay side by side.
 from __future__ import annotations
 
 import codecs
-import gzip
 import hashlib
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
@@ -17,12 +15,10 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from bench.data.decoding import Strictness, is_clean, line_fault, read_content
+
 Ids = npt.NDArray[np.int64]
 BLOCK_LINES = 1 << 14
-
-
-class UnreadableError(Exception):
-    """File that holds no lines of text."""
 
 
 class Lines(Sequence[str]):
@@ -93,15 +89,15 @@ class Lines(Sequence[str]):
             digest.update(b"".join(self.raw(place) + b"\n" for place in places))
         return digest.hexdigest()
 
-    def undecodable(self) -> dict[int, str]:
-        """Place -> fault, of the lines that are not UTF-8 or no text."""
+    def undecodable(self, strictness: Strictness = "text") -> dict[int, str]:
+        """Place -> fault, of the lines that are not text; see `bench.data.decoding`."""
         found = {}
         for block in range(0, len(self), BLOCK_LINES):
             last = min(block + BLOCK_LINES, len(self)) - 1
-            if _fault(self.content[self.first_N[block] : self.end_N[last]]) is None:
+            if is_clean(self.content[self.first_N[block] : self.end_N[last]], strictness):
                 continue
             for place in range(block, last + 1):
-                if (fault := _fault(self.raw(place))) is not None:
+                if (fault := line_fault(self.raw(place), strictness)) is not None:
                     found[place] = fault
         return found
 
@@ -109,24 +105,7 @@ class Lines(Sequence[str]):
 def read_lines(path: Path) -> Lines:
     """Read the lines of a file, decompressed if its name ends in .gz.
 
-    Raises UnreadableError for a file that cannot be decompressed, and for UTF-16.
+    Raises UnreadableError for a file that cannot be decompressed, and for UTF-16. Single bad lines
+    are in `undecodable`.
     """
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise UnreadableError(f"it cannot be decompressed ({error})") from error
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UnreadableError("it is UTF-16: convert it with `iconv -t utf-8`")
-    return Lines.split(content)
-
-
-def _fault(content: bytes) -> str | None:
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return f"byte {error.start + 1} of it is not UTF-8"
-    if "\ufffd" in text:
-        return "a character was lost in an earlier conversion (U+FFFD)"
-    return "it holds a null byte" if "\0" in text else None
+    return Lines.split(read_content(path))

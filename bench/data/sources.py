@@ -17,6 +17,7 @@ from typing import Literal, TypeVar, cast
 
 from bench.core.aligned import aligned
 from bench.core.cards import Card
+from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.core.splits import SPLITS
 from bench.data.files import CorpusFiles, FileSpec, mismatch
@@ -26,6 +27,8 @@ SPLIT_WORDS = {
     "valid": ("valid", "validation", "val", "dev"),
     "test": ("test",),
 }
+COMPRESSED = frozenset((".bz2", ".xz", ".lzma", ".zst", ".zip", ".7z", ".Z"))
+"""Endings of compressed files that are not read, as .gz is."""
 FoundT = TypeVar("FoundT")
 Download = Literal["never", "missing"]
 DownloadProgress = Callable[[str, int, int | None], None]  # (address, bytes so far, bytes in all)
@@ -59,6 +62,21 @@ def candidates(spec: CorpusFiles, path: Path | None = None) -> list[Path]:
     return [*([Path(data) / spec.folder] if data else []), cache_folder() / spec.folder]
 
 
+def own_folder(task: str, data: DataConfig) -> Path | None:
+    """Folder that `--data.path` names, `~` expanded; None where it is not given.
+
+    Raises BenchError for the path of a file.
+    """
+    if data.path is None:
+        return None
+    path = Path(data.path).expanduser()
+    if path.exists() and not path.is_dir():
+        raise BenchError(
+            f"{task}: --data.path {data.path} is a file: name the folder that it is in"
+        )
+    return path
+
+
 def locate(
     spec: CorpusFiles,
     *,
@@ -81,6 +99,8 @@ def locate(
             f"{task} reads your own text: name its folder with --data.path DIR "
             "(`bench data`: --path DIR), which holds one file each for train, valid and test"
         )
+    if not spec.files and path is not None and not path.is_dir():
+        raise BenchError(f"{task}: {path} is no folder: name the one that holds your text")
     folders = candidates(spec, path)
     files = [file for name, file in spec.files.items() if needed is None or name in needed]
     for folder in folders:
@@ -118,12 +138,12 @@ def status(spec: CorpusFiles, path: Path | None = None) -> list[FileStatus]:
     ]
 
 
-def print_status(card: Card, path: str | None) -> None:
+def print_status(card: Card, data: DataConfig) -> None:
     """Print the state of each of the card's files in each folder that is searched."""
     if not hasattr(card.corpus, "files"):
         print(f"{card.task} is generated and needs no file")
         return
-    found = status(cast(CorpusFiles, card.corpus), Path(path) if path else None)
+    found = status(cast(CorpusFiles, card.corpus), own_folder(card.task, data))
     rows = [(each.name, str(each.path), each.state, each.reason) for each in found]
     if rows:
         print(aligned(("file", "path", "state", "why"), rows))
@@ -150,6 +170,8 @@ def _file_of(split: str, folder: Path) -> Path:
         and set(re.split(r"[._-]", path.name.lower())) & set(SPLIT_WORDS[split])
     ]
     if len(found) == 1:
+        if found[0].suffix in COMPRESSED:
+            raise BenchError(f"{found[0]} is compressed: unpack it, or compress it with gzip")
         return found[0]
     if not found:
         raise BenchError(f"{folder} holds no {split} text: put it there as {split}.txt")

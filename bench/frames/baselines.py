@@ -98,6 +98,12 @@ class Persistence(FrameBaseline):
     prediction from a pixel's last value alone, and never certain. `none` predicts the last frame
     itself, its pixels half a grey level away from certainty: the usual persistence, whose squared
     error is that of a copy.
+
+    Parameters
+    ----------
+    calibration
+        learned: mean of what training pixels became that were as bright; none: the last
+        frame itself.
     """
 
     def __init__(self, *, calibration: Literal["learned", "none"] = "learned") -> None:

@@ -30,8 +30,11 @@ class RayOptions(Frozen, frozen=True, kw_only=True):
     """Cluster address and the resources of each worker."""
 
     address: str | None = None
+    """Address of a running cluster; a new one is started here if not given."""
     cpus: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    """Cores of a worker."""
     gpus: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """GPUs of a worker."""
     dashboard: Literal["on", "off"] = "off"
     """Dashboard of a Ray that is started here."""
 

@@ -33,13 +33,19 @@ class SlurmOptions(Frozen, frozen=True, kw_only=True):
     cluster: Literal["slurm", "local"] = "slurm"
     """local: submitit's own processes on this machine."""
     partition: str | None = None
+    """Slurm's partition."""
     account: str | None = None
+    """Slurm's account."""
     qos: str | None = None
+    """Slurm's quality of service."""
     time_min: Annotated[int, msgspec.Meta(ge=1)] = 24 * 60
     """Wall-clock limit of a job; unfinished work goes on in the next one."""
     cpus: Annotated[int, msgspec.Meta(ge=1)] = 1
+    """Cores of a worker."""
     gpus: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """GPUs of a worker."""
     memory_gb: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    """Memory of a worker; the partition's default if not given."""
 
 
 class SlurmWorker:

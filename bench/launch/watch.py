@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from bench.launch.launcher import Launcher, Worker, WorkerSpec
 POLL_SEC = 0.5
 GRACE_SEC = 60.0
 """Time that an interrupted worker has to end."""
+EXIT_ERROR = 1
+"""Exit code of Python after an exception."""
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 FINAL = (0, EXIT_BAD_INPUT, EXIT_INTERRUPTED, -signal.SIGINT)
@@ -34,6 +37,8 @@ class WatchedWorker:
     """None before the start and after the end."""
     exit_code: int | None = None
     num_restarts: int = 0
+    error: tuple[str, int] | None = None
+    """Last line of the log at the last exit by an error, and the progress made until then."""
 
     @property
     def name(self) -> str:
@@ -51,21 +56,25 @@ def watch(
     is_done: Callable[[], bool],
     max_restarts: int,
     on_event: Callable[[str], None] = lambda _: None,
+    progress: Callable[[], int] = lambda: 0,
     poll_sec: float = POLL_SEC,
     grace_sec: float = GRACE_SEC,
 ) -> list[WatchedWorker]:
     """Run workers 1 to `num_workers` until they end, and close the launcher.
 
     A worker that died (by a signal, or with an error other than bad input) is restarted, up to
-    `max_restarts` times each, until `is_done`. `on_tick` is called at each poll, `on_event` with a
-    line for each restart and failure.
+    `max_restarts` times each, until `is_done`. One that ends twice with the same error is not,
+    unless there was `progress`, a number that grows, in between. `on_tick` is called at each poll,
+    `on_event` with a line for each restart and failure.
 
     Ctrl-C, SIGTERM and SIGHUP reach the workers as SIGINT; KeyboardInterrupt is raised when all
     have ended. A second one, or `grace_sec`, kills them. Other exceptions stop the workers, too.
     """
     numbers = range(1, num_workers + 1)
+    # Two machines, or two supervisors on one, may share the folder.
+    place = f"{socket.gethostname()}-{os.getpid()}"
     pool = _Pool(
-        workers=[WatchedWorker(number=n, log=logs / f"worker-{n}.log") for n in numbers],
+        workers=[WatchedWorker(number=n, log=logs / f"worker-{n}-{place}.log") for n in numbers],
         start=lambda worker: launcher.start(
             WorkerSpec(
                 command=tuple(command_for(worker.number)),
@@ -76,6 +85,7 @@ def watch(
         ),
         max_restarts=max_restarts,
         on_event=on_event,
+        progress=progress,
     )
     # Under nohup SIGHUP is ignored, and stays so.
     signals = (signal.SIGTERM, signal.SIGHUP)
@@ -98,6 +108,7 @@ class _Pool:
     start: Callable[[WatchedWorker], Worker]
     max_restarts: int
     on_event: Callable[[str], None]
+    progress: Callable[[], int]
 
     def run(
         self, on_tick: Callable[[], None], is_done: Callable[[], bool], poll_sec: float
@@ -115,7 +126,8 @@ class _Pool:
             if worker.handle is None or (code := worker.handle.exit_code()) is None:
                 continue
             worker.handle, what = None, f"{worker.name} {_describe(code)}"
-            if code in FINAL or is_done() or worker.num_restarts >= self.max_restarts:
+            is_final = code in FINAL or self._is_repeated(worker, code)
+            if is_final or is_done() or worker.num_restarts >= self.max_restarts:
                 worker.exit_code = code
                 if code not in (0, EXIT_INTERRUPTED, -signal.SIGINT):
                     self.on_event(f"{what}: {last_line(worker.log)} (see {worker.log})")
@@ -125,6 +137,12 @@ class _Pool:
             self.on_event(f"{what}; started again ({count})")
             worker.handle = self.start(worker)
         return all(worker.handle is None for worker in self.workers)
+
+    def _is_repeated(self, worker: WatchedWorker, code: int) -> bool:
+        """Test whether a worker ended by the error of last time, without progress in between."""
+        before = worker.error
+        worker.error = (last_line(worker.log), self.progress()) if code == EXIT_ERROR else None
+        return before is not None and worker.error == before
 
     def stop(self, *, poll_sec: float, grace_sec: float) -> None:
         """Interrupt all, wait, and kill those that remain; a second Ctrl-C kills at once."""

@@ -37,8 +37,11 @@ class StackOptions(Frozen, frozen=True, kw_only=True):
     """Options of every architecture: how copies of it are put together."""
 
     num_layers: Size = 1
+    """Copies of the recurrence, each reading the one below."""
     dropout: Probability = 0.0
+    """Share of what passes between layers that is dropped."""
     direction: Literal["forward", "bidirectional"] = "forward"
+    """bidirectional: a second copy in each layer reads backwards."""
 
 
 def model_class(name: str) -> type[Recurrence]:

@@ -38,9 +38,27 @@ Peephole = Literal["none", "map"]
 class ConvLSTM(Recurrence):
     """Memory cells on a grid; y_t = h_t, state (h, c), `hidden_size` maps each.
 
-    `num_rows` and `num_columns` of the grid default to those of the task's frames, elsewhere to 1.
-    `kernel_size`: places on a side that a cell reads of the input; `state_kernel_size`: of the
-    hidden maps. Both are odd.
+    Parameters
+    ----------
+    hidden_size
+        Maps of cells.
+    num_rows
+        Rows of the grid; those of the task's frames by default, else 1.
+    num_columns
+        Columns of the grid; those of the task's frames by default, else 1.
+    kernel_size
+        Places on a side that a cell reads of the input; odd.
+    state_kernel_size
+        Places on a side that a cell reads of the hidden maps; odd.
+    peephole
+        Connections from the cells to the gates, one number for each map.
+    forget_bias
+        Added to the initial bias of the forget gate.
+    init
+        Distribution of the initial weights.
+    init_scale
+        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
+        given.
     """
 
     def __init__(

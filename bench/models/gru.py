@@ -28,7 +28,20 @@ from bench.models.recurrence import Init, Recurrence, State, initialise_, last_s
 
 
 class GRU(Recurrence):
-    """Reset and update gates around one hidden vector; y_t = h_t, state (h,)."""
+    """Reset and update gates around one hidden vector; y_t = h_t, state (h,).
+
+    Parameters
+    ----------
+    hidden_size
+        Hidden units.
+    reset
+        Reset gate before or after the product with the recurrent matrix.
+    init
+        Distribution of the initial weights.
+    init_scale
+        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
+        given.
+    """
 
     def __init__(
         self,

@@ -26,7 +26,22 @@ from bench.models.recurrence import Init, Recurrence, State, initialise_, last_s
 
 
 class Jordan(Recurrence):
-    """Hidden layer whose only memory is the output vector; y_t = h_t, state (o,)."""
+    """Hidden layer whose only memory is the output vector; y_t = h_t, state (o,).
+
+    Parameters
+    ----------
+    hidden_size
+        Hidden units.
+    feedback_size
+        Units of the output vector that is fed back.
+    feedback
+        Function of the output vector.
+    init
+        Distribution of the initial weights.
+    init_scale
+        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
+        given.
+    """
 
     def __init__(
         self,

@@ -73,8 +73,8 @@ class Recurrence(nn.Module, ABC):
         Returns y_BTH, zero at padding, and for each row the state after its own last step.
         """
         state, valid_BT = self._prepare(x_BTD, state, lengths_B)
-        if x_BTD.shape[1] == 0:
-            return x_BTD.new_zeros(x_BTD.shape[0], 0, self.output_size), state
+        if 0 in x_BTD.shape[:2]:
+            return x_BTD.new_zeros(*x_BTD.shape[:2], self.output_size), state
         if lengths_B is None or valid_BT is None:
             return self._read(x_BTD, state, None)
         x_BTD, lengths_B = masked(x_BTD, valid_BT), lengths_B.to(x_BTD.device)
@@ -117,8 +117,10 @@ class Recurrence(nn.Module, ABC):
     ) -> tuple[Tensor, State]:
         """Compute `forward` by the plain loop over `step`: the oracle of every fast path."""
         state, valid_BT = self._prepare(x_BTD, state, lengths_B)
+        if 0 in x_BTD.shape[:2]:
+            return x_BTD.new_zeros(*x_BTD.shape[:2], self.output_size), state
         x_BTD = x_BTD if valid_BT is None else masked(x_BTD, valid_BT)
-        outputs = [x_BTD.new_zeros(x_BTD.shape[0], 0, self.output_size)]
+        outputs = []
         for t in range(x_BTD.shape[1]):
             y_BH, after = self.step(x_BTD[:, t], state)
             if valid_BT is not None:

@@ -32,7 +32,33 @@ from bench.models.srn import Input, activate, add_input_matrices
 
 
 class SCRN(Recurrence):
-    """Simple recurrent network beside slowly changing context units; y = [h, s], state (h, s)."""
+    """Simple recurrent network beside slowly changing context units; y = [h, s], state (h, s).
+
+    Parameters
+    ----------
+    hidden_size
+        Hidden units.
+    context_size
+        Slowly changing context units.
+    alpha
+        Share of the context units that is kept at each step.
+    alpha_kind
+        fixed: alpha for all units; learned: a sigmoid for each unit.
+    context_input
+        Context vector that the hidden units read, of this step or of the one before.
+    nonlinearity
+        Function of the hidden units.
+    bias
+        Bias of the hidden units.
+    input
+        projected: a matrix multiplies the input; direct: the input vector is the product
+        itself.
+    init
+        Distribution of the initial weights.
+    init_scale
+        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
+        given.
+    """
 
     def __init__(
         self,

@@ -29,7 +29,25 @@ Input = Literal["projected", "direct"]
 
 
 class SRN(Recurrence):
-    """Elman's network; y_t = h_t, state (h,)."""
+    """Elman's network; y_t = h_t, state (h,).
+
+    Parameters
+    ----------
+    hidden_size
+        Hidden units.
+    nonlinearity
+        Function of the hidden units.
+    bias
+        Bias of the hidden units.
+    input
+        projected: a matrix multiplies the input; direct: the input vector is the product
+        itself.
+    init
+        Distribution of the initial weights.
+    init_scale
+        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
+        given.
+    """
 
     def __init__(
         self,

@@ -26,6 +26,20 @@ class TDNN(Recurrence):
     """Hidden layer over the last `window_length` inputs; y_t = h_t, state (past inputs,).
 
     Before the first step the past is zero vectors.
+
+    Parameters
+    ----------
+    hidden_size
+        Hidden units.
+    window_length
+        Inputs in the window, the present one included.
+    nonlinearity
+        Function of the hidden units.
+    init
+        Distribution of the initial weights.
+    init_scale
+        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
+        given.
     """
 
     def __init__(

@@ -28,6 +28,18 @@ class WaveNet(Recurrence):
     """Gated dilated convolutions; the state is each block's past inputs, the first block first.
 
     Before the first step a block's past is zero vectors. The skip connections have H channels too.
+
+    Parameters
+    ----------
+    hidden_size
+        Channels of each convolution.
+    num_dilations
+        Blocks; block l reaches 2^l steps back.
+    init
+        Distribution of the initial weights.
+    init_scale
+        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
+        given.
     """
 
     def __init__(

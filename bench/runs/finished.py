@@ -11,6 +11,7 @@ from bench.core.record import Record
 from bench.core.structs import to_struct
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
+from bench.data.identity import check_same_data
 from bench.models import MODELS
 from bench.runs.fitting import fit_baseline
 from bench.runs.resolve import Resolved
@@ -83,8 +84,12 @@ def is_evaluation(record: Record) -> bool:
 
 
 def load_objective(finished: FinishedRun, corpus: Corpus) -> Objective:
-    """The trained objective, in evaluation mode; BenchError where its weights are gone."""
+    """The trained objective, in evaluation mode.
+
+    Raises BenchError where its weights are gone, and where `corpus` is not what it was trained on.
+    """
     require_weights(finished)
+    check_same_data(finished.record.data, corpus.checksums, run=finished.id)
     kind = finished.resolved.objective_class()
     objective = kind(finished.resolved.config, corpus)
     objective.load_state_dict(load_weights(finished.folder))
@@ -105,6 +110,7 @@ def regenerate(finished: FinishedRun, split: str, *, missing: Path) -> None:
     if finished.resolved.is_baseline:
         finished.folder.mkdir(parents=True, exist_ok=True)
         corpus = corpus_of(finished.resolved)
+        check_same_data(finished.record.data, corpus.checksums, run=finished.id)
         fit_baseline(finished.resolved, corpus, finished.folder, style="quiet", tracker=NoTracker())
         return
     require_weights(finished)  # before the corpus, which may be gone, too

@@ -13,7 +13,10 @@ import msgspec
 
 from bench.core.config import dotted
 from bench.core.errors import BenchError
-from bench.core.record import RECIPE
+from bench.core.record import RECIPE, read_record
+from bench.core.suite import Suite
+from bench.data.corpora import Corpus
+from bench.data.identity import check_same_data
 from bench.runs.resolve import Resolved, resolve_card
 
 
@@ -44,6 +47,16 @@ def runs_before(resolved: Resolved, runs: Path, *, weights: str) -> Mapping[str,
                 f"{stage.card.task} --recipe {stage.recipe} --seed {stage.config.seed}{data}"
             )
     return {**resolved.config.init, **{part: stage.run_id for part, stage in stages.items()}}
+
+
+def check_sources(resolved: Resolved, suite: Suite, corpus: Corpus) -> None:
+    """Refuse to start from the weights of runs that were trained on other data."""
+    task, stages = resolved.card.task, stages_before(resolved)
+    names = {**resolved.config.init, **{part: stage.run_id for part, stage in stages.items()}}
+    for name in names.values():
+        path = suite.record_path(task, name)
+        if path.is_file():
+            check_same_data(read_record(path).data, corpus.checksums, run=name)
 
 
 def _given(resolved: Resolved) -> dict[str, object]:

@@ -6,6 +6,7 @@ Precedence, lowest first: dataclass default, the card's `default` recipe, its re
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from bench.core.errors import BenchError, nearest
 from bench.core.structs import Frozen, options_struct, to_struct
 from bench.core.suite import Suite
 from bench.core.yaml import read_yaml
+from bench.data.identity import data_identity
 from bench.domains import all_baselines, baseline_class, load_domain, objective_class
 from bench.models import MODELS
 
@@ -51,10 +53,21 @@ class Resolved:
         """Class of the objective; this imports torch and Lightning."""
         return objective_class(self.card.kind, self.objective)
 
+    @functools.cached_property
+    def data_identity(self) -> str | None:
+        """Name of the content of own data; None where the card pins it."""
+        return data_identity(self.card, self.config.data)
+
     @property
     def digest(self) -> str:
-        """The configuration's name, whatever the seed."""
-        return digest(self.choices, self.card.version)
+        """The configuration's name, whatever the seed.
+
+        A folder is a place and names nothing; what stands in it does, unless the card pins it.
+        """
+        chosen = {key: value for key, value in self.choices.items() if key != "data.path"}
+        if self.data_identity is not None:
+            chosen["data.content"] = self.data_identity
+        return digest(chosen, self.card.version)
 
     @property
     def run_id(self) -> str:

@@ -19,8 +19,10 @@ from bench.core.outcome import Outcome
 from bench.core.ranks import ALONE, Rank, find_rank
 from bench.core.record import Provenance, Record, Shelf, read_record, write_record
 from bench.core.suite import Suite
-from bench.data.corpora import Corpus, load_corpus
+from bench.data.corpora import Corpus, distinctions, load_corpus
+from bench.data.identity import corpus_identity, data_identity
 from bench.runs.fitting import fit_baseline
+from bench.runs.lineage import check_sources
 from bench.runs.provenance import forget_peak_memory, provenance
 from bench.runs.resolve import Resolved
 from bench.runs.run_folder import check_writable, empty, first_started, held
@@ -85,7 +87,7 @@ def record_of(
         started=started,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         status="diverged" if outcome.divergence else "pruned" if outcome.pruned else "finished",
-        signature=outcome.signature,
+        signature=_qualified(outcome.signature, resolved, corpus),
         metrics=outcome.metrics,
         curve=outcome.curve,
         divergence=outcome.divergence,
@@ -93,6 +95,15 @@ def record_of(
         extra=outcome.extra,
         beside=outcome.beside,
     )
+
+
+def _qualified(signature: str, resolved: Resolved, corpus: Corpus) -> str:
+    """Signature with what tells one user's data from another's: numbers never share a column."""
+    identity = corpus_identity(resolved.card, resolved.config.data)
+    if identity is None or f"|corpus:{identity}" in signature:
+        return signature
+    facts = {**distinctions(corpus), "corpus": identity}
+    return "|".join([signature, *(f"{name}:{value}" for name, value in facts.items())])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +162,7 @@ def run(
         if not run_options.again and (record := known()):
             return record
         check_one_process(resolved, why="`bench run`, torchrun or srun starts several processes")
-    process_group = ProcessGroup(rank or ALONE)
+    process_group = ProcessGroup(rank or ALONE, run=resolved.run_id)
     try:
         work = learning(resolved, flops=run_options.flops, process_group=process_group)
         return _once(resolved, suite, run_options, known, work=work, shelf="runs")
@@ -221,7 +232,7 @@ def _once(
         if record := known():
             return record
         started = first_started(folder)
-        record, tracker = _carry_out(resolved, folder, started, run_options, work, shelf)
+        record, tracker = _carry_out(resolved, suite, started, run_options, work, shelf)
         write_record(record, path.parent)
         tracker.finish(record)  # after the record is safe
         return record
@@ -268,7 +279,7 @@ def set_machine(trainer: TrainerConfig) -> None:
 
 def _carry_out(
     resolved: Resolved,
-    folder: Path,
+    suite: Suite,
     started: str,
     run_options: RunOptions,
     work: Work,
@@ -276,6 +287,9 @@ def _carry_out(
 ) -> tuple[Record, Tracker]:
     set_machine(resolved.config.trainer)
     corpus = corpus_of(resolved, style=run_options.style)
+    _check_unchanged(resolved)
+    check_sources(resolved, suite, corpus)
+    folder = suite.artifacts(resolved.card.task, resolved.run_id)
     made_by = provenance()  # before the work: the checkout may move on while a run goes on
     tracked_run = TrackedRun(
         card=resolved.card,
@@ -300,6 +314,15 @@ def _carry_out(
     return record, tracker
 
 
+def _check_unchanged(resolved: Resolved) -> None:
+    """Refuse own data that changed after the run was named by it."""
+    if data_identity(resolved.card, resolved.config.data) != resolved.data_identity:
+        raise BenchError(
+            f"{resolved.config.data.path}: the data changed while it was read: start the same "
+            "command again"
+        )
+
+
 def _job_type(resolved: Resolved, shelf: Shelf) -> str:
     if shelf == "trials":
         return "trial"
@@ -316,7 +339,7 @@ def run_worker(resolved: Resolved, suite: Suite, rank: Rank) -> None:
 
     All processes see the suite's folder, where the checkpoint lies, under the same path.
     """
-    process_group = ProcessGroup(rank)
+    process_group = ProcessGroup(rank, run=resolved.run_id)
     if not process_group.is_called():
         return
     set_machine(resolved.config.trainer)

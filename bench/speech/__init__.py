@@ -19,6 +19,7 @@ DOMAIN = Domain(
     data_options=frozenset({"on_bad", "units", "resample", "channels"}),
     load="bench.speech.data.prepared:load",
     inspect="bench.speech.data.inspection:inspect",
+    unpinned="bench.speech.data.prepared:unpinned",
     objectives={
         "ctc": "bench.speech.objectives.ctc:CTC",
         "next-label": "bench.speech.objectives.transducer:NextLabel",

@@ -6,7 +6,6 @@ its run resumes from the checkpoint, so that nothing is lost, repeated or left r
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import threading
 import time
@@ -214,9 +213,10 @@ def heartbeats(storage: Storage, trial_id: int) -> Iterator[None]:
 
     def beat() -> None:
         while not is_over.wait(storage.heartbeat_sec):
-            # An unreachable storage may be back at the next beat.
-            with contextlib.suppress(StorageInternalError, SQLAlchemyError):
+            try:
                 storage.backend.record_heartbeat(trial_id)
+            except (StorageInternalError, SQLAlchemyError):
+                storage.backend.remove_session()  # it may be back at the next beat
         storage.backend.remove_session()
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)

@@ -91,7 +91,8 @@ def definition_digest(sweep: Sweep, card_version: int) -> str:
     Budget (but for its parameters), repeats, models and threads are left out: a study can go on
     under another value of these.
     """
-    fixed = {key: value for key, value in sweep.fixed.items() if key not in WITHOUT_EFFECT}
+    places = {*WITHOUT_EFFECT, "data.path"}  # a study knows its data by the content
+    fixed = {key: value for key, value in sweep.fixed.items() if key not in places}
     tree = {
         "task": sweep.task,
         "card_version": card_version,

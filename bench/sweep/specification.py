@@ -11,6 +11,7 @@ budget: {trials: 8, parameters: 2.8M}
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
@@ -32,8 +33,12 @@ from bench.sweep.dimension import KINDS, Choice, Dimension, FloatRange, extremes
 from bench.sweep.space import MODEL, model_space, prerequisites, tree_of
 
 SIZE = "model.hidden_size"
+LARGEST = 1e15
+"""Largest bound of a range: whole numbers up to here are exact in floating point."""
 COUNTS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12, "P": 10**15}
 SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86400}
+MOST = 10**30
+"""Largest quantity of a budget."""
 _QUANTITY = re.compile(
     r"(?P<number>[0-9][0-9_]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?) ?(?P<unit>[a-zA-Z]*)"
 )
@@ -181,8 +186,8 @@ def _parse(value: object, units: Mapping[str, int], where: str) -> Fraction:
         examples = "1000, 1e6" + "".join(f", 2{unit}" for unit in units if unit)
         raise BenchError(f"{where}: expected a number such as {examples}, not {value!r}")
     result = Fraction(found["number"].replace("_", "")) * units[found["unit"]]
-    if result <= 0:
-        raise BenchError(f"{where}: expected a number above 0, not {value!r}")
+    if not 0 < result <= MOST:
+        raise BenchError(f"{where}: expected a number above 0 and up to {MOST:g}, not {value!r}")
     return result
 
 
@@ -230,10 +235,12 @@ def _check_keys(sweep: Sweep, where: str) -> None:
 
 def _check_range(dimension: Dimension, where: str) -> None:
     if isinstance(dimension, Choice):
-        if len({(type(value), value) for value in dimension.choices}) < len(dimension.choices):
-            raise BenchError(f"{where}.choices: one is given twice")
+        _check_choices(dimension, where)
         return
     low, high, step = dimension.low, dimension.high, dimension.step
+    for name, value in (("low", low), ("high", high), ("step", step)):
+        if value is not None and not abs(value) <= LARGEST:
+            raise BenchError(f"{where}.{name}: {value} must be finite, up to {LARGEST:g}")
     if low > high:
         raise BenchError(f"{where}: low {low:g} is above high {high:g}")
     if dimension.log and low <= 0:
@@ -242,6 +249,14 @@ def _check_range(dimension: Dimension, where: str) -> None:
         raise BenchError(f"{where}: log and step exclude each other, leave one out")
     if step is not None and high not in dimension:
         raise BenchError(f"{where}: high {high:g} is not low plus whole steps of {step:g}")
+
+
+def _check_choices(dimension: Choice, where: str) -> None:
+    if len({(type(value), value) for value in dimension.choices}) < len(dimension.choices):
+        raise BenchError(f"{where}.choices: one is given twice")
+    for value in dimension.choices:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BenchError(f"{where}.choices: {value} must be finite")
 
 
 def _check_conditions(sweep: Sweep, key: str, earlier: dict[str, Dimension], where: str) -> None:

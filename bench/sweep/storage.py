@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -17,7 +18,14 @@ import sqlalchemy
 from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    IntegrityError,
+    NoSuchModuleError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
@@ -25,9 +33,18 @@ from bench.core.suite import Suite
 HEARTBEAT_SEC = 30.0
 MAX_MISSED_HEARTBEATS = 4
 """Number of late heartbeats after which a worker counts as lost."""
-RETRY_SEC = 300.0
-"""Time for which an unreachable storage is tried again."""
-MAX_PAUSE_SEC = 10.0
+TIMEOUT_SEC = 600.0
+"""Time for which an unreachable storage is waited for."""
+MAX_PAUSE_SEC = 5.0
+_AWAY = (SQLAlchemyError, ConnectionError)
+_WRONG = (
+    ArgumentError,
+    DataError,
+    IntegrityError,
+    NoSuchModuleError,
+    ProgrammingError,
+)
+"""Errors of requests, which another attempt would not mend."""
 EXAMPLES = "sqlite:///sweep.db or postgresql+psycopg://user@host/database"
 
 T = TypeVar("T")
@@ -39,6 +56,45 @@ def default_url(suite: Suite, sweep_name: str) -> str:
     return sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
 
 
+def away_line(error: BaseException, timeout_sec: float) -> str:
+    """Line about a database that is away."""
+    return f"the storage is out of reach ({cause(error)}), waiting up to {timeout_sec:g} s"
+
+
+def retry(
+    action: Callable[[], T],
+    *,
+    timeout_sec: float = TIMEOUT_SEC,
+    say: Callable[[str], None] = lambda _: None,
+    reset: Callable[[], None] = lambda: None,
+) -> T:
+    """Call `action`, again and again with longer pauses, while the database is away."""
+    began, pause_sec, is_said = time.monotonic(), 0.2, False
+    while True:
+        try:
+            found = action()
+        except Exception as error:
+            if not is_unreachable(error):
+                raise
+            waited_sec = time.monotonic() - began
+            if waited_sec > timeout_sec:
+                raise BenchError(
+                    f"the storage has been out of reach for {waited_sec:.0f} s ({cause(error)}): "
+                    "start the same command again when it is back, nothing is lost; "
+                    "--storage-timeout waits longer"
+                ) from error
+            if not is_said and waited_sec > 1:
+                is_said = True
+                say(away_line(error, timeout_sec))
+            reset()
+            time.sleep(pause_sec)
+            pause_sec = min(2 * pause_sec, MAX_PAUSE_SEC)
+        else:
+            if is_said:
+                say(f"the storage is back after {time.monotonic() - began:.0f} s")
+            return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Storage:
     """Optuna's storage with its URL and a lock."""
@@ -46,10 +102,27 @@ class Storage:
     url: sqlalchemy.URL
     backend: RDBStorage
     heartbeat_sec: float
+    timeout_sec: float = TIMEOUT_SEC
+    """Time for which an unreachable database is waited for."""
+    say: Callable[[str], None] = field(default=lambda _: None)
+    """Called with a line when the database is away, and when it is back."""
 
     def lock(self) -> AbstractContextManager[None]:
         """Exclusive right to ask for and tell trials."""
         return _lock(self.url)
+
+    def retry(self, action: Callable[[], T]) -> T:
+        """Call `action`, again and again while the database is away.
+
+        An action that was carried out although its answer was lost is called once more. Raises
+        BenchError after `timeout_sec`.
+        """
+        return retry(action, timeout_sec=self.timeout_sec, say=self.say, reset=self.reset)
+
+    def reset(self) -> None:
+        """Give up a broken session, so that the next request opens another."""
+        with contextlib.suppress(Exception):
+            self.backend.remove_session()
 
 
 def open_storage(
@@ -57,57 +130,72 @@ def open_storage(
     *,
     heartbeat_sec: float = HEARTBEAT_SEC,
     missing: Literal["create", "refuse"] = "create",
+    timeout_sec: float = TIMEOUT_SEC,
+    say: Callable[[str], None] = lambda _: None,
+    away: Literal["wait", "refuse"] = "refuse",
 ) -> Storage:
     """Connect to the database at `address`, creating its tables if it has none.
 
-    Raises BenchError for an invalid address, a missing driver, and a database that cannot be
-    reached or holds something else.
+    `away`: a worker waits for a database that its supervisor has reached before. Raises BenchError
+    for an invalid address, a missing driver, and a database that cannot be reached or holds
+    something else.
     """
     url = _parse_url(address)
     if url.get_backend_name() == "sqlite":
         _prepare_file(Path(str(url.database)), missing)
-    try:
+
+    def connect() -> RDBStorage:
         with _lock(url):
-            backend = _connect(url, heartbeat_sec)
+            return _connect(url, heartbeat_sec)
+
+    try:
+        wait_sec = 0.0 if away == "refuse" else timeout_sec
+        backend = retry(connect, timeout_sec=wait_sec, say=say) if wait_sec else connect()
     except (ImportError, NoSuchModuleError) as error:
         raise BenchError(
             f"--storage {redacted(url)}: the driver is missing ({_first_line(error)}): "
             "pip install 'sequence-bench[postgresql]'"
         ) from None
     except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
-        raise BenchError(f"--storage {redacted(url)}: {_cause(error)}") from None
-    return Storage(url=url, backend=backend, heartbeat_sec=heartbeat_sec)
+        raise BenchError(f"--storage {redacted(url)}: {cause(error)}") from None
+    return Storage(
+        url=url,
+        backend=backend,
+        heartbeat_sec=heartbeat_sec,
+        timeout_sec=timeout_sec,
+        say=say,
+    )
 
 
-def redacted(url: sqlalchemy.URL) -> str:
-    """Printable URL, without the password."""
-    return url.render_as_string(hide_password=True)
+def redacted(url: sqlalchemy.URL | str) -> str:
+    """Printable address: all that stands before its last `@` may be a password, and is masked."""
+    text = url if isinstance(url, str) else url.render_as_string(hide_password=True)
+    head, _, rest = text.rpartition("//")
+    scheme = f"{head}//" if head or text.startswith("//") else ""
+    before, at, host = rest.replace("%40", "@").rpartition("@")
+    return f"{scheme}{'***' if before else ''}{at}{host}"
 
 
-def retry(action: Callable[[], T], *, retry_sec: float = RETRY_SEC) -> T:
-    """Call `action`, again and again while the storage cannot be reached."""
-    until, pause_sec = time.monotonic() + retry_sec, 0.2
-    while True:
-        try:
-            return action()
-        except (StorageInternalError, sqlalchemy.exc.DBAPIError) as error:
-            if time.monotonic() > until:
-                raise BenchError(f"the storage is out of reach: {_cause(error)}") from error
-            time.sleep(pause_sec)
-            pause_sec = min(2 * pause_sec, MAX_PAUSE_SEC)
+def is_unreachable(error: BaseException) -> bool:
+    """Test whether an error says that the database is away, not that a request was wrong."""
+    if isinstance(error, StorageInternalError):
+        return error.__cause__ is None or is_unreachable(error.__cause__)
+    return isinstance(error, _AWAY) and not isinstance(error, _WRONG)
 
 
 def _parse_url(address: str) -> sqlalchemy.URL:
     try:
         url = sqlalchemy.make_url(address)
-    except ArgumentError:
-        raise BenchError(f"--storage {address}: not a database address, as {EXAMPLES}") from None
+    except (ArgumentError, ValueError):
+        raise BenchError(
+            f"--storage {redacted(address)}: not a database address, as {EXAMPLES}"
+        ) from None
     kind = url.get_backend_name()
     if kind not in ("sqlite", "postgresql"):
         raise BenchError(f"--storage {redacted(url)}: {kind!r} is not supported, use {EXAMPLES}")
     if kind == "sqlite" and url.database in (None, "", ":memory:"):
         raise BenchError(
-            f"--storage {address}: workers cannot share memory, name a file: {EXAMPLES}"
+            f"--storage {redacted(address)}: workers cannot share memory, name a file: {EXAMPLES}"
         )
     return url
 
@@ -161,7 +249,7 @@ def _lock(url: sqlalchemy.URL) -> Iterator[None]:
         yield
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """Message of the database itself, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__

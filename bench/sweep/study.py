@@ -14,7 +14,9 @@ from optuna.samplers import RandomSampler
 from bench.core.cards import Card
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
+from bench.runs.resolve import resolve
 from bench.sweep.definition import Sweep, definition_digest
+from bench.sweep.space import tree_of
 from bench.sweep.storage import Storage, redacted
 
 Kind = Literal["trial", "repeat"]
@@ -53,10 +55,14 @@ def open_studies(
     `missing="refuse"`, if a study does not exist.
     """
     card = suite.card(sweep.task)
+    # A state is read from any machine, also where the data is not.
+    identity = _data_identity(sweep, suite) if missing == "create" else None
     with storage.lock():
         trials, repeats = (
             {
-                model: _open_study(sweep, card, storage, f"{sweep.name}/{model}{suffix}", missing)
+                model: _open_study(
+                    sweep, card, storage, f"{sweep.name}/{model}{suffix}", missing, identity
+                )
                 for model in sweep.models
             }
             for suffix in ("", "/best")
@@ -72,8 +78,19 @@ def delete_studies(sweep: Sweep, storage: Storage) -> None:
                 optuna.delete_study(study_name=name, storage=storage.backend)
 
 
+def _data_identity(sweep: Sweep, suite: Suite) -> str | None:
+    """Name of the content of own data that the trials are trained on; None where it is pinned."""
+    overrides = tree_of(sweep.fixed)
+    return resolve(suite, sweep.task, model=sweep.models[0], overrides=overrides).data_identity
+
+
 def _open_study(
-    sweep: Sweep, card: Card, storage: Storage, name: str, missing: Literal["create", "refuse"]
+    sweep: Sweep,
+    card: Card,
+    storage: Storage,
+    name: str,
+    missing: Literal["create", "refuse"],
+    identity: str | None,
 ) -> optuna.Study:
     digest = definition_digest(sweep, card.version)
     common: dict[str, Any] = {
@@ -95,6 +112,14 @@ def _open_study(
             f"sweep {sweep.name!r} has changed since its trials in {redacted(storage.url)} were "
             "made: give the file another name, or forget those trials with --again"
         )
+    if identity is not None and study.user_attrs.get("data", identity) != identity:
+        raise BenchError(
+            f"sweep {sweep.name!r} was started on other data ({study.user_attrs['data']}, now "
+            f"{identity}): put the original back, give the file another name, or forget its trials "
+            "with --again"
+        )
+    if identity is not None and "data" not in study.user_attrs:
+        study.set_user_attr("data", identity)
     if study.user_attrs.get("definition") != digest:
         study.set_user_attr("definition", digest)
     return study

@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from optuna.exceptions import StorageInternalError
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
-from sqlalchemy.exc import SQLAlchemyError
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
@@ -25,6 +23,7 @@ from bench.sweep.outcome import summarise, write_result
 from bench.sweep.report import draw_sweep
 from bench.sweep.space import tree_of
 from bench.sweep.status import SweepState, read_state
+from bench.sweep.storage import away_line, is_unreachable
 from bench.sweep.study import Studies
 from bench.sweep.trial import COUNTED
 from bench.training.progress import Style
@@ -70,10 +69,11 @@ def supervise(
             is_done=lambda: view.state is not None and view.state.is_done,
             max_restarts=MAX_RESTARTS,
             on_event=view.print_line,
+            progress=lambda: view.num_ended,
         )
     finally:
         view.close()
-    state = read_state(studies)
+    state = studies.storage.retry(lambda: read_state(studies))
     if not state.is_done:
         raise BenchError(_failure(name, workers))
     return state
@@ -119,6 +119,8 @@ class _View:
         self.state: SweepState | None = None
         self._refreshed_sec = -REFRESH_SEC
         self._ended: set[tuple[str, int]] | None = None
+        self._away_sec: float | None = None
+        """Time since which the storage is out of reach."""
         self._console = Console(stderr=True)
         self._live: Live | None = None
         if style == "live":
@@ -131,14 +133,33 @@ class _View:
             return
         try:
             self.state = read_state(self.studies)
-        except (StorageInternalError, SQLAlchemyError):
-            return  # the workers go on, and the next refresh may succeed
+        except Exception as error:
+            if not is_unreachable(error):
+                raise
+            self._wait(error)
+            return
         finally:
             self._refreshed_sec = time.monotonic()
+        if self._away_sec is not None:
+            away_sec, self._away_sec = time.monotonic() - self._away_sec, None
+            self.print_line(f"the storage is back after {away_sec:.0f} s")
         if self._live is not None:
             lines = Text("\n".join(progress(self.state)), no_wrap=True, overflow="ellipsis")
             self._live.update(lines)
         self._print_ended(self.state)
+
+    @property
+    def num_ended(self) -> int:
+        """Trials that have ended."""
+        return len(self._ended or ())
+
+    def _wait(self, error: Exception) -> None:
+        """Wait for the storage beside the workers, which do so, too, up to the same limit."""
+        storage = self.studies.storage
+        storage.reset()
+        if self._away_sec is None:
+            self._away_sec = time.monotonic()
+            self.print_line(away_line(error, storage.timeout_sec))
 
     def print_line(self, line: str) -> None:
         """Print one permanent line."""

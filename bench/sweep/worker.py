@@ -21,7 +21,6 @@ from bench.runs.run import RunOptions, run, run_trial
 from bench.sweep.claim import Claim, Claims, TrialOutcome, heartbeats
 from bench.sweep.sampling import make_pruner, should_prune
 from bench.sweep.space import resolve_trial
-from bench.sweep.storage import retry
 from bench.sweep.study import Studies
 from bench.training.callbacks import PrunedError, Report
 
@@ -48,6 +47,7 @@ class Worker:
     ) -> None:
         self.studies, self.suite, self.run_options, self.log = studies, suite, run_options, log
         self.claims = Claims(studies)
+        self._retry = studies.storage.retry
         self._pause_sec = min(POLL_SEC, studies.storage.heartbeat_sec)
 
     def run(self) -> None:
@@ -72,14 +72,14 @@ class Worker:
         claim: Claim | Literal["wait", "done"] = "wait"
         try:
             with _deferred_interrupts():
-                claim = retry(self.claims.ask)
+                claim = self._retry(self.claims.ask)
             if not isinstance(claim, Claim):
                 return claim
             self.log(_title(claim))
             with heartbeats(self.studies.storage, claim.trial_id):
                 outcome = self._run_trial(claim)
             with _deferred_interrupts():
-                retry(lambda: self.claims.tell(claim, outcome))
+                self._retry(lambda: self.claims.tell(claim, outcome))
             value = "" if outcome.value is None else f" {outcome.value:.6g}"
             reason = f": {outcome.reason}" if outcome.reason else ""
             self.log(f"  {outcome.status}{value}{reason}")
@@ -129,7 +129,7 @@ class Worker:
         epochs = (dimension.values if dimension else None) or [num_epochs]
         max_epochs = max(int(value) for value in epochs if value is not None)
         pruner = make_pruner(self.studies.sweep, max_epochs * len(claim.seeds))
-        retry(lambda: backend.set_trial_user_attr(claim.trial_id, "epochs", num_steps))
+        self._retry(lambda: backend.set_trial_user_attr(claim.trial_id, "epochs", num_steps))
 
         def store(step: int, value: float) -> bool:
             if not self.claims.is_valid(claim):
@@ -147,7 +147,7 @@ class Worker:
 
         def report(epoch: int, value: float) -> None:
             try:
-                is_pruned = retry(lambda: store(index * num_epochs + epoch, value))
+                is_pruned = self._retry(lambda: store(index * num_epochs + epoch, value))
             except UpdateFinishedTrialError:
                 raise ClaimLostError from None
             if is_pruned:

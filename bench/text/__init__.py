@@ -21,6 +21,7 @@ DOMAIN = Domain(
     data_options=frozenset({"minimum_count", "download"}),
     load="bench.text.data.prepared:load",
     inspect="bench.text.data.prepared:inspect",
+    unpinned="bench.text.data.prepared:unpinned",
     objectives={"language-model": "bench.text.objective:LanguageModel"},
     baselines={
         "ngram": "bench.text.baselines.ngram:NGram",

@@ -23,6 +23,7 @@ from bench.core.outcome import Outcome
 from bench.core.record import Record
 from bench.core.suite import Suite
 from bench.data.corpora import Corpus
+from bench.data.identity import check_same_data
 from bench.domains import all_baselines
 from bench.runs.finished import FinishedRun, find_run
 from bench.runs.provenance import Stopwatch, cost_of
@@ -30,7 +31,7 @@ from bench.runs.resolve import Resolved
 from bench.runs.run import RunOptions, run
 from bench.text.baselines.base import Floats
 from bench.text.baselines.cache import HALF_LIVES, cache_experts
-from bench.text.baselines.mix import fit_mixture, mix
+from bench.text.baselines.mix import WEIGHT_DIGITS, fit_mixture, mix
 from bench.text.data.corpus import Ids
 from bench.text.data.prepared import as_text
 from bench.text.metric import bound_value, metric_name, metric_value
@@ -68,6 +69,8 @@ class Mixing:
     ) -> Outcome:
         stopwatch = Stopwatch.start()
         corpus = as_text(corpus, task=resolved.card.task)
+        for component in self.components:
+            check_same_data(component.record.data, corpus.checksums, run=component.id)
         log_probs = {split: self._read(split, corpus.splits[split]) for split in SPLITS}
         decays = choose_decays(resolved, corpus.splits["valid"], log_probs["valid"])
         metrics: dict[str, float] = {}
@@ -246,7 +249,9 @@ def parts_of(record: Record, components: Sequence[FinishedRun]) -> list[Part]:
 
 def table_of_parts(record: Record, parts: Sequence[Part]) -> str:
     """Weights and what each part scores alone, the mixture last."""
-    rows = [(part.name, f"{part.weight:.4f}", *_shown(part.metrics)) for part in parts]
+    rows = [
+        (part.name, f"{part.weight:.{WEIGHT_DIGITS}f}", *_shown(part.metrics)) for part in parts
+    ]
     rows.append((record.id, "1", *_shown(record.metrics)))
     return aligned(("component", "weight", "valid", "test"), rows)
 

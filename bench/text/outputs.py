@@ -98,6 +98,8 @@ def read_text_samples(folder: Path, split: str) -> TextSamples | None:
 _USUAL_BLOCK_LENGTHS = {"bits-per-character": 5000}
 _USUAL_BLOCK_LENGTH = 1000
 _FEWEST_USUAL_BLOCKS = 50
+SHORT_TEXT_BLOCKS = 20
+"""Usual blocks below which a text is short."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,6 +123,18 @@ class TokenBlocks:
     def method(self) -> str:
         name = self.metric_name.replace("-", " ")
         return f"losses in nats are added over blocks and each resample is turned into {name}"
+
+    @property
+    def caution(self) -> str | None:
+        """Remark on a text too short for blocks that are long against its dependences."""
+        num_tokens = int(self.sums[:, 1].sum())
+        usual = _USUAL_BLOCK_LENGTHS.get(self.metric_name, _USUAL_BLOCK_LENGTH)
+        if num_tokens >= SHORT_TEXT_BLOCKS * usual:
+            return None
+        return (
+            f"Over test units: {num_tokens:,} tokens are few. Where neighbouring losses depend on "
+            "one another strongly, the intervals are too narrow: 89 % where 95 % is said."
+        )
 
     def metric(self, sums_XK: Floats) -> Floats:
         nats_X = np.asarray(sums_XK[..., 0] / sums_XK[..., 1])

@@ -29,6 +29,7 @@ class TrackOptions(Frozen, frozen=True, kw_only=True):
     job_type: str | None = None
     """training, counting, evaluation or trial by default."""
     notes: str | None = None
+    """Text beside the run in W&B."""
     gradients: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Interval in steps at which the gradient of each weight is logged; 0: never."""
     samples: Annotated[int, msgspec.Meta(ge=0)] = 20

@@ -146,6 +146,8 @@ def quiet_lightning() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning")
+        # Said on the login nodes of every cluster; `bench` is started by srun where it should be.
+        warnings.filterwarnings("ignore", message="The `srun` command is available")
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Said of the library's recurrences on a GPU; ours are given weights made for each call.
         warnings.filterwarnings("ignore", message="RNN module weights are not part of single")

@@ -16,7 +16,7 @@ import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
 
-from bench.core.errors import LostProcessError
+from bench.core.errors import BenchError, LostProcessError
 from bench.core.ranks import ALONE, Rank
 
 PATIENCE = timedelta(minutes=30)
@@ -37,8 +37,10 @@ class ProcessGroup:
     folder, the record may be there) and then calls the others or dismisses them.
     """
 
-    def __init__(self, rank: Rank = ALONE) -> None:
+    def __init__(self, rank: Rank = ALONE, *, run: str = "") -> None:
         self.rank = rank
+        self.run = run
+        """Name of the run, which all processes have to agree on."""
         self._store = None if rank.size == 1 else _meet(rank)
         # torchrun may start all processes again with the store that it has.
         self._attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
@@ -47,7 +49,7 @@ class ProcessGroup:
 
     def call(self) -> None:
         """Have the others train, too."""
-        self._decide(CALLED)
+        self._decide(CALLED + self.run.encode())
 
     def dismiss(self) -> None:
         """Let the others go, where they have not been called."""
@@ -65,14 +67,23 @@ class ProcessGroup:
                 self._store.set(f"decision/{self._attempt}", word)
 
     def is_called(self) -> bool:
-        """Wait for the first process's decision; True where this process is to train."""
+        """Wait for the first process's decision; True where this process is to train.
+
+        Raises BenchError where the first process carries out another run, since it sees other data.
+        """
         assert self._store is not None
         with _losses_told():
             while not self._store.check([f"decision/{self._attempt}"]):
                 time.sleep(POLL_SEC)
-            called = bool(self._store.get(f"decision/{self._attempt}") == CALLED)
+            decision = bytes(self._store.get(f"decision/{self._attempt}"))
             self._num_heard(1)
-        return called
+        run = decision.removeprefix(CALLED).decode()
+        if decision.startswith(CALLED) and run != self.run:
+            raise BenchError(
+                f"process {self.rank.number} sees other data than the first: run {self.run} here, "
+                f"{run} there; give all nodes the same files"
+            )
+        return decision.startswith(CALLED)
 
     def _num_heard(self, more: int) -> int:
         """Number of processes that know the decision, after adding so many."""

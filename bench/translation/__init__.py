@@ -20,6 +20,7 @@ DOMAIN = Domain(
     data_options=frozenset({"segmentation", "languages", "download", "on_bad"}),
     load="bench.translation.data.prepared:load",
     inspect="bench.translation.data.prepared:inspect",
+    unpinned="bench.translation.data.listing:unpinned",
     objectives={"translation": "bench.translation.objective:TranslationObjective"},
     evaluations={
         "translate": Evaluation(

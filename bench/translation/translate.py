@@ -24,6 +24,7 @@ import numpy as np
 from bench.core.errors import BenchError
 from bench.core.figures import new_figure, save_figure
 from bench.core.suite import Suite
+from bench.data.decoding import decode_lines
 from bench.data.tokens import END, SPECIAL
 from bench.runs.ensembles import Device
 from bench.translation.data.corpus import ParallelCorpus
@@ -83,7 +84,7 @@ def translate_lines(
     texts, words = list[str](), list[str]()
     with ExitStack() as stack:
         file = _open_attention(output.attention, stack)
-        lines = translated(decoded(source, "input"), translator, num_best=output.num_best)
+        lines = translated(decode_lines(source, "input"), translator, num_best=output.num_best)
         for place, (line, best) in enumerate(lines):
             if best and (file is not None or output.heat_maps is not None):
                 _write_alignment(place, alignment_of(line, best[0], corpus), file, output.heat_maps)
@@ -111,7 +112,7 @@ def rescored_lines(
     references = read_text(reference, "--reference") if reference else None
     runs = find_translators(suite, names)
     listed = list(
-        read_candidates(decoded(candidates, "input"), name="input", num_sentences=len(sources))
+        read_candidates(decode_lines(candidates, "input"), name="input", num_sentences=len(sources))
     )
     translator = make_translator(runs, TranslationOverrides(beam_size=1), device=device)
     lists = rescore(listed, sources, weights=weights, scorer=translator.score)
@@ -128,22 +129,11 @@ def rescored_lines(
 # Lines ------------------------------------------------------------------------------------------
 
 
-def decoded(file: IO[bytes], name: str) -> Iterator[str]:
-    """Lines of a UTF-8 file without their ends; BenchError naming a line that is not UTF-8."""
-    for number, line in enumerate(file, start=1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise BenchError(
-                f"{name}, line {number}: not UTF-8 (byte {error.start + 1}); convert it first"
-            ) from None
-
-
 def read_text(path: Path, option: str) -> list[str]:
     """Lines of the file that an option names; BenchError where it cannot be read."""
     try:
         with path.open("rb") as file:
-            return list(decoded(file, str(path)))
+            return list(decode_lines(file, str(path)))
     except OSError as error:
         raise BenchError(f"{option} {path}: cannot read it ({error.strerror})") from None
 

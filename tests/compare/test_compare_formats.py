@@ -44,7 +44,7 @@ def test_text_formats_have_verdicts_numbers_and_a_legend(three: Comparison, form
     assert "20,000 tokens in 50 blocks of 400, 1,000 resamples from seed 1" in said
     assert "losses in nats are added over blocks" in said
     assert "no p below 0.1" in said
-    assert "probability 0.8 in a two-sided t test at 0.05" in said
+    assert "probability 0.8 in the deciding t test at 0.05" in said
     assert "in perplexity" in said
     assert said.endswith("\n")
     assert render(three, format) == said

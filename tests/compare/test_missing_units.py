@@ -69,7 +69,7 @@ def test_missing_units_of_trained_runs_are_regenerated(
     names = (runs["lstm"].id, runs["ngram"].id)
     comparison = compared(suite, *names, reading=reading, task="text")
     assert path.read_bytes() == before
-    assert comparison.notes == []
+    assert [note for note in comparison.notes if "are few" not in note] == []
     assert runs["lstm"].id in said[0]
     over_units = comparison.measurements[0].over_units
     assert over_units is not None

@@ -115,32 +115,28 @@ def test_effect_size_is_corrected_for_few_seeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("num_a", "num_b", "expected"),
-    [
-        (2, 2, 5.653489342),
-        (3, 3, 3.070892270),
-        (5, 5, 2.024440146),
-        (10, 10, 1.324947368),
-        (64, 64, 0.499069177),
-        (3, 5, 2.458832394),
-        (2, 10, 2.408971474),
-        (2, None, 11.549889755),
-        (3, None, 3.264043553),
-        (5, None, 1.681997083),
-        (34, None, 0.495029131),
-    ],
+    ("num", "expected"),
+    [(2, 11.549889755), (3, 3.264043553), (5, 1.681997083), (34, 0.495029131)],
 )
-def test_the_resolvable_difference_equals_that_of_statsmodels(
-    num_a: int, num_b: int | None, expected: float
+def test_the_resolvable_difference_from_a_constant_equals_that_of_statsmodels(
+    num: int, expected: float
 ) -> None:
-    """`TTestIndPower` and `TTestPower` of statsmodels 0.15, level 0.05, power 0.8."""
-    assert resolvable_difference(1.0, num_a, num_b) == pytest.approx(expected, rel=1e-5)
-    assert resolvable_difference(2.5, num_a, num_b) == pytest.approx(2.5 * expected, rel=1e-5)
+    """`TTestPower` of statsmodels 0.15, level 0.05, power 0.8."""
+    assert resolvable_difference(1.0, num, None) == pytest.approx(expected, rel=1e-5)
+    assert resolvable_difference(2.5, num, None) == pytest.approx(2.5 * expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("num", [2, 3, 8])
-def test_a_resolvable_difference_is_found_with_the_stated_power(num: int) -> None:
-    rng = np.random.default_rng(num)
-    difference = resolvable_difference(1.0, num, num)
-    a, b = rng.normal(0, 1, (20_000, num)), rng.normal(difference, 1, (20_000, num))
-    assert np.mean(stats.ttest_ind(a, b, axis=1).pvalue < 0.05) == pytest.approx(0.8, abs=0.012)
+@pytest.mark.parametrize(("num_a", "num_b"), [(2, 2), (3, 3), (8, 8), (3, 5), (5, 2), (2, 10)])
+def test_a_resolvable_difference_is_found_by_welchs_test_with_the_stated_power(
+    num_a: int, num_b: int
+) -> None:
+    rng = np.random.default_rng(num_a)
+    difference = resolvable_difference(1.0, num_a, num_b)
+    a, b = rng.normal(0, 1, (40_000, num_a)), rng.normal(difference, 1, (40_000, num_b))
+    p_X = stats.ttest_ind(a, b, axis=1, equal_var=False).pvalue
+    assert np.mean(p_X < 0.05) == pytest.approx(0.8, abs=0.009)
+
+
+def test_many_seeds_resolve_what_students_test_does() -> None:
+    """`TTestIndPower` of statsmodels 0.15 pools, which hardly matters for 64 seeds a side."""
+    assert resolvable_difference(1.0, 64, 64) == pytest.approx(0.499069177, rel=1e-3)

@@ -87,8 +87,8 @@ def run(launcher: Any, folder: Path, program: str, **settings: Any) -> list[Watc
 
 
 def lines(folder: Path, number: int) -> list[str]:
-    log = folder / f"worker-{number}.log"
-    return log.read_text().splitlines() if log.exists() else []
+    logs = list(folder.glob(f"worker-{number}*.log"))
+    return logs[0].read_text().splitlines() if logs else []
 
 
 def test_two_workers_use_both_nodes(launcher: RayLauncher, tmp_path: Path) -> None:
@@ -105,7 +105,8 @@ def test_exit_codes_are_reported_and_a_killed_worker_is_replaced(
 ) -> None:
     program = (
         "import os, sys\nif sys.argv[1] == '2': raise SystemExit(2)\n"
-        f"log = open({str(tmp_path)!r} + '/worker-1.log').read()\nprint('here', flush=True)\n"
+        f"import glob\nlog = open(glob.glob({str(tmp_path)!r} + '/worker-1-*.log')[0]).read()\n"
+        "print('here', flush=True)\n"
         "if not log: os.kill(os.getpid(), 9)"
     )
     events: list[str] = []

@@ -50,8 +50,8 @@ def spec(folder: Path, command: list[str]) -> WorkerSpec:
 
 
 def lines(folder: Path, number: int = 1) -> list[str]:
-    log = folder / f"worker-{number}.log"
-    return log.read_text().splitlines() if log.exists() else []
+    logs = list(folder.glob(f"worker-{number}*.log"))
+    return logs[0].read_text().splitlines() if logs else []
 
 
 def test_jobs_report_exit_codes_and_get_logs_and_variables(tmp_path: Path) -> None:

@@ -229,3 +229,16 @@ def test_autocast_runs(case: Case) -> None:
     y_BTH.float().sum().backward()
     exact_BTH, _ = recurrence.forward_reference(x_BTD, None, torch.tensor([6, 3, 1]))
     torch.testing.assert_close(y_BTH.float(), exact_BTH, rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_an_empty_batch_and_no_steps_are_read(case: Case) -> None:
+    model = case.build()
+    for batch_size, length in ((0, 5), (3, 0), (0, 0)):
+        x_BTD = torch.zeros(batch_size, length, INPUT_SIZE, dtype=torch.float64)
+        for forward in (model, model.forward_reference):
+            y_BTH, state = forward(x_BTD)
+            assert y_BTH.shape == (batch_size, length, model.output_size)
+            assert y_BTH.dtype == torch.float64
+            assert [part.shape[1:] for part in state] == list(model.state_shapes())
+            assert all(len(part) == batch_size for part in state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from command_line import CommandLine
 from own_recordings import record, write_list
 
 from bench.core.record import Record, read_record
+from bench.core.suite import Suite
+from bench.runs.resolve import resolve
 from bench.speech.metrics import word_error_rate
 
 SETTINGS = {
@@ -97,13 +100,13 @@ def test_every_bad_utterance_is_told(bench: CommandLine, suite: Path, tmp_path: 
 def test_a_small_network_learns_characters(bench: CommandLine, suite: Path) -> None:
     record = trained(bench, suite, "--trainer.max-epochs", 12)
     assert record.metric == "character-error-rate"
-    assert record.signature == (
-        "character-error-rate|labels:4|scored:4(none)|edits:levenshtein|decoder:beam(8)"
-    )
+    definition = "character-error-rate|labels:4|scored:4(none)|edits:levenshtein|decoder:"
+    assert re.fullmatch(re.escape(f"{definition}beam(8)|corpus:") + "[0-9a-f]{8}", record.signature)
     assert record.metrics["test"] < 10
     assert set(record.data) == {"characters", "samples"}
-    ((signature, words),) = record.beside.items()
-    assert signature == "word-error-rate|spelt|edits:levenshtein|decoder:beam(8)"
+    spelt = "word-error-rate|spelt|edits:levenshtein|decoder:beam(8)"
+    assert set(record.beside) == {spelt, f"{definition}greedy"}
+    words = record.beside[spelt]
     assert record.metrics["test"] <= words["test"] <= 50
     said = bench("errors", record.id, "--suite", suite)
     assert said.status == 0, said
@@ -132,7 +135,7 @@ def test_words_and_phones_have_metrics_of_their_own(
     )
     assert record.metric == f"{units.removesuffix('s')}-error-rate"
     assert record.signature.startswith(f"{record.metric}|labels:")
-    assert not record.beside
+    assert not any("spelt" in signature for signature in record.beside)
     assert set(record.data) == {units, "samples"}
     assert bench("errors", record.id, "--suite", suite).status == 0
 
@@ -147,8 +150,26 @@ def test_a_transducer_reads_them_too(bench: CommandLine, suite: Path) -> None:
         bench, suite, "--objective", "transducer", "--trainer.max-epochs", 1, model="lstm"
     )
     assert record.metric == "character-error-rate"
-    assert record.signature.endswith("decoder:beam(8)")
+    assert "|decoder:beam(8)|corpus:" in record.signature
     assert bench("errors", record.id, "--suite", suite).status == 0
+
+
+def test_a_run_is_named_by_sound_and_transcripts(suite: Path, tmp_path: Path) -> None:
+    shutil.copytree(suite / "own", tmp_path / "copy")
+
+    def name(path: Path, **data: str) -> str:
+        overrides = {"data": {"path": str(path), **data}}
+        return resolve(Suite(folder=suite), "speech", model="gru", overrides=overrides).run_id
+
+    whole = name(suite / "own")
+    assert name(tmp_path / "copy") == name(tmp_path / "copy/../copy") == whole
+    assert name(tmp_path / "copy", units="words") != whole
+    text = (tmp_path / "copy/all.tsv").read_text()
+    (tmp_path / "copy/all.tsv").write_text(text.replace("\ts3\n", "\ts2\n"))
+    assert name(tmp_path / "copy") != whole  # other speakers are held out
+    (tmp_path / "copy/all.tsv").write_text(text)
+    record(tmp_path / "copy/clips/5.wav", "ab", rate_hz=11025)
+    assert name(tmp_path / "copy") != whole
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from tiny_sweep import write_sweep
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
+from bench.sweep import storage as storage_module
 from bench.sweep.status import has_exited, process_identity
 from bench.sweep.storage import default_url, open_storage, retry
 
@@ -24,7 +26,12 @@ REFUSED = {
     "sqlite://": "workers cannot share memory, name a file",
     "sqlite:///:memory:": "workers cannot share memory, name a file",
     "postgresql+nothing://me@host/db": "the driver is missing .* pip install",
-    "postgresql+psycopg://me:secret@127.0.0.1:1/db": "me:[*]+@127.0.0.1:1/db: .*connection",
+    "postgresql+psycopg://me:secret@127.0.0.1:1/db": "psycopg://[*]+@127.0.0.1:1/db: .*connection",
+    "postgresql+psycopg://me:se@cr/secret@127.0.0.1:1/db": "[*]+@127.0.0.1:1/db: ",
+    "//me:secret@host/db": "--storage //[*]+@host/db: not a database address",
+    "me:secret@host/db": "--storage [*]+@host/db: not a database address",
+    "sqlite://me:secret@/": "--storage sqlite://[*]+@/: workers cannot share memory",
+    "postgresql://me:secret@host:port/db": "--storage postgresql://[*]+@host:port/db: not a",
     "sqlite:////proc/no/such.db": "--storage /proc/no/such.db: cannot write there",
 }
 
@@ -69,15 +76,15 @@ def test_an_unreachable_storage_is_tried_again() -> None:
             raise OperationalError("select 1", {}, sqlite3.OperationalError("database is locked"))
         return "there"
 
-    assert retry(sometimes, retry_sec=60) == "there"
+    assert retry(sometimes, timeout_sec=60) == "there"
 
 
 def test_retrying_ends() -> None:
     def never() -> None:
         raise OperationalError("select 1", {}, sqlite3.OperationalError("database is locked"))
 
-    with pytest.raises(BenchError, match="the storage is out of reach: database is locked"):
-        retry(never, retry_sec=0)
+    with pytest.raises(BenchError, match=r"out of reach for 0 s \(database is locked\)"):
+        retry(never, timeout_sec=0)
 
 
 def test_the_lock_of_a_killed_process_is_released(tmp_path: Path) -> None:
@@ -132,3 +139,34 @@ def test_a_killed_process_has_exited_even_before_it_is_reaped() -> None:
 @pytest.mark.parametrize("process", [None, "another-boot/pid:[1]/77/5"])
 def test_a_process_elsewhere_is_unknown(process: str | None) -> None:
     assert has_exited(process) is None
+
+
+def test_a_request_that_is_wrong_is_not_repeated() -> None:
+    calls: list[int] = []
+
+    def wrong() -> None:
+        calls.append(1)
+        raise ProgrammingError("select", {}, sqlite3.OperationalError("no such table"))
+
+    with pytest.raises(ProgrammingError):
+        retry(wrong, timeout_sec=60)
+    assert calls == [1]
+
+
+def test_waiting_is_said_once_and_so_is_the_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0.0, 2.0)
+    monkeypatch.setattr(storage_module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(storage_module.time, "sleep", lambda _: None)
+    answers, lines, resets = iter([1] * 20 + [0]), list[str](), list[int]()
+
+    def sometimes() -> str:
+        if next(answers):
+            raise OperationalError("select 1", {}, sqlite3.OperationalError("terminated"))
+        return "there"
+
+    found = retry(sometimes, timeout_sec=1000, say=lines.append, reset=lambda: resets.append(1))
+    assert found == "there"
+    assert [line.partition(" (")[0] for line in lines[:1]] == ["the storage is out of reach"]
+    assert lines[1].startswith("the storage is back after ")
+    assert len(lines) == 2
+    assert len(resets) == 20

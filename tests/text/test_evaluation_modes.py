@@ -155,7 +155,7 @@ def test_options_are_chosen_on_validation_and_test_is_read_once(
     assert seen.count("test") == 1
     assert seen[-1] == "test"
     assert seen.count("valid") > 1
-    assert record.signature.endswith(f"eval:{mode}")
+    assert f"|eval:{mode}|" in record.signature
     assert record.signature != runs["srn"].signature
     assert record.id != runs["srn"].id
     assert record.config["objective"]["evaluation"] == mode

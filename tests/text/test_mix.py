@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize
 
 from bench.core.errors import BenchError
-from bench.text.baselines.mix import fit_mixture, mix, perplexity
+from bench.text.baselines.mix import WEIGHT_DIGITS, fit_mixture, mix, perplexity
 
 
 @settings(max_examples=50, deadline=None)
@@ -61,3 +62,34 @@ def test_what_cannot_be_mixed_is_refused(log_probs: list[list[float]], message: 
 def test_wrong_weights_are_refused(weights: list[float]) -> None:
     with pytest.raises(BenchError, match=r"need as many weights"):
         mix(np.zeros((2, 3)), np.array(weights))
+
+
+@pytest.mark.parametrize("M", [2, 3, 8])
+@pytest.mark.parametrize("noise", [0.01, 0.5])
+def test_weights_are_right_to_the_printed_digits(M: int, noise: float) -> None:
+    """Against scipy's constrained optimiser; alike models are where EM stops early."""
+    rng = np.random.default_rng(M)
+    common_N = -rng.exponential(4.0, 3000)
+    log_probs_MN = common_N + noise * rng.standard_normal((M, 3000))
+    log_probs_MN[-1] -= 1.0  # a model that should have no weight
+    scaled_MN = np.exp(log_probs_MN - log_probs_MN.max(axis=0))
+
+    def loss(weights_M: np.ndarray) -> float:
+        return -float(np.log(weights_M @ scaled_MN).mean())
+
+    def slope(weights_M: np.ndarray) -> np.ndarray:
+        return -(scaled_MN / (weights_M @ scaled_MN)).mean(axis=1)
+
+    best = optimize.minimize(
+        loss,
+        np.full(M, 1 / M),
+        jac=slope,
+        method="SLSQP",
+        bounds=[(0, 1)] * M,
+        constraints=[{"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda _: np.ones(M)}],
+        options={"ftol": 1e-15, "maxiter": 1000},
+    )
+    found = fit_mixture(log_probs_MN)
+    np.testing.assert_allclose(found.weights, best.x, atol=0.5 * 10**-WEIGHT_DIGITS)
+    assert loss(found.weights) <= loss(best.x) + 1e-10
+    assert found.weights.sum() == pytest.approx(1.0, abs=1e-12)

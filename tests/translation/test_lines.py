@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bench.core.errors import BenchError
+from bench.data.decoding import decode_lines
 from bench.translation import translate as module
 from bench.translation.rescoring import read_candidates
 from bench.translation.scoring import Translation
@@ -18,7 +19,6 @@ from bench.translation.translate import (
     Alignment,
     Format,
     alignment_json,
-    decoded,
     draw_alignment,
     formatted,
     translated,
@@ -53,7 +53,7 @@ def reversed_line(text: str, log_prob: float, score: float) -> Translation:
 
 
 def output(content: bytes, form: Format = "text", num_best: int = 1) -> list[str]:
-    found = translated(decoded(io.BytesIO(content), "input"), Backwards(), num_best=num_best)
+    found = translated(decode_lines(io.BytesIO(content), "input"), Backwards(), num_best=num_best)
     return [line for i, (_, best) in enumerate(found) for line in formatted(i, best, form)]
 
 
@@ -77,7 +77,7 @@ def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = output(content)
     monkeypatch.setattr(module, "CHUNK_LINES", 3)
     translator = Backwards()
-    list(translated(decoded(io.BytesIO(content), "input"), translator, num_best=1))
+    list(translated(decode_lines(io.BytesIO(content), "input"), translator, num_best=1))
     assert output(content) == whole
     assert translator.calls == [3, 3, 1]
 
@@ -104,7 +104,7 @@ def test_json_lines() -> None:
 
 
 def test_another_encoding_is_named_with_its_line() -> None:
-    with pytest.raises(BenchError, match=r"input, line 2: not UTF-8 \(byte 3\)"):
+    with pytest.raises(BenchError, match=r"input, line 2: byte 3 of it is not UTF-8"):
         output(b"ab\nca\xe9\n")
 
 

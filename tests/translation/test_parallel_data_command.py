@@ -49,8 +49,8 @@ def test_what_there_is(suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data("tiny", suite=suite)
     said = capsys.readouterr().out.splitlines()
     assert any(row.split()[0] == "train.en" and "verified" in row for row in said)
-    assert said[-8:-4] == ["train: 4 pairs", "valid: 4 pairs", "test: 4 pairs", "more: missing"]
-    assert said[-4] == "train: source 21 tokens; target 22 tokens"
+    assert said[-9:-5] == ["train: 4 pairs", "valid: 4 pairs", "test: 4 pairs", "more: missing"]
+    assert said[-5] == "train: source 21 tokens; target 22 tokens"
     assert said[-1].startswith(
         "tiny: verified; segmentation words: 17 source and 17 target symbols; metric bleu|"
     )

@@ -198,7 +198,7 @@ def test_another_encoding_and_another_number_of_references(
     bench: Piped, runs: list[Record], tmp_path: Path
 ) -> None:
     said = bench("translate", "--run", runs[0].id, given=b"caf\xe9\n")
-    assert "input, line 1: not UTF-8 (byte 4)" in said.only_line
+    assert "input, line 1: byte 4 of it is not UTF-8" in said.only_line
     reference = tmp_path / "reference"
     reference.write_text("a\nb\n")
     said = bench("translate", "--run", runs[0].id, "--reference", reference, given="a\n")

@@ -207,6 +207,19 @@ class Nearest(CaptionBaseline):
     """Caption of the k nearest training images that m others of theirs confirm best.
 
     With the `index` faiss, neighbours are searched in a part of the images only.
+
+    Parameters
+    ----------
+    k
+        Neighbours of an image.
+    m
+        Captions that confirm a candidate.
+    similarity
+        Similarity of two captions.
+    distance
+        Distance of two images' features.
+    index
+        Search of neighbours: over all images, or by faiss in a part of them.
     """
 
     def __init__(

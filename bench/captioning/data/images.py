@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import BenchError
-from bench.data.files import digest_of
+from bench.data.files import digest_of, walk_files
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -115,9 +114,8 @@ class FolderImages(ImageFiles):
         return str([(name, state.st_size, state.st_mtime_ns) for name, state in states])
 
     def _files(self) -> Iterable[tuple[str, Path]]:
-        for folder, _, names in os.walk(self.path):
-            for name in names:
-                yield name, Path(folder) / name
+        for path in walk_files(self.path):
+            yield path.name, path
 
     def _read(self, place: Path) -> bytes:
         return place.read_bytes()

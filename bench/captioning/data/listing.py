@@ -22,7 +22,7 @@ from bench.captioning.data.specification import PARTS, CaptionsSpec
 from bench.captioning.data.words import Tokens, caption_tokens
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
-from bench.data.lines import UnreadableError, read_lines
+from bench.data.decoding import read_text_lines
 
 Texts = list[tuple[str, Tokens]]
 """Captions of an image, as they were written and as words."""
@@ -92,13 +92,7 @@ def _flickr8k_captions(path: Path) -> tuple[dict[str, Texts], list[Problem]]:
 
 def _lines(path: Path) -> list[str]:
     """Lines of a text without blanks around them."""
-    try:
-        lines = read_lines(path)
-    except UnreadableError as error:
-        raise BenchError(f"{path} cannot be read: {error}") from error
-    for place, fault in lines.undecodable().items():
-        raise BenchError(f"{path}, line {place + 1:,}: {fault}; put the original file in its place")
-    return [line.strip() for line in lines]
+    return [line.strip() for line in read_text_lines(path)]
 
 
 class _Sentence(msgspec.Struct):

@@ -18,7 +18,7 @@ weights downloaded only when asked for.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError, nearest
 from bench.data.files import all_have_digests, digest_of, mismatch
+from bench.data.identity import FEATURES, file_sha256, unpinned_files
 from bench.data.problems import (
     Progress,
     Style,
@@ -57,6 +58,7 @@ from bench.data.sources import (
     cache_folder,
     candidates,
     locate,
+    own_folder,
     print_status,
 )
 from bench.data.tokens import NUM_SPECIAL, UNKNOWN
@@ -81,7 +83,7 @@ def inspect(
     card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
 ) -> None:
     """Print the files, every problem and the contents of a corpus; computes its features."""
-    print_status(card, data.path)
+    print_status(card, data)
     download: Download = "missing" if fetch else "never"
     data = msgspec.structs.replace(data, on_bad="skip", download=download)
     with progress_bar(f"features of {card.task}", default_style()) as report:
@@ -157,7 +159,7 @@ def prepare(
         spec,
         task=task,
         twin=card.twin,
-        path=Path(data.path) if data.path else None,
+        path=own_folder(task, data),
         needed=spec.text_files(),
         obtain=spec.obtain,
         download=data.download,
@@ -181,6 +183,25 @@ def prepare(
         ),
         checksums={**{each.name: digest_of(each, "sha256") for each in paths}, **corpus.checksums},
     )
+
+
+def unpinned(card: Card, data: DataConfig) -> Mapping[str, str]:
+    """Checksums of a user's own features, and of files that the card has no checksum of."""
+    spec = card.corpus
+    if not isinstance(spec, CaptionsSpec):
+        return {}
+    name = data.features or spec.features
+    found = unpinned_files(spec, card, data, spec.text_files())
+    if name in (*COMPUTED, *PRETRAINED):
+        return found
+    if (given := spec.given.get(name)) is not None:
+        own = unpinned_files(spec, card, data, (given.file, given.names))
+        return found | {f"{FEATURES}{file}": sha for file, sha in own.items()}
+    for folder in candidates(spec, own_folder(card.task, data)):
+        paths = [folder / f"{name}.npy", folder / f"{name}.names.txt"]
+        if all(path.is_file() for path in paths):
+            return found | {f"{FEATURES}{path.name}": file_sha256(path) for path in paths}
+    return found
 
 
 def _listed(spec: CaptionsSpec, folder: Path) -> Listing:

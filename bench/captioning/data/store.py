@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import BenchError
+from bench.data.decoding import read_text_lines
 from bench.data.files import digest_of
 
 Ids = npt.NDArray[np.int64]
@@ -105,10 +106,7 @@ def _mapped(path: Path) -> npt.NDArray[np.floating]:
 
 
 def _names(path: Path) -> tuple[str, ...]:
-    try:
-        listed = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise BenchError(f"{path}: byte {error.start} is not UTF-8") from error
+    listed = read_text_lines(path)
     row: dict[str, int] = {}
     for number, name in enumerate(listed, start=1):
         if not name.strip():

@@ -3,7 +3,8 @@
     text      A man in a T-shirt doesn't ride his dog 's bike .
     tokens    a man in a tshirt doesnt ride his dog s bike
 
-as Karpathy and Fei-Fei (2015) cut them: lower case, between blanks, letters and digits alone. The
+as Karpathy and Fei-Fei (2015) cut them: lower case, between blanks, letters and digits alone, each
+with the combining marks that belong to it (vowel signs, accents), in Unicode's composed form. The
 same holds for training captions, references and hypotheses.
 
 Ids 0, 1 and 2 are `<unk>`, `<s>` and `</s>`; then words by falling frequency in the training
@@ -15,6 +16,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -28,13 +30,20 @@ Tokens = tuple[str, ...]
 
 def caption_tokens(text: str) -> Tokens:
     """Words that a caption is trained and scored on."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
     return tuple(filter(None, map(_kept, text.lower().split())))
 
 
 @functools.cache
 def _kept(word: str) -> str:
-    """Letters and digits of a word; one object for all its occurrences."""
-    return sys.intern("".join(filter(str.isalnum, word)))
+    """Letters and digits of a word with their marks; one object for all its occurrences."""
+    kept = "".join(filter(_is_kept, word))
+    return sys.intern(kept if any(map(str.isalnum, kept)) else "")
+
+
+def _is_kept(character: str) -> bool:
+    return character.isalnum() or unicodedata.category(character).startswith("M")
 
 
 class CaptionVocabulary(Vocabulary):

@@ -15,7 +15,7 @@ from bench.core.splits import SPLITS
 from bench.data.files import digest_of, mismatch
 from bench.data.problems import Style
 from bench.data.random import uniform
-from bench.data.sources import Download, DownloadProgress, locate, print_status
+from bench.data.sources import Download, DownloadProgress, locate, own_folder, print_status
 from bench.frames.data.corpus import FrameCorpus, FrameSplit
 from bench.frames.data.motion import (
     Pixels,
@@ -128,7 +128,7 @@ def load(
         card.corpus,
         task=card.task,
         twin=card.twin,
-        path=Path(data.path) if data.path else None,
+        path=own_folder(card.task, data),
         download=data.download,
         fetching=progress,
     )
@@ -138,7 +138,7 @@ def inspect(
     card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
 ) -> None:
     """Print the files, sizes of frames and splits, and the least cross-entropy of a predictor."""
-    print_status(card, data.path)
+    print_status(card, data)
     data = msgspec.structs.replace(data, download="missing" if fetch else "never")
     corpus = load(card, data, style="quiet", progress=progress)
     checked = "generated"

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.core.errors import BenchError
+from bench.data.decoding import read_text_lines
+from bench.data.files import walk_files
 from bench.speech.data.corpus import Problem, UnusableError, Utterance
 from bench.speech.data.specification import SpeechSpec
 
@@ -95,7 +97,8 @@ def _read(root: Path) -> _Tree:
     return _Tree(
         root=root,
         places={
-            name: _list(root, f"an4_{name}.fileids").read_text("utf-8").split() for name in LISTS
+            name: " ".join(read_text_lines(_list(root, f"an4_{name}.fileids"))).split()
+            for name in LISTS
         },
         words=words,
         dictionary=_dictionary(_list(root, "an4.dic")),
@@ -113,7 +116,7 @@ def _list(root: Path, name: str) -> Path:
 def _dictionary(path: Path) -> dict[str, tuple[str, ...]]:
     """Word -> phones of its first pronunciation; `WORD(2)` and on are the others."""
     dictionary: dict[str, tuple[str, ...]] = {}
-    for line in path.read_text("utf-8").splitlines():
+    for line in read_text_lines(path):
         word, *phones = line.split() or [""]
         if word and not re.search(r"\(\d+\)$", word):
             dictionary.setdefault(word, tuple(phones))
@@ -122,7 +125,7 @@ def _dictionary(path: Path) -> dict[str, tuple[str, ...]]:
 
 def _transcripts(path: Path) -> dict[str, list[str]]:
     found = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text_lines(path), start=1):
         match = re.fullmatch(r"(.*)\((\S+)\)\s*", line)
         if match is None:
             raise BenchError(f"{path}, line {number}: no (name) at the end: {line[:60]!r}")
@@ -134,8 +137,9 @@ def _recordings(root: Path) -> dict[str, Path]:
     """Place -> file; of several formats the first of SUFFIXES."""
     found: dict[str, Path] = {}
     for folder in (root / name for name in FOLDERS):
+        paths = list(walk_files(folder)) if folder.is_dir() else []
         for suffix in SUFFIXES:
-            for path in sorted(folder.rglob(f"*{suffix}")):
+            for path in sorted(path for path in paths if path.name.endswith(suffix)):
                 found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
     return found
 

@@ -2,7 +2,8 @@
 
 Checksums are of content and do not depend on the format of the files:
 
-    phones    sha256 of the lines `split utterance phone phone ...`, sorted
+    phones    sha256 of the lines `split utterance phone phone ...`, sorted; characters and
+              words likewise
     samples   sha256 of the lines `utterance sha256-of-its-samples` (16 bit, little-endian), sorted
 """
 
@@ -123,11 +124,16 @@ class SpeechCorpus:
 
     def labels_sha256(self) -> str:
         """Checksum of the utterances of all splits and their labels."""
-        return digest_of_lines(
-            f"{split} {utterance.id} {' '.join(utterance.labels)}"
-            for split, utterances in self.splits.items()
-            for utterance in utterances
-        )
+        return labels_sha256(self.splits)
+
+
+def labels_sha256(splits: Mapping[str, Iterable[Utterance]]) -> str:
+    """Checksum of the utterances of some splits and their labels."""
+    return digest_of_lines(
+        f"{split} {utterance.id} {' '.join(utterance.labels)}"
+        for split, utterances in splits.items()
+        for utterance in utterances
+    )
 
 
 def digest_of_lines(lines: Iterable[str]) -> str:

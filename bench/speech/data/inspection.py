@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -12,7 +11,7 @@ from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.data.problems import check_problems, default_style, progress_bar
-from bench.data.sources import DownloadProgress
+from bench.data.sources import DownloadProgress, own_folder
 from bench.speech.data.own import OwnCorpus, list_own
 from bench.speech.data.prepared import THING, SpeechData, make_features, prepare
 from bench.speech.data.specification import OwnSpeechSpec, SpeechSpec, candidate_folders
@@ -32,7 +31,7 @@ def inspect(
 
 
 def _inspect_card(card: Card, data: DataConfig, *, fetch: bool) -> None:
-    spec, task, path = card.corpus, card.task, Path(data.path) if data.path else None
+    spec, task, path = card.corpus, card.task, own_folder(card.task, data)
     if isinstance(spec, SpeechSpec):
         places = candidate_folders(spec, path)
         states = [(str(place), "there" if place.is_dir() else "missing") for place in places]

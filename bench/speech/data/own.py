@@ -22,8 +22,17 @@ from pathlib import Path
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.core.splits import SPLITS
-from bench.data.lines import UnreadableError, read_lines
-from bench.speech.data.corpus import Problem, SpeechCorpus, UnusableError, Utterance
+from bench.data.decoding import read_text_lines
+from bench.data.identity import file_sha256
+from bench.data.sources import own_folder
+from bench.speech.data.corpus import (
+    Problem,
+    SpeechCorpus,
+    UnusableError,
+    Utterance,
+    digest_of_lines,
+    labels_sha256,
+)
 from bench.speech.data.recordings import OwnRecordings, commonest_rate, read_formats
 from bench.speech.data.specification import OwnSpeechSpec, Units
 from bench.speech.data.transcripts import LAYOUTS, Entry, read_transcripts
@@ -46,28 +55,30 @@ class OwnCorpus:
     """Origin of the splits in words."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Labelled:
+    """Utterances with labels, before any recording is opened."""
+
+    labels: tuple[str, ...]
+    splits: dict[str, tuple[Utterance, ...]]
+    problems: tuple[Problem, ...]
+    units: str
+    origin: str
+
+    @property
+    def unit(self) -> str:
+        return self.units.split()[0].removesuffix("s")
+
+
 def list_own(spec: OwnSpeechSpec, data: DataConfig, *, task: str) -> OwnCorpus:
     """Utterances in the folder `data.path`.
 
     Raises BenchError where there is no folder or none of the layouts, and for a lexicon that cannot
     be read. Single bad utterances are in `problems`.
     """
-    if data.path is None:
-        raise BenchError(
-            f"{task} reads your own recordings: name their folder with --data.path DIR (`bench "
-            f"data`: --path DIR), which holds {LAYOUTS}"
-        )
-    folder = Path(data.path)
-    if not folder.is_dir():
-        raise BenchError(f"{task}: {folder} is no folder: name the one that holds your recordings")
-    found = read_transcripts(folder)
-    entries, origin = hold_out(spec, found.entries, folder)
-    units = data.units or spec.units
-    lexicon = read_lexicon(folder / LEXICON) if units == "phones" else None
-    splits, problems = _utterances(entries, units, lexicon, spec.space)
-    labels, unknown = _labels(splits, entries, unit=units.removesuffix("s"))
-    every = [entry for part in entries.values() for entry in part]
-    formats = read_formats(entry.audio for entry in every)
+    found = _label(spec, data, task=task)
+    every = (utterance.audio for part in found.splits.values() for utterance in part)
+    formats = read_formats(path for path in every if path is not None)
     recordings = OwnRecordings(
         sample_rate_hz=data.resample or commonest_rate(formats),
         resample=data.resample is not None,
@@ -75,19 +86,55 @@ def list_own(spec: OwnSpeechSpec, data: DataConfig, *, task: str) -> OwnCorpus:
         clipped_share_max=spec.clipped_share_max,
         formats=formats,
     )
-    bad = {problem.utterance for problem in unknown}
     corpus = SpeechCorpus(
-        labels=labels,
-        folding={label: label for label in labels},
-        splits={s: tuple(u for u in part if u.id not in bad) for s, part in splits.items()},
+        labels=found.labels,
+        folding={label: label for label in found.labels},
+        splits=found.splits,
         recordings=recordings,
         recipe=spec.features,
-        unit=units.removesuffix("s"),
-        space=spec.space if units == "characters" else None,
-        problems=(*found.problems, *problems, *unknown),
+        unit=found.unit,
+        space=spec.space if found.unit == "character" else None,
+        problems=found.problems,
     )
-    described = f"{units} by {LEXICON}" if lexicon else units
-    return OwnCorpus(corpus=corpus, recordings=recordings, units=described, splits=origin)
+    return OwnCorpus(corpus=corpus, recordings=recordings, units=found.units, splits=found.origin)
+
+
+def own_digests(spec: OwnSpeechSpec, data: DataConfig, *, task: str) -> dict[str, str]:
+    """Checksums of the transcripts in labels, and of the files of the recordings."""
+    found = _label(spec, data, task=task)
+    lines = [
+        f"{utterance.id} {file_sha256(utterance.audio)}"
+        for part in found.splits.values()
+        for utterance in part
+        if utterance.audio is not None
+    ]
+    labels = labels_sha256(found.splits)
+    return {f"{found.unit}s": labels, "recordings": digest_of_lines(lines)}
+
+
+def _label(spec: OwnSpeechSpec, data: DataConfig, *, task: str) -> _Labelled:
+    folder = own_folder(task, data)
+    if folder is None:
+        raise BenchError(
+            f"{task} reads your own recordings: name their folder with --data.path DIR (`bench "
+            f"data`: --path DIR), which holds {LAYOUTS}"
+        )
+    if not folder.is_dir():
+        raise BenchError(f"{task}: {folder} is no folder: name the one that holds your recordings")
+    read = read_transcripts(folder)
+    entries, origin = hold_out(spec, read.entries, folder)
+    units = data.units or spec.units
+    lexicon = read_lexicon(folder / LEXICON) if units == "phones" else None
+    splits, problems = _utterances(entries, units, lexicon, spec.space)
+    labels, unknown = _labels(splits, entries, unit=units.removesuffix("s"))
+    bad = {problem.utterance for problem in unknown}
+    return _Labelled(
+        labels=labels,
+        splits={s: tuple(u for u in part if u.id not in bad) for s, part in splits.items()},
+        problems=(*read.problems, *problems, *unknown),
+        units=f"{units} by {LEXICON}" if lexicon else units,
+        origin=origin,
+    )
 
 
 # Splits -----------------------------------------------------------------------------------------
@@ -163,14 +210,8 @@ def read_lexicon(path: Path) -> Lexicon | None:
     """
     if not path.is_file():
         return None
-    try:
-        lines = read_lines(path)
-    except (OSError, UnreadableError) as error:
-        raise BenchError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    for place, fault in lines.undecodable().items():
-        raise BenchError(f"{path}, line {place + 1}: {fault}")
     exact, folded = dict[str, tuple[str, ...]](), dict[str, tuple[str, ...]]()
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text_lines(path), start=1):
         word, *phones = unicodedata.normalize("NFC", line).split() or [";;;"]
         if word.startswith(";;;") or re.search(r".\(\d+\)$", word):
             continue

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
+from bench.data.identity import RECORDINGS
 from bench.data.problems import (
     OnBad,
     Progress,
@@ -26,16 +27,17 @@ from bench.data.problems import (
     report_skipped,
     summary,
 )
-from bench.data.sources import DownloadProgress, cache_folder
+from bench.data.sources import DownloadProgress, cache_folder, own_folder
 from bench.speech.data.corpus import Labels, Problem, SpeechCorpus, Utterance
 from bench.speech.data.listing import list_speech
-from bench.speech.data.own import list_own
+from bench.speech.data.own import list_own, own_digests
 from bench.speech.data.specification import (
     OwnSpeechSpec,
     SpeechSpec,
     SyntheticSpeechSpec,
+    candidate_folders,
 )
-from bench.speech.data.store import Features, Index, open_features
+from bench.speech.data.store import Features, Index, open_features, recordings_sha256
 from bench.speech.data.synthetic import draw
 
 THING = "utterance"
@@ -176,6 +178,23 @@ def _splits(corpus: SpeechCorpus, index: Index, frames_ND: Features) -> dict[str
     return splits
 
 
+def unpinned(card: Card, data: DataConfig) -> Mapping[str, str]:
+    """Checksums of phones and recordings that the card does not pin; empty where none are there."""
+    spec = card.corpus
+    if isinstance(spec, OwnSpeechSpec):
+        return own_digests(spec, data, task=card.task)
+    if not isinstance(spec, SpeechSpec) or (spec.samples_sha256 and spec.phones_sha256):
+        return {}
+    path = own_folder(card.task, data)
+    if not any(place.is_dir() for place in candidate_folders(spec, path)):
+        return {}
+    corpus = list_speech(spec, task=card.task, twin=card.twin, path=path)
+    return {
+        f"{RECORDINGS}phones": corpus.labels_sha256(),
+        f"{RECORDINGS}audio": recordings_sha256(corpus),
+    }
+
+
 def load(
     card: Card, data: DataConfig, *, style: Style, progress: DownloadProgress | None
 ) -> SpeechData:
@@ -204,7 +223,7 @@ def prepare(card: Card, data: DataConfig, *, style: Style) -> SpeechData:
             card.corpus,
             task=card.task,
             twin=card.twin,
-            path=Path(data.path) if data.path else None,
+            path=own_folder(card.task, data),
             on_bad=data.on_bad,
             progress=report,
         )

@@ -9,7 +9,6 @@ Shapes: N samples, C channels.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import math
 from collections import Counter
@@ -20,6 +19,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from bench.data.identity import file_sha256
 from bench.speech.data.corpus import Samples, UnusableError, Utterance
 from bench.speech.data.features import UNKNOWN_SIZE_BYTES, Wide, check_samples
 
@@ -73,12 +73,12 @@ class OwnRecordings:
         """SHA-256 of the file, and how it is read; a file that cannot be read counts as empty."""
         assert utterance.audio is not None
         try:
-            content = utterance.audio.read_bytes()
+            content = file_sha256(utterance.audio)
         except OSError:
-            content = b""
+            content = "unreadable"
         rate = f"{self.sample_rate_hz} {'resampled' if self.resample else 'as it is'}"
         manner = f"own {VERSION} {rate} {self.channels} {self.clipped_share_max}"
-        return f"{hashlib.sha256(content).hexdigest()} {manner}"
+        return f"{content} {manner}"
 
     def _one_channel(self, wide_NC: Wide) -> Wide:
         num_channels = wide_NC.shape[1]

@@ -126,6 +126,8 @@ class OwnSpeechSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="ow
     """
 
     licence: str = "your own"
+    folder: None = None
+    """Recordings are in the folder that the user names."""
     units: Units = "characters"
     """Labels unless a run chooses others."""
     space: Annotated[str, msgspec.Meta(min_length=1, max_length=1)] = "_"

@@ -83,13 +83,19 @@ def open_features(
 def cache_key(corpus: SpeechCorpus, *, num_workers: int = 1) -> str:
     """Checksum of recipe, splits, phones and recordings."""
     every = [u for utterances in corpus.splits.values() for u in utterances]
-    with ThreadPoolExecutor(num_workers) as pool:
-        prints = list(pool.map(corpus.recordings.fingerprint, every))
-    lines = (f"{utterance.id} {mark}" for utterance, mark in zip(every, prints, strict=True))
     recipe = msgspec.json.encode(corpus.recipe, order="deterministic").decode()
     order = hashlib.sha256(" ".join(u.id for u in every).encode()).hexdigest()
-    whole = f"{FORMAT} {recipe} {order} {corpus.labels_sha256()} {digest_of_lines(lines)}"
+    recordings = recordings_sha256(corpus, num_workers=num_workers)
+    whole = f"{FORMAT} {recipe} {order} {corpus.labels_sha256()} {recordings}"
     return hashlib.sha256(whole.encode()).hexdigest()[:24]
+
+
+def recordings_sha256(corpus: SpeechCorpus, *, num_workers: int = 0) -> str:
+    """Checksum of the files of all recordings, and of how they are read."""
+    every = [u for utterances in corpus.splits.values() for u in utterances]
+    with ThreadPoolExecutor(num_workers or num_cores()) as pool:
+        prints = list(pool.map(corpus.recordings.fingerprint, every))
+    return digest_of_lines(f"{u.id} {mark}" for u, mark in zip(every, prints, strict=True))
 
 
 def _read(folder: Path) -> tuple[Index, Features] | None:

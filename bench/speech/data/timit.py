@@ -9,12 +9,12 @@ Speakers that the card does not name (144 of the full test set) and sentences th
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from bench.core.errors import BenchError
+from bench.data.files import walk_files
 from bench.speech.data.corpus import Problem, UnusableError, Utterance
 from bench.speech.data.specification import SpeechSpec
 
@@ -40,20 +40,17 @@ def list_timit(spec: SpeechSpec, folder: Path) -> LISTED:
 def _walk(spec: SpeechSpec, folder: Path) -> Found:
     wanted = {speaker for speakers in spec.speakers.values() for speaker in speakers}
     found: Found = {}
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        speaker = Path(place).name.lower()
-        for name in sorted(names) if speaker in wanted else ():
-            sentence, _, suffix = name.lower().partition(".")
-            if suffix not in ("wav", "phn") or not SENTENCE.fullmatch(sentence):
-                continue
-            if sentence.startswith(spec.sentences_left_out):
-                continue
-            files = found.setdefault((speaker, sentence), {})
-            path = Path(place, name)
-            if suffix in files:
-                raise BenchError(f"{files[suffix]} and {path} are the same recording: keep one")
-            files[suffix] = path
+    for path in walk_files(folder):
+        speaker = path.parent.name.lower()
+        sentence, _, suffix = path.name.lower().partition(".")
+        if speaker not in wanted or suffix not in ("wav", "phn"):
+            continue
+        if not SENTENCE.fullmatch(sentence) or sentence.startswith(spec.sentences_left_out):
+            continue
+        files = found.setdefault((speaker, sentence), {})
+        if suffix in files:
+            raise BenchError(f"{files[suffix]} and {path} are the same recording: keep one")
+        files[suffix] = path
     return found
 
 

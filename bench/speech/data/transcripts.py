@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.core.errors import BenchError
-from bench.data.lines import Lines, UnreadableError, read_lines
+from bench.data.decoding import UnreadableError
+from bench.data.files import walk_files
+from bench.data.lines import Lines, read_lines
 from bench.data.sources import SPLIT_WORDS
 from bench.speech.data.corpus import Problem
 from bench.speech.data.recordings import SUFFIXES
@@ -179,9 +181,9 @@ def _read_list(found: Transcripts, split: str, path: Path) -> None:
             continue
         who = row[speaker].strip() if speaker is not None else ""
         listed = row[audio].strip()
-        place = _locate(path.parent, listed)
-        name = found.name(place, listed)
-        entry = Entry(id=name, audio=place, text=row[text], speaker=who or None, where=where)
+        recording = _locate(path.parent, listed)
+        name = found.name(recording, listed)
+        entry = Entry(id=name, audio=recording, text=row[text], speaker=who or None, where=where)
         found.add(split, entry)
 
 
@@ -296,20 +298,12 @@ def _of_many(found: Transcripts, split: str, paths: Sequence[Path]) -> Iterator[
 
 def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
     """Recordings and text files below a folder, through links, each folder once."""
-    audio, texts, seen = list[Path](), list[Path](), set[str]()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if real in seen:
-            folders.clear()
+    audio, texts = list[Path](), list[Path]()
+    for path in walk_files(folder):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
             continue
-        seen.add(real)
-        for name in sorted(names):
-            path = Path(place, name)
-            if name.startswith("."):
-                continue
-            if path.suffix.lower() in SUFFIXES:
-                audio.append(path)
-            elif path.suffix == BESIDE:
-                texts.append(path)
+        if path.suffix.lower() in SUFFIXES:
+            audio.append(path)
+        elif path.suffix == BESIDE:
+            texts.append(path)
     return audio, texts

@@ -60,6 +60,11 @@ class CTC(SpeechObjective):
     Options = CTCOptions
     options: CTCOptions
 
+    @property
+    def has_quick_decoder(self) -> bool:  # type: ignore[override]
+        """A beam and the best path may differ much, and validation chooses by the latter."""
+        return self.options.decoder != "best-path"
+
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
         self.output = nn.Linear(self.encoder.output_size, corpus.corpus.num_outputs)

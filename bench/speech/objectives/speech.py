@@ -64,19 +64,33 @@ class ErrorRateMetric(SplitMetric):
         """The split that is evaluated."""
         self.found: dict[int, Recognition] = self.keyed()
         """Place in the split -> recognition."""
+        self.quick: dict[int, str] = self.keyed()
+        """Place -> labels by a quick decoder, which stands beside the configured one."""
 
     @property
     def signature(self) -> str:
+        return self._signature(self.decoder)
+
+    def _signature(self, decoder: str) -> str:
         return error_rate_signature(
             unit=self.unit,
             num_labels=len(self.labels),
             folding=self.folding,
-            decoder=self.decoder,
+            decoder=decoder,
             num_skipped=self.num_skipped,
         )
 
-    def add(self, batch: SpeechBatch, nats_B: Tensor, decoded: Sequence[Decoded]) -> None:
-        """Update with a decoded batch; `nats_B` are -log p(reference | sound)."""
+    def add(
+        self,
+        batch: SpeechBatch,
+        nats_B: Tensor,
+        decoded: Sequence[Decoded],
+        quickly: Sequence[Decoded] = (),
+    ) -> None:
+        """Update with a decoded batch; `nats_B` are -log p(reference | sound).
+
+        `quickly` is the same by a quick decoder, if that is not the configured one.
+        """
         places = batch.utterances.tolist()
         for place, nats, one in zip(places, nats_B.tolist(), decoded, strict=True):
             utterance = self.split.utterances[place]
@@ -84,17 +98,28 @@ class ErrorRateMetric(SplitMetric):
                 utterance=utterance.id,
                 speaker=utterance.speaker,
                 reference=" ".join(utterance.labels),
-                hypothesis=" ".join(self.labels[label - 1] for label in one.labels),
+                hypothesis=self._written(one),
                 reference_nats=nats,
                 hypothesis_nats=one.nats,
             )
+        self.quick.update(zip(places, map(self._written, quickly), strict=False))
         self.update(nats_B.sum(), batch.num_labels.sum())
 
+    def _written(self, decoded: Decoded) -> str:
+        return " ".join(self.labels[label - 1] for label in decoded.labels)
+
     def score(self, loss: float) -> Score:
-        found = self.recognitions()
-        rate, beside = found.value(), dict[str, float]()
+        recognitions = self.recognitions()
+        rate, beside = recognitions.value(), dict[str, float]()
+        if self.quick:
+            lines = [
+                msgspec.structs.replace(line, hypothesis=self.quick[place])
+                for place, line in zip(sorted(self.found), recognitions.lines, strict=True)
+            ]
+            quick = Recognitions(header=recognitions.header, lines=lines)
+            beside[self._signature("greedy")] = quick.value()
         if self.space is not None:
-            pairs = [(line.reference.split(), line.hypothesis.split()) for line in found.lines]
+            pairs = [(one.reference.split(), one.hypothesis.split()) for one in recognitions.lines]
             beside[self.words_signature] = word_error_rate(pairs, space=self.space)
         choice = loss if self.choose_by == "loss" else rate
         return Score(value=rate, loss=loss, choice=choice, beside=beside)
@@ -173,6 +198,8 @@ class SpeechObjective(UtteranceObjective):
 
     unit = "frame"
     options: SpeechOptions
+    has_quick_decoder = False
+    """True where validation decodes quickly and a finished run tells that rate, too."""
 
     def __init__(self, config: RunConfig, corpus: SpeechData) -> None:
         super().__init__(config, corpus)
@@ -232,7 +259,11 @@ class SpeechObjective(UtteranceObjective):
     def evaluate_batch(self, batch: SpeechBatch, *, final: bool) -> None:
         encoded = self.encode(batch)
         nats_B = self.losses(encoded, batch).double()
-        self.metric.add(batch, nats_B, self.decode(encoded, batch, final=final))
+        decoded = self.decode(encoded, batch, final=final)
+        quickly = (
+            self.decode(encoded, batch, final=False) if final and self.has_quick_decoder else ()
+        )
+        self.metric.add(batch, nats_B, decoded, quickly)
 
     @property
     def bound(self) -> float | None:

@@ -35,6 +35,9 @@ def write_arpa(model: NGram, vocabulary: Sequence[str], path: Path) -> None:
     broken = [word for word in vocabulary if not word or word.split() != [word]]
     if broken:
         raise BenchError(f"{path}: {broken[0]!r} has white space, which separates words in ARPA")
+    reserved = {START, END}.intersection(vocabulary)
+    if reserved:
+        raise BenchError(f"{path}: the text holds {min(reserved)!r}, which ARPA puts in: remove it")
     marks = trie.end_of_sentence is not None and trie.contexts == "within-sentences"
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("\\data\\\n")

@@ -114,7 +114,16 @@ def _lengthen(context_N: Ints, word_N: Ints) -> Ints:
 class Cache(TextBaseline):
     """An n-gram model with a cache over the text that it is predicting.
 
-    `order`, `smoothing` and `contexts` are those of `ngram`; `cache_order` is K.
+    Parameters
+    ----------
+    order
+        Longest n-gram.
+    smoothing
+        Estimate of rare and unseen n-grams.
+    contexts
+        Contexts end at the beginning of a sentence, or go on across it.
+    cache_order
+        Longest n-gram of the cache.
     """
 
     def __init__(

@@ -36,7 +36,17 @@ _REPORT_EVERY = 10
 
 
 class Forest(TextBaseline):
-    """A random forest over trigram histories under a Kneser-Ney model of `order`."""
+    """A random forest over trigram histories under a Kneser-Ney model of `order`.
+
+    Parameters
+    ----------
+    order
+        Longest n-gram of the Kneser-Ney model underneath.
+    num_trees
+        Randomised trees that are averaged.
+    seed
+        Seed of the trees.
+    """
 
     def __init__(self, *, order: int = 5, num_trees: int = 50, seed: int = 0) -> None:
         if not 3 <= order <= 7:

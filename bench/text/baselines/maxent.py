@@ -204,7 +204,21 @@ _SMALLEST_GAIN = 1e-3
 
 
 class MaxEnt(TextBaseline):
-    """A maximum-entropy n-gram model; `l1` is alpha and `variance` sigma^2 of its prior."""
+    """A maximum-entropy n-gram model.
+
+    Parameters
+    ----------
+    order
+        Longest n-gram.
+    contexts
+        Contexts end at the beginning of a sentence, or go on across it.
+    l1
+        Weight of the L1 penalty.
+    variance
+        Variance of the Gaussian prior.
+    max_iterations
+        Iterations of the optimiser at the most.
+    """
 
     def __init__(
         self,

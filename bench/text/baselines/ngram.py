@@ -215,7 +215,16 @@ MAX_ORDER = 7
 class NGram(TextBaseline):
     """An n-gram model of orders 1 to 7, estimated and scored by sorting and searching.
 
-    `min_count` belongs to katz: n-grams of order 3 and above seen less often count as unseen.
+    Parameters
+    ----------
+    order
+        Longest n-gram.
+    smoothing
+        Estimate of rare and unseen n-grams.
+    contexts
+        Contexts end at the beginning of a sentence, or go on across it.
+    min_count
+        katz: n-grams of order 3 and above seen less often count as unseen.
     """
 
     def __init__(

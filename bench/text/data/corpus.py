@@ -8,19 +8,24 @@ blanks around a line vanish (Mikolov's character Penn Treebank), with the same e
 from __future__ import annotations
 
 import codecs
+import gzip
 import itertools
 import sys
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.core.errors import BenchError, nearest
 from bench.core.splits import SPLITS
-from bench.data.files import digest_of, mismatch
+from bench.data.decoding import Strictness, encoding_fault, is_clean, line_fault, open_text, remedy
+from bench.data.files import mismatch
+from bench.data.identity import file_sha256
 from bench.data.rows import Vocabulary
 from bench.data.sources import corpus_files
 from bench.text.data.specification import TextSpec
@@ -38,6 +43,7 @@ class Part:
     path: Path
     first_byte: int = 0
     num_bytes: int | None = None
+    strictness: Strictness = "text"
 
 
 def read_blocks(part: Part, *, unit: str) -> Iterator[str]:
@@ -46,23 +52,39 @@ def read_blocks(part: Part, *, unit: str) -> Iterator[str]:
     A text of words without any newline is cut at blanks; characters keep their lines whole,
     because the blanks at a line's ends are not part of it.
 
-    Raises BenchError that names the line of the first byte that is not UTF-8.
+    Raises BenchError that names the line of the first fault; see `bench.data.decoding`.
     """
-    offset = part.first_byte
-    for block in _cut(part, unit):
-        try:
-            yield block.removeprefix(codecs.BOM_UTF8 if offset == 0 else b"").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise _not_utf8(part.path, offset + error.start) from error
-        offset += len(block)
+    num_lines = 0
+    for place, block in enumerate(_cut(part, unit)):
+        if place == 0 and not part.first_byte:
+            if (fault := encoding_fault(block)) is not None:
+                raise BenchError(f"{part.path}: {fault}")
+            block = block.removeprefix(codecs.BOM_UTF8)
+        if not is_clean(block, part.strictness):
+            raise _faulty(part, block, _first_line(part) + num_lines)
+        num_lines += block.count(b"\n")
+        yield block.decode("utf-8")
+
+
+def _first_line(part: Part) -> int:
+    """Number of the line that a part begins with."""
+    if not part.first_byte:
+        return 1
+    with open_text(part.path) as stream:
+        return 1 + stream.read(part.first_byte).count(b"\n")
+
+
+def _faulty(part: Part, block: bytes, first: int) -> BenchError:
+    """Error that names the first line of a block with a fault."""
+    for number, line in enumerate(block.split(b"\n"), start=first):
+        if (fault := line_fault(line.removesuffix(b"\r"), part.strictness)) is not None:
+            return BenchError(f"{part.path}, line {number:,}: {fault}; {remedy(fault)}")
+    raise AssertionError(f"{part.path}: no line of the block has a fault")
 
 
 def line_of(part: Part, symbol: str, *, unit: str) -> int:
     """The number, from 1, of the first line of a part's file that holds `symbol`."""
-    line = 1
-    if part.first_byte:
-        with part.path.open("rb") as stream:
-            line += stream.read(part.first_byte).count(b"\n")
+    line = _first_line(part)
     for text in read_blocks(part, unit=unit):
         for words in text.split("\n"):
             if symbol in (words.split() if unit == "word" else words):
@@ -73,11 +95,11 @@ def line_of(part: Part, symbol: str, *, unit: str) -> int:
 
 
 def _cut(part: Part, unit: str) -> Iterator[bytes]:
-    left = part.path.stat().st_size if part.num_bytes is None else part.num_bytes
+    left = sys.maxsize if part.num_bytes is None else part.num_bytes
     rest = b""
-    with part.path.open("rb") as stream:
+    with open_text(part.path) as stream:
         stream.seek(part.first_byte)
-        while chunk := stream.read(min(BLOCK_BYTES, left)):
+        while chunk := _read(stream, min(BLOCK_BYTES, left), part.path):
             left -= len(chunk)
             rest += chunk
             end = rest.rfind(b"\n") + 1
@@ -90,13 +112,11 @@ def _cut(part: Part, unit: str) -> Iterator[bytes]:
         yield rest
 
 
-def _not_utf8(path: Path, byte: int) -> BenchError:
-    with path.open("rb") as stream:
-        line = stream.read(byte).count(b"\n") + 1
-    return BenchError(
-        f"{path}, line {line}: byte {byte} is not UTF-8; convert the file to UTF-8 "
-        "(for example with `iconv -t utf-8`) or restore the original"
-    )
+def _read(stream: IO[bytes], size: int, path: Path) -> bytes:
+    try:
+        return stream.read(size)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BenchError(f"{path}: it cannot be decompressed ({error})") from None
 
 
 # From text to numbers in the order of first occurrence, then to a vocabulary by frequency.
@@ -128,11 +148,13 @@ class Numbering:
         return np.concatenate([number(text) for text in self._lines(part)])
 
     def _lines(self, part: Part) -> Iterator[str]:
-        marks = (self.spec.end_of_sentence, self.spec.space if self.spec.unit == "char" else None)
+        is_word = self.spec.unit == "word"
+        put_in = (self.spec.end_of_sentence, None if is_word else self.spec.space)
+        marks = [mark for mark in (*put_in, *(self.spec.reserved if is_word else ())) if mark]
         blank, ended = True, True
         for text in read_blocks(part, unit=self.spec.unit):
             for mark in marks:
-                if mark is not None and mark in text:
+                if mark in text and (not is_word or mark in text.split()):
                     raise _reserved(part, mark, self.spec)
             blank = blank and not text.strip()
             ended = text.endswith("\n")
@@ -184,8 +206,9 @@ class Numbering:
 
 
 def _reserved(part: Part, mark: str, spec: TextSpec) -> BenchError:
-    line = line_of(part, mark, unit="char")
-    meaning = "each end of line" if mark == spec.end_of_sentence else "each blank"
+    line = line_of(part, mark, unit=spec.unit if len(mark) > 1 else "char")
+    meaning = {spec.end_of_sentence: "each end of line", spec.space: "each blank"}.get(mark)
+    meaning = meaning or "the beginning or end of a sentence, and is put in"
     return BenchError(
         f"{part.path}, line {line}: the text holds {mark!r}, which stands for {meaning}; "
         "remove it from the text or choose another symbol"
@@ -199,7 +222,8 @@ class TextCorpus:
     `bound_nats`: for generated text, the generator's own mean negative log-probability per symbol
     of a split (natural log): what a perfect model scores. `bound_error_nats`: the standard error of
     that mean as an estimate of the entropy rate. `checksums`: sha256 of each file read
-    (of each split's numbers when generated).
+    (of each split's numbers when generated). `distinctions`: facts that a user's own text adds to
+    signatures.
     """
 
     unit: str
@@ -209,6 +233,7 @@ class TextCorpus:
     end_of_sentence: str | None = None
     bound_nats: Mapping[str, float] | None = None
     bound_error_nats: Mapping[str, float] | None = None
+    distinctions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def first_input(self) -> int:
@@ -248,17 +273,24 @@ def load_text(spec: TextSpec, folder: Path) -> TextCorpus:
         unit=spec.unit,
         vocabulary=vocabulary,
         splits=splits,
-        checksums={path.name: digest_of(path, "sha256") for path in files.values()},
+        checksums={path.name.removesuffix(".gz"): file_sha256(path) for path in files.values()},
         end_of_sentence=spec.end_of_sentence,
+        distinctions={} if spec.files else {"types": str(len(vocabulary))},
     )
 
 
 def _parts(spec: TextSpec, files: Mapping[str, Path]) -> dict[str, Part]:
     """The bytes of each split: a file of its own, or the card's range of one."""
+    pinned: Strictness = "decodable" if spec.files else "text"
     if not spec.ranges:
-        return {split: Part(path=files[split]) for split in SPLITS}
+        return {split: Part(path=files[split], strictness=pinned) for split in SPLITS}
     return {
-        split: Part(path=files[part.file], first_byte=part.first_byte, num_bytes=part.num_bytes)
+        split: Part(
+            path=files[part.file],
+            first_byte=part.first_byte,
+            num_bytes=part.num_bytes,
+            strictness=pinned,
+        )
         for split, part in spec.ranges.items()
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 
 import msgspec
 
@@ -10,8 +10,9 @@ from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.data.corpora import Corpus, load_corpus
+from bench.data.identity import file_sha256, unpinned_files
 from bench.data.problems import Style
-from bench.data.sources import DownloadProgress, locate, print_status
+from bench.data.sources import DownloadProgress, corpus_files, locate, own_folder, print_status
 from bench.text.data.corpus import TextCorpus, load_text
 from bench.text.data.specification import SyntheticTextSpec, TextSpec
 from bench.text.data.synthetic import generate
@@ -25,7 +26,7 @@ def load(
     Raises BenchError for files that are missing and as `load_text` does.
     """
     del style  # text is read at once
-    spec, path = card.corpus, Path(data.path) if data.path else None
+    spec, path = card.corpus, own_folder(card.task, data)
     if isinstance(spec, SyntheticTextSpec):
         if path is not None:
             raise BenchError(f"{card.task} is generated and reads no files: leave out --data.path")
@@ -44,6 +45,17 @@ def load(
     return load_text(spec, folder)
 
 
+def unpinned(card: Card, data: DataConfig) -> Mapping[str, str]:
+    """Checksums of a user's own text by split, and of files that the card has no checksum of."""
+    spec = card.corpus
+    if not isinstance(spec, TextSpec):
+        return {}
+    if spec.files:
+        return unpinned_files(spec, card, data)
+    folder = locate(spec, task=card.task, path=own_folder(card.task, data))
+    return {split: file_sha256(path) for split, path in corpus_files(spec, folder).items()}
+
+
 def _with_minimum_count(spec: TextSpec, minimum_count: int, *, task: str) -> TextSpec:
     if spec.files:
         raise BenchError(
@@ -57,7 +69,7 @@ def inspect(
     card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
 ) -> None:
     """Print where the files are, then the sizes of vocabulary and splits."""
-    print_status(card, data.path)
+    print_status(card, data)
     data = msgspec.structs.replace(data, download="missing" if fetch else "never")
     corpus = as_text(load_corpus(card, data, progress=progress), task=card.task)
     sizes = {split: len(tokens) for split, tokens in corpus.splits.items()}

@@ -54,7 +54,9 @@ class TextSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="text"):
     """Text in files: one sentence a line, words between white space.
 
     `folder` is looked up in $BENCH_DATA and in the cache; without `files` the user's own folder
-    is searched for one file a split. `space` stands for the blank in character corpora.
+    is searched for one file a split. `space` stands for the blank in character corpora. `reserved`
+    words, which n-gram tools put in, are refused in texts of words, as the end of sentence is;
+    `unknown` in a text stands for itself.
     """
 
     unit: Literal["word", "char"]
@@ -62,6 +64,7 @@ class TextSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="text"):
     end_of_sentence: str | None = None
     unknown: str | None = None
     space: str = "_"
+    reserved: tuple[str, ...] = ("<s>", "</s>")
     vocabulary: VocabularySpec = msgspec.field(default_factory=VocabularySpec)
     folder: str | None = None
     files: dict[str, FileSpec] = msgspec.field(default_factory=dict)

@@ -7,7 +7,7 @@ told apart from two whose lines have slipped, so that such a pair of files is ba
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -15,7 +15,8 @@ import numpy as np
 
 from bench.core.errors import BenchError, nearest
 from bench.core.structs import Frozen
-from bench.data.lines import Lines, UnreadableError, read_lines
+from bench.data.decoding import Strictness, UnreadableError
+from bench.data.lines import Lines, read_lines
 from bench.data.rows import Rows
 from bench.translation.data.segmentation import Form, Segmenter
 from bench.translation.metrics import BleuProtocol
@@ -92,7 +93,8 @@ class ParallelCorpus:
     `skipped`: pairs that `on_bad: skip` left out of train, valid and test; a number measured
     without them is not the protocol's, and its signature says so. `checksums`: sha256 of each file
     of these (of each split's text when generated) and of both vocabularies. `bleu`: definition of
-    the metric. `bound`: BLEU of a perfect system, for generated text.
+    the metric. `bound`: BLEU of a perfect system, for generated text. `distinctions`: facts that a
+    user's own text adds to signatures.
     """
 
     source: Segmenter
@@ -103,6 +105,7 @@ class ParallelCorpus:
     segmentation: str
     skipped: tuple[Problem, ...] = ()
     bound: Mapping[str, float] | None = None
+    distinctions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -137,6 +140,7 @@ def read_pairs(
     *,
     tokenised: Sequence[str] = (),
     longest_words: int,
+    strictness: Strictness = "text",
 ) -> ReadPairs:
     """Read the pairs of files of a split; `paths` has the path of each name."""
     parts, problems, num_lines = [], [], 0
@@ -152,7 +156,7 @@ def read_pairs(
             num_lines += error.num_lines
             continue
         num_lines += len(sides[0])
-        bad = _bad_lines(sides, longest_words)
+        bad = _bad_lines(sides, longest_words, strictness)
         for place, (side, kind, detail) in sorted(bad.items()):
             file = str((source, target)[side])
             problems.append(
@@ -190,12 +194,14 @@ def _aligned(source: Path, target: Path) -> tuple[Lines, Lines]:
     return sides[0], sides[1]
 
 
-def _bad_lines(sides: tuple[Lines, Lines], longest_words: int) -> dict[int, _Fault]:
+def _bad_lines(
+    sides: tuple[Lines, Lines], longest_words: int, strictness: Strictness
+) -> dict[int, _Fault]:
     """Fault of each bad line by place; the source's where both sides have one."""
     bad: dict[int, _Fault] = {}
     for side in (1, 0):
         lines = sides[side]
-        undecodable = lines.undecodable()
+        undecodable = lines.undecodable(strictness)
         bad.update({place: (side, "encoding", fault) for place, fault in undecodable.items()})
         # A word and the blank behind it take two bytes at least, so few lines are counted.
         may_be_long_N = (lines.end_N - lines.first_N > 2 * longest_words).tolist()

@@ -13,9 +13,10 @@ from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
 from bench.data.files import mismatch
-from bench.data.sources import SPLIT_WORDS, DownloadProgress, locate
+from bench.data.identity import file_sha256, unpinned_files
+from bench.data.sources import SPLIT_WORDS, DownloadProgress, locate, own_folder
 from bench.translation.data.corpus import ReadPairs, read_pairs
-from bench.translation.data.specification import PARTS, ParallelSpec
+from bench.translation.data.specification import LANGUAGE, PARTS, ParallelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,8 @@ def find_files(
     twin task that needs no file.
     """
     assert isinstance(card.corpus, ParallelSpec)
-    spec = with_languages(card.corpus, data.languages, task=card.task)
-    path = Path(data.path) if data.path else None
+    path = own_folder(card.task, data)
+    spec = with_languages(card.corpus, data.languages, task=card.task, folder=path)
     if not spec.files:
         return _own_files(spec, path, card.task)
     names = {name for split in needed for pair in spec.splits[split] for name in pair}
@@ -62,6 +63,23 @@ def find_files(
     )
     paths = {name: folder / file.path for name, file in spec.files.items()}
     return CorpusFiles(spec=spec, splits=spec.splits, paths=paths)
+
+
+def unpinned(card: Card, data: DataConfig) -> Mapping[str, str]:
+    """Checksums of a user's own text, and of files that the card has no checksum of."""
+    spec = card.corpus
+    if not isinstance(spec, ParallelSpec):
+        return {}
+    if spec.files:
+        names = {name for split in PARTS for pair in spec.splits[split] for name in pair}
+        return unpinned_files(spec, card, data, names)
+    files = find_files(card, data)
+    return {
+        f"{split} {side}": file_sha256(files.paths[name])
+        for split in PARTS
+        for pair in files.splits[split]
+        for side, name in zip(("source", "target"), pair, strict=True)
+    }
 
 
 def read_split(files: CorpusFiles, split: str) -> ReadPairs:
@@ -82,6 +100,7 @@ def read_split(files: CorpusFiles, split: str) -> ReadPairs:
         files.paths,
         tokenised=files.spec.tokenised,
         longest_words=files.spec.longest_words,
+        strictness="decodable" if files.spec.files else "text",
     )
     expected = files.spec.counts.get(split)
     if expected is not None and read.num_lines != expected:
@@ -92,18 +111,43 @@ def read_split(files: CorpusFiles, split: str) -> ReadPairs:
     return read
 
 
-def with_languages(spec: ParallelSpec, languages: str | None, *, task: str) -> ParallelSpec:
-    """Set the languages of a user's own text, such as en-fr."""
+def with_languages(
+    spec: ParallelSpec, languages: str | None, *, task: str, folder: Path | None = None
+) -> ParallelSpec:
+    """Set the languages of a user's own text, such as en-fr.
+
+    Codes may hold dashes themselves; the files of `folder` then say which dash is between them.
+    """
     if languages is None:
         return spec
     if spec.files:
         raise BenchError(f"the languages of {task} are part of its card: leave out .languages")
-    if not re.fullmatch("[a-z]{2,8}-[a-z]{2,8}", languages):
-        raise BenchError(f"languages {languages!r}: write source and target such as en-fr")
-    source, target = languages.split("-")
+    source, target = _split_pair(languages, folder)
     if source == target:
         raise BenchError(f"languages {languages!r}: source and target are the same")
     return msgspec.structs.replace(spec, source_language=source, target_language=target)
+
+
+def _split_pair(languages: str, folder: Path | None) -> tuple[str, str]:
+    """Source and target of a pair such as en-fr or zh-Hans-en."""
+    codes = languages.split("-")
+    pairs = [("-".join(codes[:n]), "-".join(codes[n:])) for n in range(1, len(codes))]
+    pairs = [pair for pair in pairs if all(re.fullmatch(LANGUAGE, code) for code in pair)]
+    if len(pairs) > 1 and folder is not None and folder.is_dir():
+        ends = [path.name.removesuffix(".gz").lower() for path in folder.iterdir()]
+        there = [p for p in pairs if all(any(_ends_in(e, code) for e in ends) for code in p)]
+        pairs = there or pairs
+    if len(pairs) != 1:
+        raise BenchError(
+            f"languages {languages!r}: write source and target such as en-fr, as the files' names "
+            "end"
+        )
+    return pairs[0]
+
+
+def _ends_in(name: str, language: str) -> bool:
+    """Test whether a file's name, in lower case, ends in a language."""
+    return re.search(rf"[._-]{re.escape(language.lower())}$", name) is not None
 
 
 def _own_files(spec: ParallelSpec, folder: Path | None, task: str) -> CorpusFiles:
@@ -128,8 +172,10 @@ def _file_of(split: str, language: str, folder: Path) -> Path:
     """Find the one file named for `split` whose name ends in the language, before any .gz."""
     found = []
     for path in sorted(folder.iterdir()):
-        *parts, end = re.split(r"[._-]", path.name.removesuffix(".gz").lower())
-        if path.is_file() and end == language and set(parts) & set(SPLIT_WORDS[split]):
+        name = path.name.removesuffix(".gz").lower()
+        parts = re.split(r"[._-]", name.removesuffix(language.lower()))
+        is_split = bool(set(parts) & set(SPLIT_WORDS[split]))
+        if path.is_file() and _ends_in(name, language) and is_split:
             found.append(path)
     if len(found) == 1:
         return found[0]

@@ -16,6 +16,7 @@ from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError, nearest
 from bench.data.files import all_have_digests, digest_of
+from bench.data.identity import file_sha256
 from bench.data.lines import Lines
 from bench.data.problems import (
     OnBad,
@@ -29,7 +30,13 @@ from bench.data.problems import (
 )
 from bench.data.random import draws
 from bench.data.rows import Rows
-from bench.data.sources import Download, DownloadProgress, cache_folder, print_status
+from bench.data.sources import (
+    Download,
+    DownloadProgress,
+    cache_folder,
+    own_folder,
+    print_status,
+)
 from bench.data.tokens import UNKNOWN
 from bench.translation.data.builder import CorpusBuilder
 from bench.translation.data.corpus import (
@@ -50,10 +57,12 @@ from bench.translation.data.specification import (
     SyntheticTranslationSpec,
     TokenisationSpec,
 )
-from bench.translation.metrics import BleuProtocol
+from bench.translation.metrics import BleuProtocol, count_sentences
 
 TRIES_PER_SENTENCE = 20
 """Draws for each new sentence, on average, before a grammar counts as too small."""
+LOW_CEILING = 99.0
+"""BLEU of references after segmentation below which `bench data` warns."""
 NUM_LISTED = 50
 """Bad pairs that `inspect` lists by name."""
 
@@ -109,7 +118,10 @@ def prepare(
         return builder.split(_read(files, [split], data.on_bad, task)[split].parts)
 
     further = {split: partial(read_further, split) for split in files.splits if split not in PARTS}
-    digests = {path.name: digest_of(path, "sha256") for path in files.paths_of(*PARTS)}
+    if spec.files:
+        digests = {path.name: digest_of(path, "sha256") for path in files.paths_of(*PARTS)}
+    else:
+        digests = {p.name.removesuffix(".gz"): file_sha256(p) for p in files.paths_of(*PARTS)}
     return ParallelCorpus(
         source=builder.source,
         target=builder.target,
@@ -118,6 +130,7 @@ def prepare(
         bleu=_bleu_protocol(spec, builder),
         segmentation=name,
         skipped=tuple(problem for part in read.values() for problem in part.problems),
+        distinctions={} if spec.files else {"pair": _pair(files.spec)},
     )
 
 
@@ -130,8 +143,15 @@ def _read(
     check_problems(problems, on_bad, task=task, thing="pair")
     for split, part in read.items():
         if not len(part):
-            raise BenchError(f"{task}: no usable pair is left in the {split} split")
+            kinds = count_kinds(part.problems)
+            counted = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items())
+            why = f" ({counted}; the first: {part.problems[0]})" if part.problems else ""
+            raise BenchError(f"{task}: no usable pair is left in the {split} split{why}")
     return read
+
+
+def _pair(spec: ParallelSpec) -> str:
+    return f"{spec.source_language}-{spec.target_language}"
 
 
 def _bleu_protocol(spec: ParallelSpec, builder: CorpusBuilder) -> BleuProtocol:
@@ -210,13 +230,14 @@ def inspect(
     card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
 ) -> None:
     """Print splits, bad pairs and vocabularies of a card's corpus."""
-    print_status(card, data.path)
+    print_status(card, data)
     checked = "generated"
     if isinstance(card.corpus, ParallelSpec):
         checked = "verified" if all_have_digests(card.corpus) else "counted"
         download: Download = "missing" if fetch else "never"
         of_files = msgspec.structs.replace(data, download=download)
-        spec = with_languages(card.corpus, data.languages, task=card.task)
+        folder = own_folder(card.task, data)
+        spec = with_languages(card.corpus, data.languages, task=card.task, folder=folder)
         _inspect_files(card, spec.splits or PARTS, of_files, progress=progress)
     corpus = load(card, data, style=default_style(), progress=progress)
     for name in PARTS:
@@ -224,11 +245,33 @@ def inspect(
         sides = ((corpus.source, split.source), (corpus.target, split.target))
         source, target = (_num_tokens(segmenter, rows) for segmenter, rows in sides)
         print(f"{name}: source {source}; target {target}")
+    highest = ceiling(corpus)
+    print(f"ceiling: the test references score {highest:.2f} after segmentation")
+    if highest < LOW_CEILING:
+        print(
+            f"warning: no system scores above {highest:.1f} in segmentation {corpus.segmentation}, "
+            "which does not give the text back: choose another with --data.segmentation"
+        )
+
     symbols = (len(corpus.source.symbols), len(corpus.target.symbols))
     print(
         f"{card.task}: {checked}; segmentation {corpus.segmentation}: {symbols[0]:,} source and "
         f"{symbols[1]:,} target symbols; metric {corpus.bleu.signature}"
     )
+
+
+def ceiling(corpus: ParallelCorpus) -> float:
+    """BLEU of the test references, segmented and put together again; 100 where nothing is lost.
+
+    Unknown words count as known: this is the segmentation's own loss.
+    """
+    split, target = corpus.splits["test"], corpus.target
+    pieces = [target.pieces(text) for text in split.target_text]
+    if corpus.bleu.text == "tokenised":
+        found, references = map(target.tokenise_pieces, pieces), split.target_words
+    else:
+        found, references = map(target.decode_pieces, pieces), split.target_text
+    return count_sentences(list(found), list(references), protocol=corpus.bleu).value
 
 
 def _inspect_files(

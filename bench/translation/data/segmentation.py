@@ -12,9 +12,12 @@ training text of their side, ties by first occurrence.
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Literal
@@ -24,6 +27,53 @@ from bench.data.tokens import END, NUM_SPECIAL, SPECIAL, START, UNKNOWN
 from bench.translation.data.specification import TokenisationSpec
 
 Form = Literal["plain", "words"]
+APOSTROPHE = "\u2019"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masked:
+    """Text as Moses' rules can read it, and the way back.
+
+    Moses knows neither combining marks, which it cuts off their letters, nor typographic
+    apostrophes. `text` has letters without their marks and plain apostrophes; `parts` holds what
+    stands for each of its characters.
+    """
+
+    text: str
+    parts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, *, typographic: bool) -> Masked:
+        """Mask combining marks, and typographic apostrophes if asked to."""
+        if text.isascii():
+            return cls(text=text, parts=tuple(text))
+        parts = _with_marks(text)
+        heads = "".join(part[0] for part in parts)
+        return cls(text=heads.replace(APOSTROPHE, "'") if typographic else heads, parts=parts)
+
+    def restore(self, apply: Callable[[str], list[str]]) -> list[str]:
+        """Apply rules that move blanks only, and put the masked characters back."""
+        found = apply(self.text)
+        if self.text == "".join(self.parts):
+            return found
+        pairs = zip(self.parts, self.text, strict=True)
+        visible = [(part, head) for part, head in pairs if not head.isspace()]
+        heads = [character for piece in found for character in piece if not character.isspace()]
+        if heads != [head for _, head in visible]:
+            return apply("".join(self.parts))  # rules that change characters: as they read it
+        left = iter(part for part, _ in visible)
+        return ["".join(c if c.isspace() else next(left) for c in piece) for piece in found]
+
+
+def _with_marks(text: str) -> tuple[str, ...]:
+    """Characters, each with the combining marks behind it."""
+    parts: list[str] = []
+    for character in text:
+        if parts and unicodedata.category(character)[0] == "M":
+            parts[-1] += character
+        else:
+            parts.append(character)
+    return tuple(parts)
 
 
 class Tokeniser:
@@ -52,6 +102,8 @@ class Tokeniser:
             "words": self.spec.words,
             "punctuation": self.spec.punctuation,
             "case": self.spec.case,
+            **({} if self.spec.apostrophes == "moses" else {"apostrophes": self.spec.apostrophes}),
+            "marks": "with their letters",
             "sacremoses": version("sacremoses"),
         }
 
@@ -65,8 +117,7 @@ class Tokeniser:
             text = self._normaliser.normalize(text)
         if self.spec.words == "blanks":
             return text.split()
-        found: list[str] = self._tokeniser.tokenize(text, escape=False)
-        return found
+        return self._masked(text).restore(lambda text: self._tokeniser.tokenize(text, escape=False))
 
     def plain(self, words: Sequence[str]) -> str:
         """Join words to running text, spaced as in the language.
@@ -75,8 +126,13 @@ class Tokeniser:
         """
         if self.spec.words == "blanks":
             return " ".join(words)
-        text: str = self._detokeniser.detokenize(list(words), unescape=False)
+        [text] = self._masked(" ".join(words)).restore(
+            lambda text: [self._detokeniser.detokenize(text.split(), unescape=False)]
+        )
         return text[:1].upper() + text[1:] if self.spec.case == "lower" else text
+
+    def _masked(self, text: str) -> Masked:
+        return Masked.of(text, typographic=self.spec.apostrophes == "typographic")
 
     # sacremoses has no types and is slow to import, so it is imported at the first use.
 
@@ -84,20 +140,25 @@ class Tokeniser:
     def _tokeniser(self) -> Any:
         from sacremoses import MosesTokenizer  # type: ignore[import-untyped]
 
-        return MosesTokenizer(self.language)
+        return MosesTokenizer(self._moses_language)
 
     @cached_property
     def _detokeniser(self) -> Any:
         from sacremoses import MosesDetokenizer
 
-        return MosesDetokenizer(self.language)
+        return MosesDetokenizer(self._moses_language)
 
     @cached_property
     def _normaliser(self) -> Any:
         from sacremoses import MosesPunctNormalizer
 
         # Multi30k's own tokenised text came out of the Perl script, whose quirks are kept.
-        return MosesPunctNormalizer(self.language, perl_parity=True)
+        return MosesPunctNormalizer(self._moses_language, perl_parity=True)
+
+    @property
+    def _moses_language(self) -> str:
+        """Language without script and region, for which Moses has no rules of their own."""
+        return re.split("[-_]", self.language)[0].lower()
 
 
 class Segmenter(ABC):

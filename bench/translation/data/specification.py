@@ -15,7 +15,9 @@ from bench.data.tokens import NUM_SPECIAL
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Language = Annotated[str, msgspec.Meta(pattern="^[a-z]{2,8}$")]
+LANGUAGE = "[A-Za-z]{2,8}(?:[_-][A-Za-z0-9]{2,8})*"
+"""Code of a language, with a script or a region if need be: en, pt_BR, zh-Hans."""
+Language = Annotated[str, msgspec.Meta(pattern=f"^{LANGUAGE}$")]
 PARTS = ("train", "valid", "test")
 
 
@@ -30,6 +32,8 @@ class TokenisationSpec(Frozen, frozen=True, kw_only=True):
     punctuation: Literal["kept", "normalised"] = "kept"
     """normalised: quotation marks, dashes and the like by Moses' rules."""
     case: Literal["kept", "lower"] = "kept"
+    apostrophes: Literal["moses", "typographic"] = "moses"
+    """typographic: U+2019 is an apostrophe, too, which Moses' rules do not know."""
 
 
 class WordSegments(Frozen, frozen=True, kw_only=True, tag_field="unit", tag="word"):

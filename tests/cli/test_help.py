@@ -1,0 +1,107 @@
+"""Help lists every setting as an option, for the task and the model that are named."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.cli import VERBS, app, build_app
+from bench.cli.help import Named, with_settings
+from bench.core.config import DataConfig, OptimConfig, TrainerConfig
+from bench.core.settings import describe_settings
+from bench.core.structs import Frozen, options_struct
+from bench.domains import all_baselines, all_domains, load_attribute, objective_class
+from bench.launch.ray_cluster import RayOptions
+from bench.launch.slurm import SlurmOptions
+from bench.models import MODELS, model_class, model_options
+from bench.tracking.options import TrackOptions
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *tokens: str) -> str:
+    named = Named.in_tokens(tokens)
+    shown = build_app(lambda verb: with_settings(verb, named))
+    with pytest.raises(SystemExit) as end:
+        shown([*tokens, "--help"], exit_on_error=False, print_error=False)
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_settings_of_a_named_model_and_task_are_listed_with_the_recipes_values(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = help_of(capsys, "run", "--task", "ptb", "--model", "scrn")
+    line = next(line for line in text.splitlines() if "--model.context-size" in line)
+    assert "INT" in line
+    assert "[default: 40]" in line
+    assert "--objective.bptt-length" in text
+    line = next(line for line in text.splitlines() if "--optim.schedule" in line)
+    assert "[default: linear]" in line
+    assert "--data.languages" not in text  # of parallel-text
+    assert "--model.peephole" not in text  # of the LSTM
+
+
+def test_without_a_model_its_options_are_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = help_of(capsys, "run")
+    assert "--model.KEY" in text
+    assert "--optim.lr" in text
+
+
+def test_a_baselines_options_are_listed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "--model.smoothing" in help_of(capsys, "run", "--model", "ngram", "--task=ptb")
+
+
+def test_the_launchers_options_are_listed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "--launcher.partition" in help_of(capsys, "sweep", "--launcher", "slurm")
+    assert "--launcher.address" in help_of(capsys, "sweep", "--launcher", "ray")
+
+
+def test_names_that_do_not_exist_do_not_end_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--optim.lr" in help_of(capsys, "run", "--task", "nosuch", "--model", "nosuch")
+
+
+def test_every_verb_stands_under_one_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    verbs = [verb for members in VERBS.values() for verb in members]
+    assert len(verbs) == len(set(verbs)) == len([name for name in app if not name.startswith("-")])
+    with pytest.raises(SystemExit):
+        app(["--help"], exit_on_error=False, print_error=False)
+    text = capsys.readouterr().out
+    assert [text.index(f" {title} ") for title in VERBS] == sorted(
+        text.index(f" {title} ") for title in VERBS
+    )
+
+
+@pytest.mark.parametrize(
+    "struct", [DataConfig, OptimConfig, TrainerConfig, TrackOptions, SlurmOptions, RayOptions]
+)
+def test_every_setting_of_the_suite_has_a_meaning(struct: type[Frozen]) -> None:
+    assert [each.name for each in describe_settings(struct) if not each.meaning] == []
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_option_of_a_model_has_a_meaning(name: str) -> None:
+    found = describe_settings(model_options(name), model_class(name))
+    assert [each.name for each in found if not each.meaning] == []
+
+
+@pytest.mark.parametrize("name", all_baselines())
+def test_every_option_of_a_baseline_has_a_meaning(name: str) -> None:
+    baseline = load_attribute(all_baselines()[name])
+    found = describe_settings(options_struct(baseline, Frozen), baseline)
+    assert [each.name for each in found if not each.meaning] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(d.kind, name) for d in all_domains() for name in d.objectives]
+)
+def test_every_option_of_an_objective_has_a_meaning(kind: str, name: str) -> None:
+    found = describe_settings(objective_class(kind, name).Options)
+    assert [each.name for each in found if not each.meaning] == []
