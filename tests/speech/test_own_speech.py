@@ -214,6 +214,12 @@ def test_too_few_utterances_to_hold_any_out() -> None:
     assert [len(part) for part in held_out(entries({None: 3}))[0].values()] == [1, 1, 1]
 
 
+def test_missing_recordings_are_the_reason(tmp_path: Path) -> None:
+    write_list(tmp_path / "train.tsv", [("gone.wav", "a"), ("lost.wav", "b")])
+    with pytest.raises(BenchError, match=r"holds 0 usable .*2 no audio.*train.tsv, line 2: .*gone"):
+        listed(tmp_path)
+
+
 def test_one_list_without_splits(tmp_path: Path) -> None:
     rows = [(f"{number}.wav", TEXTS[number % 4]) for number in range(12)]
     for name, text in rows:

@@ -24,6 +24,7 @@ from bench.core.errors import BenchError
 from bench.core.splits import SPLITS
 from bench.data.decoding import read_text_lines
 from bench.data.identity import file_sha256
+from bench.data.problems import summary
 from bench.data.sources import own_folder
 from bench.speech.data.corpus import (
     Problem,
@@ -122,7 +123,7 @@ def _label(spec: OwnSpeechSpec, data: DataConfig, *, task: str) -> _Labelled:
     if not folder.is_dir():
         raise BenchError(f"{task}: {folder} is no folder: name the one that holds your recordings")
     read = read_transcripts(folder)
-    entries, origin = hold_out(spec, read.entries, folder)
+    entries, origin = hold_out(spec, read.entries, folder, read.problems)
     units = data.units or spec.units
     lexicon = read_lexicon(folder / LEXICON) if units == "phones" else None
     splits, problems = _utterances(entries, units, lexicon, spec.space)
@@ -141,13 +142,17 @@ def _label(spec: OwnSpeechSpec, data: DataConfig, *, task: str) -> _Labelled:
 
 
 def hold_out(
-    spec: OwnSpeechSpec, entries: Mapping[str, Sequence[Entry]], folder: Path
+    spec: OwnSpeechSpec,
+    entries: Mapping[str, Sequence[Entry]],
+    folder: Path,
+    problems: Sequence[Problem] = (),
 ) -> tuple[dict[str, list[Entry]], str]:
     """Splits of which those that are missing are taken out of `train`; how, in words.
 
     Names are in the order of the SHA-256 of `<seed> <name>`, so that a split depends on nothing but
     the names. Whole speakers where at least `num_speakers_min` are named and every entry names one,
-    passing over who would more than double the share; single utterances elsewhere.
+    passing over who would more than double the share; single utterances elsewhere. Raises
+    BenchError, with the `problems` of the rest, for too few entries.
     """
     missing = [split for split in HELD_OUT if split not in entries]
     if not missing:
@@ -157,6 +162,7 @@ def hold_out(
         raise BenchError(
             f"{folder} holds {len(left)} usable training utterances: too few to hold "
             f"{' and '.join(reversed(missing))} out of them"
+            + (f"; {summary(problems, thing='utterance')}" if problems else "")
         )
     taken, manner = _whole_speakers(spec, left, wanted, missing), "speakers"
     if taken is None:
