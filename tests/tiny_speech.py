@@ -82,7 +82,7 @@ def random_speech(
     num_frames = np.array(lengths, np.int64)
     phones = [tuple(draw.choice(labels, size=length // 6)) for length in lengths]
     utterances = tuple(
-        Utterance(id=f"u{i}", speaker=f"s{i % 2}", phones=tuple(map(str, spoken)))
+        Utterance(id=f"u{i}", speaker=f"s{i % 2}", labels=tuple(map(str, spoken)))
         for i, spoken in enumerate(phones)
     )
     corpus = SpeechCorpus(

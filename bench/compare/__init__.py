@@ -56,7 +56,7 @@ def compare(
     comparison = Comparison(
         task=card.task,
         title=card.title,
-        metric=card.metric.name,
+        metric=subjects[0].finished[0].metric,
         direction=card.metric.direction,
         signature=subjects[0].finished[0].signature,
         split=reading.split,

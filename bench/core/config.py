@@ -27,7 +27,7 @@ class DataConfig(Frozen, frozen=True, kw_only=True):
     """Settings of the corpus."""
 
     path: str | None = None
-    """Folder with train, valid and test files, for the tasks `text` and `parallel-text`."""
+    """Folder with a corpus of your own, for the tasks `text`, `parallel-text` and `speech`."""
     minimum_count: Count | None = None
     """Words seen less often in training become <unk>, for the task `text`."""
     download: Literal["never", "missing"] = "never"
@@ -41,6 +41,13 @@ class DataConfig(Frozen, frozen=True, kw_only=True):
     """Source and target of the task `parallel-text`, as its files' names end: en-fr."""
     features: str | None = None
     """Captions: features of the images that are read, the card's if not given."""
+    units: Literal["characters", "words", "phones"] | None = None
+    """Labels of the task `speech`, the card's (characters) if not given."""
+    resample: Annotated[int, msgspec.Meta(ge=4000, le=192_000)] | None = None
+    """Sample rate in Hz that every recording of the task `speech` is brought to; if not given all
+    must have the same one."""
+    channels: Literal["mono", "mix"] = "mono"
+    """Recordings with several channels, task `speech`: bad, or their channels' mean is read."""
 
 
 class OptimConfig(Frozen, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Speech: labels from sound by connectionist temporal classification and transducers.
 
-data/               corpora: TIMIT, AN4, the synthetic twin; features and their cache
+data/               corpora: TIMIT, AN4, your own, the synthetic twin; features and their cache
 objectives/         CTC, transducer and next-label prediction, for any recurrence
 decoding/           best path, prefix beam search, fusion with a language model
 joint.py            the transducer's joint network
@@ -11,14 +11,14 @@ contestants.py      contestants of `bench speed`
 """
 
 from bench.domains import Domain
-from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec
+from bench.speech.data.specification import OwnSpeechSpec, SpeechSpec, SyntheticSpeechSpec
 
 DOMAIN = Domain(
     kind="speech",
-    specs=(SpeechSpec, SyntheticSpeechSpec),
-    data_options=frozenset({"on_bad"}),
+    specs=(SpeechSpec, OwnSpeechSpec, SyntheticSpeechSpec),
+    data_options=frozenset({"on_bad", "units", "resample", "channels"}),
     load="bench.speech.data.prepared:load",
-    inspect="bench.speech.data.prepared:inspect",
+    inspect="bench.speech.data.inspection:inspect",
     unpinned="bench.speech.data.prepared:unpinned",
     objectives={
         "ctc": "bench.speech.objectives.ctc:CTC",

@@ -1,4 +1,4 @@
-"""Phone error rate: edits in percent of the reference labels, summed over utterances.
+"""Error rates of phones, characters or words: edits in percent of the reference, over a split.
 
 Edits are those of a minimal alignment in which each costs 1 (V. Levenshtein, 1966). Where several
 alignments have the fewest edits their number is the same, and so is insertions minus deletions;
@@ -12,7 +12,7 @@ substitutions, deletions, insertions, reference labels.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -114,7 +114,7 @@ class Folding:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PhoneErrors:
+class LabelErrors:
     """Edits of each utterance, the units of a bootstrap: their sums [U, 4] give the rate."""
 
     speakers: tuple[str, ...]
@@ -134,7 +134,7 @@ class PhoneErrors:
         return "edits and reference labels are added over utterances and divided"
 
     def metric(self, sums_X4: Floats) -> Floats:
-        """Phone error rate in percent [X] of added statistics."""
+        """Error rate in percent [X] of added statistics."""
         return np.asarray(100 * sums_X4[..., :3].sum(-1) / sums_X4[..., 3])
 
     @property
@@ -158,13 +158,13 @@ def _added(sums_U4: Floats) -> Edits:
     return Edits(*(int(number) for number in sums_U4.sum(0)))
 
 
-def phone_errors(
+def label_errors(
     references: Sequence[Sequence[str]],
     hypotheses: Sequence[Sequence[str]],
     *,
     speakers: Sequence[str],
     folding: Folding,
-) -> PhoneErrors:
+) -> LabelErrors:
     """Errors of recognised utterances; references and hypotheses are folded first."""
     alignments = [
         align(folding.fold(reference), folding.fold(hypothesis))
@@ -173,15 +173,25 @@ def phone_errors(
     edits = [count_edits(pairs) for pairs in alignments]
     if sum(one.num_reference for one in edits) == 0:
         raise BenchError("no reference label to score against: the error rate has no meaning")
-    return PhoneErrors(
+    return LabelErrors(
         speakers=tuple(speakers),
         sums=np.array(edits, dtype=np.float64),
         pairs=Counter(pair for pairs in alignments for pair in pairs),
     )
 
 
-def phone_error_signature(
-    *, num_labels: int, folding: Folding, decoder: str, num_skipped: int = 0
+def word_error_rate(pairs: Iterable[tuple[Sequence[str], Sequence[str]]], *, space: str) -> float:
+    """Edits of words in percent of the reference words; `space` is the label between words."""
+    total = Edits()
+    for pair in pairs:
+        reference, hypothesis = (" ".join("".join(part).split(space)).split() for part in pair)
+        counted = count_edits(align(reference, hypothesis))
+        total = Edits(*(sum(both) for both in zip(total, counted, strict=True)))
+    return total.rate
+
+
+def error_rate_signature(
+    *, num_labels: int, folding: Folding, decoder: str, unit: str = "phone", num_skipped: int = 0
 ) -> str:
     """Definition of the rate: labels recognised and scored, alignment, decoder with its options.
 
@@ -191,6 +201,6 @@ def phone_error_signature(
         if "|" in part:
             raise BenchError(f"{part!r} cannot be part of a signature: leave out '|'")
     return (
-        f"phone-error-rate|labels:{num_labels}|scored:{len(folding.labels)}({folding.name})|"
+        f"{unit}-error-rate|labels:{num_labels}|scored:{len(folding.labels)}({folding.name})|"
         f"edits:levenshtein|decoder:{decoder}" + (f"|skipped:{num_skipped}" if num_skipped else "")
     )

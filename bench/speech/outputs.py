@@ -29,10 +29,10 @@ from bench.runs.outputs import (
 from bench.speech.metrics import (
     Edits,
     Folding,
+    LabelErrors,
     Pair,
-    PhoneErrors,
     align,
-    phone_errors,
+    label_errors,
 )
 
 NOTHING = "-"
@@ -82,9 +82,9 @@ class Recognitions(LineOutputs[Header, Recognition]):
     def value(self) -> float:
         return self.units().total.rate
 
-    def units(self, block_length: int | None = None) -> PhoneErrors:
+    def units(self, block_length: int | None = None) -> LabelErrors:
         refuse_blocks(block_length, what="speech", unit="utterances")
-        return phone_errors(
+        return label_errors(
             [line.reference.split() for line in self.lines],
             [line.hypothesis.split() for line in self.lines],
             speakers=[line.speaker for line in self.lines],
@@ -124,7 +124,7 @@ def _word(pair: Pair) -> SampleWord:
     return SampleWord(text=heard, kind="right" if right == heard else "wrong")
 
 
-def _tables(errors: PhoneErrors, *, num_confusions: int) -> str:
+def _tables(errors: LabelErrors, *, num_confusions: int) -> str:
     low, high = interval(errors.sums, errors.metric, num_resamples=NUM_RESAMPLES)
     lines = [("all", str(len(errors.sums)), *_cells(errors.total))]
     lines += [
@@ -147,7 +147,7 @@ def _cells(edits: Edits) -> tuple[str, ...]:
     return (*(f"{count:,}" for count in counts), f"{edits.rate:.2f}")
 
 
-def draw_confusions(errors: PhoneErrors, title: str, path: Path) -> None:
+def draw_confusions(errors: LabelErrors, title: str, path: Path) -> None:
     """Draw the matrix of confusions, each row in shares of its sum, on a logarithmic grey scale.
 
     Labels that neither occurred nor were recognised are left out. Insertions are the last row,

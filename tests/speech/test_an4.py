@@ -112,7 +112,7 @@ def test_training_frames_are_normalised(whole: SpeechData) -> None:
 
 def test_the_first_pronunciation_counts(tmp_path: Path) -> None:
     corpus = list_speech(TINY, task="tiny", path=tiny_an4(tmp_path / "an4"))
-    phones = {split: [u.phones for u in found] for split, found in corpus.splits.items()}
+    phones = {split: [u.labels for u in found] for split, found in corpus.splits.items()}
     assert phones == {
         "train": [("Y", "EH", "S", "G", "OW")],
         "valid": [("AH",)],

@@ -11,7 +11,7 @@ from command_line import CommandLine
 from tiny_speech import make_suite
 
 from bench.runs.error_curves import interval
-from bench.speech.metrics import Folding, phone_errors
+from bench.speech.metrics import Folding, label_errors
 from bench.speech.outputs import NUM_RESAMPLES
 
 RUN = ("run", "--task", "tiny-speech", "--model", "lstm", "--track", "none", "--quiet")
@@ -62,7 +62,7 @@ def test_edits_speakers_and_confusions_add_up(bench: CommandLine, suite: Path) -
 def test_the_interval_is_that_of_resampled_utterances() -> None:
     """Half of 400 utterances are all wrong: the rate has a standard error of 2.5."""
     spoken, heard = ["a"] * 10, ["b"] * 10
-    errors = phone_errors(
+    errors = label_errors(
         [spoken] * 400,
         [spoken, heard] * 200,
         speakers=["s"] * 400,

@@ -14,11 +14,11 @@ from bench.core.errors import BenchError
 from bench.speech.metrics import (
     Edits,
     Folding,
-    PhoneErrors,
+    LabelErrors,
     align,
     count_edits,
-    phone_error_signature,
-    phone_errors,
+    error_rate_signature,
+    label_errors,
 )
 from bench.speech.outputs import Header, Recognition, Recognitions
 
@@ -85,8 +85,8 @@ def scored(
     both: list[tuple[list[str], list[str]]],
     speakers: list[str] | None = None,
     folding: Folding | None = None,
-) -> PhoneErrors:
-    return phone_errors(
+) -> LabelErrors:
+    return label_errors(
         [reference for reference, _ in both],
         [hypothesis for _, hypothesis in both],
         speakers=speakers or ["one"] * len(both),
@@ -182,7 +182,7 @@ def test_the_closed_folding_of_timit(bench_data: Path) -> None:
     assert (len(target), len(folding.labels)) == (61, 39)
     folded = folding.fold(["h#", "sh", "ix", "hv", "eh", "dcl", "q", "el", "zh", "h#"])
     assert " ".join(folded) == "sil sh ih hh eh sil l sh sil"
-    assert phone_error_signature(num_labels=61, folding=folding, decoder="ctc-beam(100)") == (
+    assert error_rate_signature(num_labels=61, folding=folding, decoder="ctc-beam(100)") == (
         "phone-error-rate|labels:61|scored:39(lee-hon)|edits:levenshtein|decoder:ctc-beam(100)"
     )
 
@@ -203,8 +203,8 @@ def test_what_cannot_be_scored_is_refused() -> None:
     with pytest.raises(BenchError, match="leaves no label"):
         Folding(name="empty", target={"q": None})
     with pytest.raises(BenchError, match="leave out"):
-        phone_error_signature(num_labels=3, folding=FOLD, decoder="a|b")
+        error_rate_signature(num_labels=3, folding=FOLD, decoder="a|b")
     with pytest.raises(ValueError, match="zip"):
-        phone_errors([["b"]], [["b"], ["b"]], speakers=["s"], folding=FOLD)
+        label_errors([["b"]], [["b"], ["b"]], speakers=["s"], folding=FOLD)
     with pytest.raises(ValueError, match="zip"):
-        phone_errors([["b"]], [["b"]], speakers=["s", "s"], folding=FOLD)
+        label_errors([["b"]], [["b"]], speakers=["s", "s"], folding=FOLD)

@@ -22,7 +22,7 @@ def split_of(lengths: list[int]) -> FeatureSplit:
     numbers = np.repeat(np.arange(1, len(lengths) + 1), num_frames)
     return FeatureSplit(
         utterances=tuple(
-            Utterance(id=f"u{i}", speaker="s", phones=("a",) * (1 + i % 3))
+            Utterance(id=f"u{i}", speaker="s", labels=("a",) * (1 + i % 3))
             for i in range(len(lengths))
         ),
         labels=tuple(np.full(1 + i % 3, 1 + i % 5) for i in range(len(lengths))),

@@ -40,7 +40,7 @@ def corpus(spec: SyntheticSpeechSpec) -> SpeechCorpus:
 
 
 def test_the_corpus_is_pinned(corpus: SpeechCorpus) -> None:
-    assert corpus.phones_sha256() == (
+    assert corpus.labels_sha256() == (
         "7a2fa63a37f13de466f9ba3ee0b4f7ec8881d257251de20b099621820d9b9c14"
     )
     sizes = {split: len(utterances) for split, utterances in corpus.splits.items()}
@@ -65,14 +65,14 @@ def test_labels_follow_the_grammar(spec: SyntheticSpeechSpec, grammar: Grammar) 
         utterances_per_speaker=30,
     )
     utterances = draw(many).splits["train"]
-    pairs = Counter(pair for u in utterances for pair in itertools.pairwise(u.phones))
-    before = Counter(phone for u in utterances for phone in u.phones[:-1])
+    pairs = Counter(pair for u in utterances for pair in itertools.pairwise(u.labels))
+    before = Counter(phone for u in utterances for phone in u.labels[:-1])
     for label, number in before.items():
         for other in LABELS:
             expected = grammar.label_probability(other, label)
             error = math.sqrt(expected * (1 - expected) / number)
             assert abs(pairs[label, other] / number - expected) <= 5 * error + 1e-9
-    lengths = Counter(len(u.phones) for u in utterances)
+    lengths = Counter(len(u.labels) for u in utterances)
     assert set(lengths) == set(range(8, 25))
     assert max(lengths.values()) < 1.5 * min(lengths.values())
 
@@ -102,8 +102,8 @@ def test_the_bound_is_what_an_ideal_listener_scores(
     for split in ("valid", "test"):
         wrong = num = alike = 0
         for utterance in corpus.splits[split]:
-            heard = [SOUND_OF[phone] for phone in utterance.phones]
-            wrong += sum(a != b for a, b in zip(heard, utterance.phones, strict=True))
+            heard = [SOUND_OF[phone] for phone in utterance.labels]
+            wrong += sum(a != b for a, b in zip(heard, utterance.labels, strict=True))
             alike += sum(sound in ALIKE for sound in heard)
             num += len(heard)
         assert corpus.bound_error_percent[split] == 100 * (wrong / num)
@@ -151,7 +151,7 @@ def test_no_answer_beats_the_commoner_labels(heard: tuple[str, ...]) -> None:
 def test_times_are_those_of_the_sound(corpus: SpeechCorpus) -> None:
     for utterance in corpus.splits["test"][:20]:
         assert utterance.times is not None
-        assert len(utterance.times) == len(utterance.phones)
+        assert len(utterance.times) == len(utterance.labels)
         edges = [first for first, _ in utterance.times] + [utterance.times[-1][1]]
         assert edges == sorted(edges)
         assert edges[0] >= 1600
@@ -170,7 +170,7 @@ def test_the_sound_is_the_same_each_time(corpus: SpeechCorpus, spec: SyntheticSp
 
 def test_another_seed_is_another_corpus(corpus: SpeechCorpus, spec: SyntheticSpeechSpec) -> None:
     other = draw(msgspec.structs.replace(spec, seed=2))
-    assert other.phones_sha256() != corpus.phones_sha256()
+    assert other.labels_sha256() != corpus.labels_sha256()
 
 
 def test_speakers_differ_and_are_in_one_split(
@@ -194,7 +194,7 @@ def middles(
         samples = corpus.recordings.samples(utterance)
         frames = filter_bank(samples, corpus.recipe, sample_rate_hz=16000).astype(np.float64)
         assert utterance.times is not None
-        for phone, (first, end) in zip(utterance.phones, utterance.times, strict=True):
+        for phone, (first, end) in zip(utterance.labels, utterance.times, strict=True):
             rows.append(frames[((first + end) // 2 - 200) // 160] - frames.mean(axis=0))
             sounds.append(SOUND_OF[phone])
     return np.array(rows), sounds

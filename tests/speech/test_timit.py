@@ -66,12 +66,12 @@ def test_the_sample_as_the_real_tree(tree: Path, spec: SpeechSpec, bench_data: P
     assert not data.skipped
     (utterance,) = (u for u in data.splits["train"].utterances if u.id == "fvmh0-sx206")
     lines = (bench_data / "timit-sample/dr1-fvmh0/sx206.phn").read_text().split()
-    assert utterance.phones == tuple(lines[2::3])
+    assert utterance.labels == tuple(lines[2::3])
     assert utterance.times is not None
     assert [str(first) for first, _ in utterance.times] == lines[0::3]
     assert utterance.speaker == "fvmh0"
     spoken = Counter(
-        phone for part in data.splits.values() for u in part.utterances for phone in u.phones
+        phone for part in data.splits.values() for u in part.utterances for phone in u.labels
     )
     assert set(spoken) <= set(spec.labels)
     assert len(spoken) == 61
@@ -183,6 +183,6 @@ def test_labels_count_from_one(tmp_path: Path) -> None:
     data = prepare(tiny_timit(tmp_path / "tiny"))
     assert data.corpus.num_outputs == 5
     assert data.splits["test"].labels[0].tolist() == [3, 1, 2, 1, 1, 3]
-    assert data.splits["test"].utterances[0].phones == PHONES
+    assert data.splits["test"].utterances[0].labels == PHONES
     assert data.corpus.folding_name == "4-2"
     assert data.corpus.folding == {"aa": "aa", "b": "aa", "h#": "h#", "q": None}

@@ -66,7 +66,7 @@ def list_an4(
                 )
             else:
                 found = Utterance(
-                    id=utterance, speaker=speaker, phones=phones, audio=tree.audio[place]
+                    id=utterance, speaker=speaker, labels=phones, audio=tree.audio[place]
                 )
                 splits[split].append(found)
     return {split: tuple(utterances) for split, utterances in splits.items()}, problems

@@ -1,8 +1,9 @@
-"""Speech corpora: utterances, their speakers and phones, and the source of their sound.
+"""Speech corpora: utterances, their speakers and labels, and the source of their sound.
 
 Checksums are of content and do not depend on the format of the files:
 
-    phones    sha256 of the lines `split utterance phone phone ...`, sorted
+    phones    sha256 of the lines `split utterance phone phone ...`, sorted; characters and
+              words likewise
     samples   sha256 of the lines `utterance sha256-of-its-samples` (16 bit, little-endian), sorted
 """
 
@@ -55,7 +56,8 @@ class Utterance:
 
     id: str
     speaker: str
-    phones: tuple[str, ...]
+    labels: tuple[str, ...]
+    """Labels of its transcript: phones, characters or words."""
     audio: Path | None = None
     """None for a recording that is generated."""
     times: tuple[tuple[int, int], ...] | None = None
@@ -88,6 +90,10 @@ class SpeechCorpus:
     splits: Mapping[str, tuple[Utterance, ...]]
     recordings: Recordings
     recipe: FeatureRecipe
+    unit: str = "phone"
+    """Unit of the labels: phone, character or word."""
+    space: str | None = None
+    """Character that stands for the blank between words; None where words cannot be told."""
     problems: tuple[Problem, ...] = ()
     """Utterances that were found bad while listing."""
     bound_error_percent: Mapping[str, float] | None = None
@@ -114,15 +120,20 @@ class SpeechCorpus:
 
     def numbers(self, utterance: Utterance) -> Labels:
         """Labels of an utterance as numbers from 1 [U]."""
-        return np.array([self.number[phone] for phone in utterance.phones], np.int64)
+        return np.array([self.number[phone] for phone in utterance.labels], np.int64)
 
-    def phones_sha256(self) -> str:
-        """Checksum of the utterances of all splits and their phones."""
-        return digest_of_lines(
-            f"{split} {utterance.id} {' '.join(utterance.phones)}"
-            for split, utterances in self.splits.items()
-            for utterance in utterances
-        )
+    def labels_sha256(self) -> str:
+        """Checksum of the utterances of all splits and their labels."""
+        return labels_sha256(self.splits)
+
+
+def labels_sha256(splits: Mapping[str, Iterable[Utterance]]) -> str:
+    """Checksum of the utterances of some splits and their labels."""
+    return digest_of_lines(
+        f"{split} {utterance.id} {' '.join(utterance.labels)}"
+        for split, utterances in splits.items()
+        for utterance in utterances
+    )
 
 
 def digest_of_lines(lines: Iterable[str]) -> str:

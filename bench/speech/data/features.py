@@ -133,11 +133,11 @@ def read_audio(path: Path, spec: SpeechSpec) -> Samples:
         samples = _raw(content, spec)
     else:
         raise UnusableError("encoding", "neither NIST SPHERE nor RIFF nor FLAC")
-    _check_samples(samples, spec.clipped_share_max)
+    check_samples(samples, spec.clipped_share_max)
     return samples
 
 
-def _check_samples(samples: Samples, clipped_share_max: float) -> None:
+def check_samples(samples: Samples, clipped_share_max: float) -> None:
     if not len(samples):
         raise UnusableError("empty", "0 samples")
     if not samples.any():
@@ -251,7 +251,7 @@ def extract(corpus: SpeechCorpus, split: str, utterance: Utterance) -> tuple[Flo
         needed = num_frames_needed(corpus.numbers(utterance))
         if len(found_TD) < needed:
             raise UnusableError(
-                "too short", f"{len(found_TD)} frames where its phones need {needed}"
+                "too short", f"{len(found_TD)} frames where its {corpus.unit}s need {needed}"
             )
     except UnusableError as bad:
         problem = Problem(utterance=utterance.id, split=split, kind=bad.kind, detail=bad.detail)

@@ -76,7 +76,7 @@ def _check_counts(spec: SpeechSpec, corpus: SpeechCorpus, folder: Path) -> None:
     ]
     if not corpus.problems:
         numbers += [
-            (f"{split} phones", sum(len(u.phones) for u in corpus.splits[split]), expected)
+            (f"{split} phones", sum(len(u.labels) for u in corpus.splits[split]), expected)
             for split, expected in spec.counts.phones.items()
         ]
     for what, number, expected in numbers:
@@ -85,8 +85,8 @@ def _check_counts(spec: SpeechSpec, corpus: SpeechCorpus, folder: Path) -> None:
                 f"{folder}: {number:,} {what} where the card counts {expected:,}; put the original "
                 "files in their place"
             )
-    if not corpus.problems and spec.phones_sha256 not in (None, corpus.phones_sha256()):
+    if not corpus.problems and spec.phones_sha256 not in (None, corpus.labels_sha256()):
         raise BenchError(
-            f"{folder}: altered: the utterances' phones have sha256 {corpus.phones_sha256()} where "
+            f"{folder}: altered: the utterances' phones have sha256 {corpus.labels_sha256()} where "
             f"the card says {spec.phones_sha256}; put the original files in their place"
         )

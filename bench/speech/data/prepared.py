@@ -1,6 +1,6 @@
 """Utterances, labels and normalised features of a card, by split.
 
-list_speech -> SpeechCorpus        or synthetic.draw, where nothing is read
+list_speech -> SpeechCorpus        or list_own, or synthetic.draw, where nothing is read
      \\-> open_features -> SpeechData, from which bad utterances are refused or left out
 """
 
@@ -14,7 +14,6 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bench.core.aligned import aligned
 from bench.core.cards import Card
 from bench.core.config import DataConfig
 from bench.core.errors import BenchError
@@ -24,14 +23,20 @@ from bench.data.problems import (
     Progress,
     Style,
     check_problems,
-    default_style,
     progress_bar,
     report_skipped,
+    summary,
 )
 from bench.data.sources import DownloadProgress, cache_folder, own_folder
 from bench.speech.data.corpus import Labels, Problem, SpeechCorpus, Utterance
 from bench.speech.data.listing import list_speech
-from bench.speech.data.specification import SpeechSpec, SyntheticSpeechSpec, candidate_folders
+from bench.speech.data.own import list_own, own_digests
+from bench.speech.data.specification import (
+    OwnSpeechSpec,
+    SpeechSpec,
+    SyntheticSpeechSpec,
+    candidate_folders,
+)
 from bench.speech.data.store import Features, Index, open_features, recordings_sha256
 from bench.speech.data.synthetic import draw
 
@@ -67,7 +72,7 @@ class SpeechData:
     corpus: SpeechCorpus
     splits: Mapping[str, FeatureSplit]
     checksums: Mapping[str, str]
-    """Checksums of phones and samples, for the record."""
+    """Checksums of labels and samples, for the record."""
     skipped: tuple[Problem, ...]
     """Utterances that `on_bad: skip` left out; signatures count them."""
 
@@ -99,25 +104,47 @@ def prepare_speech(
         raise BenchError(f"{task} is generated and reads no files: leave out --data.path")
     else:
         corpus = draw(spec)
+    data = make_features(
+        corpus, task=task, on_bad=on_bad, cache=cache, num_workers=num_workers, progress=progress
+    )
+    expected = spec.samples_sha256 if isinstance(spec, SpeechSpec) else None
+    if not data.skipped and expected not in (None, data.checksums["samples"]):
+        raise BenchError(
+            f"{task}: altered: the recordings' samples have sha256 {data.checksums['samples']} "
+            f"where the card says {expected}; put the original files in their place"
+        )
+    return data
+
+
+def make_features(
+    corpus: SpeechCorpus,
+    *,
+    task: str,
+    on_bad: OnBad = "refuse",
+    cache: Path | None = None,
+    num_workers: int = 0,
+    progress: Progress | None = None,
+) -> SpeechData:
+    """Listed corpus with its features, from the cache where they have been made before.
+
+    Raises BenchError, unless `on_bad` is `skip`, for bad utterances, in one line that names and
+    counts them, and for a split without usable ones.
+    """
     check_problems(corpus.problems, on_bad, task=task, thing=THING)
     cache = cache or cache_folder()
     index, frames_ND = open_features(corpus, cache, num_workers=num_workers, progress=progress)
     problems = (*corpus.problems, *_with_files(index.problems, corpus))
     check_problems(problems, on_bad, task=task, thing=THING)
-    expected = spec.samples_sha256 if isinstance(spec, SpeechSpec) else None
-    if not problems and expected not in (None, index.samples_sha256):
-        raise BenchError(
-            f"{task}: altered: the recordings' samples have sha256 {index.samples_sha256} where "
-            f"the card says {expected}; put the original files in their place"
-        )
     splits = _splits(corpus, index, frames_ND)
     for split, part in splits.items():
         if not len(part):
-            raise BenchError(f"{task}: no usable utterance is left in the {split} split")
+            reasons = f": {summary(problems, thing=THING)}" if problems else ""
+            raise BenchError(f"{task}: no usable utterance is left in the {split} split{reasons}")
+    labels = f"{corpus.unit}s"
     return SpeechData(
         corpus=corpus,
         splits=splits,
-        checksums={"phones": corpus.phones_sha256(), "samples": index.samples_sha256},
+        checksums={labels: corpus.labels_sha256(), "samples": index.samples_sha256},
         skipped=problems,
     )
 
@@ -154,6 +181,8 @@ def _splits(corpus: SpeechCorpus, index: Index, frames_ND: Features) -> dict[str
 def unpinned(card: Card, data: DataConfig) -> Mapping[str, str]:
     """Checksums of phones and recordings that the card does not pin; empty where none are there."""
     spec = card.corpus
+    if isinstance(spec, OwnSpeechSpec):
+        return own_digests(spec, data, task=card.task)
     if not isinstance(spec, SpeechSpec) or (spec.samples_sha256 and spec.phones_sha256):
         return {}
     path = own_folder(card.task, data)
@@ -161,7 +190,7 @@ def unpinned(card: Card, data: DataConfig) -> Mapping[str, str]:
         return {}
     corpus = list_speech(spec, task=card.task, twin=card.twin, path=path)
     return {
-        f"{RECORDINGS}phones": corpus.phones_sha256(),
+        f"{RECORDINGS}phones": corpus.labels_sha256(),
         f"{RECORDINGS}audio": recordings_sha256(corpus),
     }
 
@@ -171,13 +200,24 @@ def load(
 ) -> SpeechData:
     """Corpus of a card with its features; see `prepare_speech`."""
     del progress  # nothing is downloaded
-    corpus = _prepare(card, data, style=style)
+    corpus = prepare(card, data, style=style)
     report_skipped(corpus.skipped, task=card.task, thing=THING, style=style)
     return corpus
 
 
-def _prepare(card: Card, data: DataConfig, *, style: Style) -> SpeechData:
+def prepare(card: Card, data: DataConfig, *, style: Style) -> SpeechData:
+    """Corpus of any speech card with its features; `style` shows their progress."""
+    if isinstance(card.corpus, OwnSpeechSpec):
+        corpus = list_own(card.corpus, data, task=card.task).corpus
+        with progress_bar(f"features of {card.task}", style) as report:
+            return make_features(corpus, task=card.task, on_bad=data.on_bad, progress=report)
     assert isinstance(card.corpus, SpeechSpec | SyntheticSpeechSpec)
+    for name in ("units", "resample", "channels"):
+        if getattr(data, name) != getattr(DataConfig(), name):
+            raise BenchError(
+                f"{card.task} is not of your own recordings (task `speech`): leave out "
+                f"--data.{name}"
+            )
     with progress_bar(f"features of {card.task}", style) as report:
         return prepare_speech(
             card.corpus,
@@ -187,32 +227,3 @@ def _prepare(card: Card, data: DataConfig, *, style: Style) -> SpeechData:
             on_bad=data.on_bad,
             progress=report,
         )
-
-
-def inspect(
-    card: Card, data: DataConfig, *, fetch: bool, progress: DownloadProgress | None
-) -> None:
-    """Print the places of the corpus, every bad utterance by name, and the sizes of the splits."""
-    del progress  # nothing is downloaded
-    spec, task, path = card.corpus, card.task, own_folder(card.task, data)
-    if isinstance(spec, SpeechSpec):
-        places = candidate_folders(spec, path)
-        states = [(str(place), "there" if place.is_dir() else "missing") for place in places]
-        print(aligned(("folder", "state"), states))
-        if fetch:
-            raise BenchError(f"{task} is not downloaded: get it from {spec.obtain}")
-    else:
-        print(f"{task} is generated and needs no file")
-    skipping = msgspec.structs.replace(data, on_bad="skip")
-    corpus = _prepare(card, skipping, style=default_style())
-    for problem in corpus.skipped:
-        print(problem)
-    check_problems(corpus.skipped, "refuse", task=task, thing=THING)
-    splits = ", ".join(
-        f"{name} {len(split):,} ({sum(map(len, split.labels)):,} phones)"
-        for name, split in corpus.splits.items()
-    )
-    checked = "generated"
-    if isinstance(spec, SpeechSpec):
-        checked = "verified" if spec.samples_sha256 else "counted"
-    print(f"{task}: {checked}; {len(corpus.corpus.labels)} labels; utterances: {splits}")

@@ -115,6 +115,37 @@ class SpeechSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="speec
         return found
 
 
+Units = Literal["characters", "words", "phones"]
+
+
+class OwnSpeechSpec(Frozen, frozen=True, kw_only=True, tag_field="kind", tag="own-speech"):
+    """Recordings of the user with transcripts: see `bench.speech.data.transcripts`.
+
+    Splits that the folder does not have are held out of its training utterances: see
+    `bench.speech.data.own.hold_out`.
+    """
+
+    licence: str = "your own"
+    folder: None = None
+    """Recordings are in the folder that the user names."""
+    units: Units = "characters"
+    """Labels unless a run chooses others."""
+    space: Annotated[str, msgspec.Meta(min_length=1, max_length=1)] = "_"
+    """Character that stands for the blank between words."""
+    held_out_share: Annotated[float, msgspec.Meta(gt=0, lt=0.5)] = 0.1
+    """Share of the utterances in a split that is held out."""
+    seed: int = 1
+    """Seed of the order in which names are held out."""
+    num_speakers_min: Annotated[int, msgspec.Meta(ge=3)] = 10
+    """Number of named speakers from which on whole speakers are held out."""
+    clipped_share_max: NonNegative = 0.01
+    features: FeatureRecipe = FeatureRecipe()
+
+    def __post_init__(self) -> None:
+        if self.space.isspace():
+            raise ValueError("space: blanks separate labels, choose another character")
+
+
 class SyntheticSpeechSpec(
     Frozen, frozen=True, kw_only=True, tag_field="kind", tag="synthetic-speech"
 ):

@@ -86,7 +86,7 @@ def cache_key(corpus: SpeechCorpus, *, num_workers: int = 1) -> str:
     recipe = msgspec.json.encode(corpus.recipe, order="deterministic").decode()
     order = hashlib.sha256(" ".join(u.id for u in every).encode()).hexdigest()
     recordings = recordings_sha256(corpus, num_workers=num_workers)
-    whole = f"{FORMAT} {recipe} {order} {corpus.phones_sha256()} {recordings}"
+    whole = f"{FORMAT} {recipe} {order} {corpus.labels_sha256()} {recordings}"
     return hashlib.sha256(whole.encode()).hexdigest()[:24]
 
 

@@ -183,7 +183,7 @@ class Synthesiser:
     def fingerprint(self, utterance: Utterance) -> str:
         """Everything that the sound depends on."""
         spec = msgspec.json.encode(self.spec, order="deterministic").decode()
-        return f"{VERSION} {spec} {utterance.phones} {utterance.times}"
+        return f"{VERSION} {spec} {utterance.labels} {utterance.times}"
 
     def samples(self, utterance: Utterance) -> Samples:
         """Samples of an utterance by its speaker [N]."""
@@ -216,7 +216,7 @@ def _tracks(utterance: Utterance, traits: Traits, num_samples: int, rate: int) -
     assert utterance.times is not None
     step = CONTROL_MS * rate // 1000
     num_points = 2 + num_samples // step
-    sounds = [SOUND_NAMED[phone] for phone in utterance.phones]
+    sounds = [SOUND_NAMED[phone] for phone in utterance.labels]
     formants_MK = np.tile(_formants(sounds[0], 1)[0], (num_points, 1))
     voice, noise = np.zeros((2, num_points))
     noise_hz, width_hz = np.full(num_points, 4000.0), np.full(num_points, 1000.0)

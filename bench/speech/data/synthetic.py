@@ -86,7 +86,7 @@ def draw(spec: SyntheticSpeechSpec) -> SpeechCorpus:
             for number in numbers
             for turn in range(spec.utterances_per_speaker)
         )
-    labels = {split: [u.phones for u in splits[split]] for split in ("valid", "test")}
+    labels = {split: [u.labels for u in splits[split]] for split in ("valid", "test")}
     is_rarer = {
         split: [label in ALIKE.values() for phones in each for label in phones]
         for split, each in labels.items()
@@ -130,6 +130,6 @@ def _utterance(
     return Utterance(
         id=f"s{speaker:03}-{turn:03}",
         speaker=f"s{speaker:03}",
-        phones=tuple(phones),
+        labels=tuple(phones),
         times=tuple(itertools.pairwise(edges)),
     )

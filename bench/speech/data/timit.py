@@ -96,7 +96,7 @@ def _utterances(
             problems.append(Problem(utterance=name, split=split, kind=bad.kind, detail=bad.detail))
         else:
             audio = files["wav"]
-            yield Utterance(id=name, speaker=speaker, phones=phones, audio=audio, times=times)
+            yield Utterance(id=name, speaker=speaker, labels=phones, audio=audio, times=times)
 
 
 def read_phn(path: Path, known: set[str]) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:

@@ -29,7 +29,7 @@ from bench.models import build_recurrence
 from bench.speech.data.batches import SpeechBatch, SpeechBatches
 from bench.speech.data.prepared import SpeechData
 from bench.speech.decoding.hypotheses import Labels
-from bench.speech.metrics import Folding, phone_error_signature
+from bench.speech.metrics import Folding, error_rate_signature, word_error_rate
 from bench.speech.outputs import Header, Recognition, Recognitions
 from bench.training.dropout import drop_quickly
 from bench.training.metrics import Score, SplitMetric
@@ -48,13 +48,14 @@ class Decoded(NamedTuple):
     """-log p(labels | sound), where the decoder computes it."""
 
 
-class PhoneErrorMetric(SplitMetric):
-    """Phone error rate of decoded utterances."""
+class ErrorRateMetric(SplitMetric):
+    """Error rate of decoded utterances, named after the unit of the labels."""
 
     def __init__(
         self, data: SpeechData, *, decoder: str, choose_by: Literal["error", "loss"]
     ) -> None:
-        super().__init__(name="phone-error-rate")
+        super().__init__(name=f"{data.corpus.unit}-error-rate")
+        self.unit, self.space = data.corpus.unit, data.corpus.space
         self.labels = data.corpus.labels
         self.folding = Folding(name=data.corpus.folding_name, target=data.corpus.folding)
         self.decoder, self.num_skipped = decoder, len(data.skipped)
@@ -71,7 +72,8 @@ class PhoneErrorMetric(SplitMetric):
         return self._signature(self.decoder)
 
     def _signature(self, decoder: str) -> str:
-        return phone_error_signature(
+        return error_rate_signature(
+            unit=self.unit,
             num_labels=len(self.labels),
             folding=self.folding,
             decoder=decoder,
@@ -95,7 +97,7 @@ class PhoneErrorMetric(SplitMetric):
             self.found[place] = Recognition(
                 utterance=utterance.id,
                 speaker=utterance.speaker,
-                reference=" ".join(utterance.phones),
+                reference=" ".join(utterance.labels),
                 hypothesis=self._written(one),
                 reference_nats=nats,
                 hypothesis_nats=one.nats,
@@ -116,8 +118,17 @@ class PhoneErrorMetric(SplitMetric):
             ]
             quick = Recognitions(header=recognitions.header, lines=lines)
             beside[self._signature("greedy")] = quick.value()
+        if self.space is not None:
+            pairs = [(one.reference.split(), one.hypothesis.split()) for one in recognitions.lines]
+            beside[self.words_signature] = word_error_rate(pairs, space=self.space)
         choice = loss if self.choose_by == "loss" else rate
         return Score(value=rate, loss=loss, choice=choice, beside=beside)
+
+    @property
+    def words_signature(self) -> str:
+        """Definition of the error rate of the words that recognised characters spell."""
+        skipped = f"|skipped:{self.num_skipped}" if self.num_skipped else ""
+        return f"word-error-rate|spelt|edits:levenshtein|decoder:{self.decoder}{skipped}"
 
     def recognitions(self) -> Recognitions:
         """Recognitions since `reset`, in the order of the split."""
@@ -203,7 +214,7 @@ class SpeechObjective(UtteranceObjective):
         self.labels_per_frame = sum(map(len, train.labels)) / int(train.num_frames.sum())
         # Ten times what a uniform guess at every frame costs: far above any loss of training.
         self.loss_limit = 10 * math.log(corpus.corpus.num_outputs) / self.labels_per_frame
-        self.metric: PhoneErrorMetric = PhoneErrorMetric(
+        self.metric: ErrorRateMetric = ErrorRateMetric(
             corpus,
             decoder=self.options.decoder_signature,
             choose_by=self.options.choose_by,
