@@ -40,7 +40,7 @@ def commands(text: str, program: str) -> list[list[str]]:
         shown = re.split(r"\s{2,}|\s#|\s[<>]\s", line)[0]
         if going_on or (calls and line.startswith("--")):
             calls[-1] += " " + shown.removesuffix("\\")
-        elif shown.split(" ")[0] == program:
+        elif shown.split(" ")[0] == program and "[OPTIONS]" not in shown:
             calls.append(shown.removesuffix("\\"))
         going_on = bool(calls) and shown.endswith("\\")
     return [list(words) for call in calls for words in alternatives(shlex.split(call))]
@@ -59,6 +59,20 @@ def in_help() -> list[list[str]]:
     verbs = [app[name] for name in app if not name.startswith("-")]
     texts = [inspect.getdoc(verb.default_command) for verb in verbs]
     return [call for text in texts for call in commands(text or "", "bench")]
+
+
+def python_blocks() -> list[Path]:
+    return [path for path in DOCUMENTS if "```python" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", python_blocks(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_python_of_a_document_runs(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "document"}
+    for block in re.findall(r"^```python\n(.*?)^```", path.read_text(), re.M | re.S):
+        exec(compile(block, str(path), "exec"), names)
 
 
 def understood(words: list[str]) -> str:
@@ -84,7 +98,7 @@ def test_the_reader_of_documents_sees_calls_whole() -> None:
 
 def test_the_readme_shows_the_commands_that_matter() -> None:
     shown = {tuple(words[1:2]) for words in commands((ROOT / "README.md").read_text(), "bench")}
-    assert {("run",), ("table",), ("list",), ("data",)} <= shown
+    assert {("run",), ("table",), ("sweep",), ("compare",)} <= shown
 
 
 def started_by(program: str) -> list[list[str]]:
@@ -105,7 +119,8 @@ def test_a_command_that_is_shown_is_understood(words: list[str]) -> None:
 
 def runs() -> list[list[str]]:
     calls = [words[1:] for words in in_documents("bench") + in_help() if words[1:2] == ["run"]]
-    return [words for words in calls if "--config" not in words and "--init.model" not in words]
+    others = {"--config", "--init.model", "--print-config", "--help"}
+    return [words for words in calls if not others & set(words)]
 
 
 @pytest.mark.parametrize("words", runs(), ids=" ".join)

@@ -128,7 +128,10 @@ def test_an_unwritable_store_is_one_warning(
     assert record.metrics == untracked(suite).metrics
 
 
-def test_the_command_that_opens_a_tracker_names_its_place(tmp_path: Path) -> None:
+def test_the_command_that_opens_a_tracker_names_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     mlflow = viewer_command("mlflow", TrackOptions(), tmp_path)
     assert mlflow == f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/artifacts/mlflow.db"
     tensorboard = viewer_command("tensorboard", TrackOptions(), tmp_path)
