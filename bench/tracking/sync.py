@@ -106,8 +106,9 @@ def _without_server(
     """Runs that are here, where nobody is logged in who could ask what the server has."""
     reason = "here; W&B is not asked without a key"
     results = [SyncResult(name=run.name, status="to send", reason=reason) for run in waiting]
-    for result in results if report is not None else ():
-        report(result)
+    if report is not None:
+        for result in results:
+            report(result)
     return results
 
 

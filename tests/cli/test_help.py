@@ -138,7 +138,14 @@ def all_structs() -> list[type[Frozen]]:
     objectives = [
         objective_class(d.kind, name).Options for d in all_domains() for name in d.objectives
     ]
-    shared = [DataConfig, OptimConfig, TrainerConfig, TrackOptions, SlurmOptions, RayOptions]
+    shared: list[type[Frozen]] = [
+        DataConfig,
+        OptimConfig,
+        TrainerConfig,
+        TrackOptions,
+        SlurmOptions,
+        RayOptions,
+    ]
     return [*shared, *map(model_options, MODELS), *baselines, *objectives]
 
 

@@ -16,7 +16,6 @@ from tiny_sweep import write_sweep
 
 from bench.core.errors import BenchError
 from bench.core.suite import Suite
-from bench.sweep import storage as storage_module
 from bench.sweep.status import has_exited, process_identity
 from bench.sweep.storage import default_url, open_storage, retry
 
@@ -155,8 +154,8 @@ def test_a_request_that_is_wrong_is_not_repeated() -> None:
 
 def test_waiting_is_said_once_and_so_is_the_return(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0.0, 2.0)
-    monkeypatch.setattr(storage_module.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(storage_module.time, "sleep", lambda _: None)
+    monkeypatch.setattr("bench.sweep.storage.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("bench.sweep.storage.time.sleep", lambda _: None)
     answers, lines, resets = iter([1] * 20 + [0]), list[str](), list[int]()
 
     def sometimes() -> str:

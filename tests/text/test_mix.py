@@ -78,7 +78,8 @@ def test_weights_are_right_to_the_printed_digits(M: int, noise: float) -> None:
         return -float(np.log(weights_M @ scaled_MN).mean())
 
     def slope(weights_M: np.ndarray) -> np.ndarray:
-        return -(scaled_MN / (weights_M @ scaled_MN)).mean(axis=1)
+        found: np.ndarray = -(scaled_MN / (weights_M @ scaled_MN)).mean(axis=1)
+        return found
 
     best = optimize.minimize(
         loss,

@@ -179,7 +179,7 @@ def test_a_run_is_complete_without_the_package(
     monkeypatch.setitem(sys.modules, "wandb", None)
     guard._say_once.cache_clear()
     record = run(resolved(suite), suite, OPTIONS)
-    run(resolved(suite, seed=2), suite, OPTIONS)
+    run(resolved(suite, optim={"lr": 0.02}), suite, OPTIONS)
     said = capsys.readouterr().err
     assert said.count("wandb is not installed, the run is not tracked") == 1
     assert "warning" not in said
