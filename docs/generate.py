@@ -37,7 +37,7 @@ def pages() -> dict[str, str]:
 
 
 def commands() -> str:
-    text = app.generate_docs(output_format="markdown", recursive=True)
+    text = app.generate_docs(output_format="markdown", recursive=True, usage_name="bench")
     verbs = text[text.index("## bench run") :]
     lines = [line.rstrip() for line in (WRITTEN + verbs).splitlines()]
     return "# Commands\n\n" + "\n".join(lines).replace("<name>", "NAME") + "\n"
