@@ -14,6 +14,8 @@ from bench.core.suite import Suite
 from bench.runs.resolve import resolve
 from bench.runs.run import run
 from bench.table import task_table
+from bench.table.column import Column
+from bench.table.markup import Section, to_latex
 from bench.text.mixture import mix_runs
 
 WORDS = [
@@ -128,3 +130,11 @@ def test_records_of_own_data_without_a_corpus_are_told_apart_when_they_are_read(
 def test_a_pinned_corpus_adds_nothing_to_signatures(suite: Suite) -> None:
     record = train(suite, "synthetic-text")
     assert record.signature == "perplexity|unit:word|end:<eos>|streams:1|eval:static"
+
+
+@pytest.mark.parametrize("label", ["[12] LSTM", "*ours"])
+def test_a_row_of_latex_that_begins_like_an_argument_is_shielded(label: str) -> None:
+    column = Column(name="Model", cells=["plain", label], kind="text")
+    latex = to_latex([Section(title="t", columns=[column])], [], title="t", label="t")
+    assert f"{{}}{label} \\\\" in latex
+    assert "\nplain \\\\" in latex
