@@ -173,7 +173,7 @@ def _start(resolved: Resolved) -> None:
     if trainer.num_nodes > 1:
         raise BenchError(
             f"--trainer.num-nodes {trainer.num_nodes}: start the same command on every node by "
-            "torchrun or srun; see Several devices in the README"
+            "torchrun or srun; see docs/guides/devices.md"
         )
     command = [sys.executable, "-m", "bench", *sys.argv[1:]]
     if code := run_ranks(command, trainer.devices):

@@ -1,6 +1,6 @@
-"""Tables inside a README, and the bibliography of a table.
+"""Tables inside documents, and the bibliography of a table.
 
-A README marks the place of a table, which is then filled from the records:
+A document marks the place of a table, which is then filled from the records:
 
     <!-- table: ptb -->
     ... the measured rows, as Markdown ...
