@@ -11,17 +11,16 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-LARGEST = 10**9
+LARGEST = 2**32 - 1
+"""Largest seed."""
 _WHOLE = re.compile(r"[-+]?[0-9]+")
 
 
 def whole(_: Any, tokens: Sequence[Token]) -> int:
     """Read a whole number; ValueError, which cyclopts words, for any other."""
     text = tokens[0].value.strip()
-    if not _WHOLE.fullmatch(text) or len(text) > 12:
+    if not _WHOLE.fullmatch(text) or len(text) > 12 or abs(int(text)) > LARGEST:
         raise ValueError(f"{text[:40]!r} is no whole number up to {LARGEST:,}")
-    if abs(int(text)) > LARGEST and int(text) >= 2**32:
-        raise ValueError(f"{text!r} is above {LARGEST:,}")
     return int(text)
 
 

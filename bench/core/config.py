@@ -18,8 +18,6 @@ Scalar = str | int | float | bool | None
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
-
-
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 

@@ -48,12 +48,11 @@ def describe_settings(
     meanings = _field_meanings(struct)
     if documented is not None:
         meanings = {**meanings, **_parameter_meanings(documented)}
-    hints = {field.name: field.type for field in msgspec.structs.fields(struct)}
     return [
         Setting(
             name=field.name,
-            annotation=hints[field.name],
-            default=_default(field),
+            annotation=field.type,
+            default=None if field.default is msgspec.NODEFAULT else field.default,
             meaning=meanings.get(field.name, ""),
         )
         for field in msgspec.structs.fields(struct)
@@ -78,12 +77,6 @@ def default_text(value: Any) -> str:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _default(field: msgspec.structs.FieldInfo) -> Any:
-    if field.default is not msgspec.NODEFAULT:
-        return field.default
-    return None
 
 
 @functools.cache

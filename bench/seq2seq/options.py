@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from bench.core.config import Count, NonNegative, Positive
+from bench.core.config import Count, NonNegative, Positive, Share
 from bench.core.structs import Frozen
 from bench.training.dropout import Mask
 
-Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=65_536)]
 Handover = Literal["state", "backward", "mean", "zero"]
 Score = Literal["none", "mean", "additive", "dot", "general"]

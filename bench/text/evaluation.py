@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from bench.core.cards import require_text
-from bench.core.config import Count, Positive, Scalar
+from bench.core.config import Count, Positive, Scalar, Share
 from bench.core.errors import BenchError
 from bench.core.outcome import Outcome
 from bench.core.record import Record
@@ -36,7 +36,7 @@ from bench.text.baselines.mix import fit_mixture, mix
 from bench.text.data.prepared import as_text
 from bench.text.data.streams import Streams
 from bench.text.metric import bound_value, metric_name, metric_value, text_signature
-from bench.text.objective import LanguageModel, Share
+from bench.text.objective import LanguageModel
 from bench.text.outputs import Floats, write_log_probs
 from bench.tracking.tracker import Tracker
 from bench.training.progress import Style

@@ -17,7 +17,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from bench.core.config import Count, Positive, RunConfig
+from bench.core.config import Count, Positive, RunConfig, Share
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
 from bench.layers import build_output_layer
@@ -67,9 +67,6 @@ def draw_texts(
         header=TextSamplesHeader(drawn=f"from p(w | history), seed {seed}"),
         lines=[TextSample(text=text) for text in texts],
     )
-
-
-Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class LanguageModelOptions(Frozen, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.core.config import Count, Positive
-from bench.seq2seq.options import Handover, Score, Share, Size, WriterOptions
+from bench.core.config import Count, Positive, Share
+from bench.seq2seq.options import Handover, Score, Size, WriterOptions
 
 
 class NetworkOptions(WriterOptions, frozen=True, kw_only=True):

@@ -45,6 +45,7 @@ from bench.captioning.baselines.neighbours import (
 from bench.captioning.data.corpus import CaptionCorpus
 from bench.captioning.data.words import Tokens
 from bench.captioning.metrics.ngrams import Ints
+from bench.core.config import Count
 from bench.core.errors import BenchError
 from bench.training.baseline import Report
 
@@ -58,7 +59,6 @@ _ROWS_A_CELL = 64
 """Rows that train the centroid of a cell; more improve k-means no further."""
 NUM_CHECKED = 100
 """Queries whose neighbours by faiss are compared with the exact ones."""
-Count = Annotated[int, msgspec.Meta(ge=1, le=10**9)]
 NumConfirming = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 _NUM_KEPT = 8
 _kept: dict[str, dict[tuple[int, int], Ints]] = {}

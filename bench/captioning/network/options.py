@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.core.config import Count, Positive
+from bench.core.config import Count, Positive, Share
 from bench.core.structs import Frozen
-from bench.seq2seq.options import Share, Size, WriterOptions
+from bench.seq2seq.options import Size, WriterOptions
 
 Scaling = Literal["none", "unit", "standard"]
 BLOCK = 1000

@@ -17,13 +17,13 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.core.config import Count, NonNegative, Positive, RunConfig
+from bench.core.config import Count, NonNegative, Positive, RunConfig, Share
 from bench.core.structs import Frozen
 from bench.models import build_recurrence
 from bench.speech.data.batches import SpeechBatch, SpeechBatches
@@ -35,7 +35,6 @@ from bench.training.dropout import drop_quickly
 from bench.training.metrics import Score, SplitMetric
 from bench.training.objective import Objective, own_options
 
-Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 EVALUATION_FRAMES = 16_000
 """Frames of a batch that is not trained on."""
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.core.config import Count, NonNegative, Positive, RunConfig
+from bench.core.config import Count, NonNegative, Positive, RunConfig, Share
 from bench.core.errors import BenchError
 from bench.core.structs import Frozen
 from bench.models import StackOptions, build_recurrence
@@ -34,7 +34,6 @@ from bench.speech.decoding.transducer import greedy_search, transducer_beam_sear
 from bench.speech.joint import Joint
 from bench.speech.objectives.speech import (
     Decoded,
-    Share,
     SpeechObjective,
     SpeechOptions,
     UtteranceObjective,
