@@ -54,11 +54,6 @@ class ConvLSTM(Recurrence):
         Connections from the cells to the gates, one number for each map.
     forget_bias
         Added to the initial bias of the forget gate.
-    init
-        Distribution of the initial weights.
-    init_scale
-        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
-        given.
     """
 
     def __init__(

@@ -32,15 +32,8 @@ class GRU(Recurrence):
 
     Parameters
     ----------
-    hidden_size
-        Hidden units.
     reset
         Reset gate before or after the product with the recurrent matrix.
-    init
-        Distribution of the initial weights.
-    init_scale
-        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
-        given.
     """
 
     def __init__(

@@ -30,17 +30,10 @@ class Jordan(Recurrence):
 
     Parameters
     ----------
-    hidden_size
-        Hidden units.
     feedback_size
         Units of the output vector that is fed back.
     feedback
         Function of the output vector.
-    init
-        Distribution of the initial weights.
-    init_scale
-        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
-        given.
     """
 
     def __init__(

@@ -40,19 +40,12 @@ class LSTM(Recurrence):
 
     Parameters
     ----------
-    hidden_size
-        Hidden units.
     peephole
         Connections from the cells to the gates.
     gates
         coupled: the input gate is one minus the forget gate.
     forget_bias
         Added to the initial bias of the forget gate.
-    init
-        Distribution of the initial weights.
-    init_scale
-        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
-        given.
     """
 
     def __init__(

@@ -30,6 +30,15 @@ class Recurrence(nn.Module, ABC):
     Laws of every architecture: reading T1 then T2 steps equals reading T1 + T2; outputs do not
     depend on later inputs where `is_causal`; nothing depends on padding, nor a row on the other
     rows of its batch.
+
+    Parameters
+    ----------
+    hidden_size
+        Hidden units.
+    init
+        Distribution of the initial weights.
+    init_scale
+        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not given.
     """
 
     def __init__(self, input_size: int, output_size: int) -> None:

@@ -36,8 +36,6 @@ class SCRN(Recurrence):
 
     Parameters
     ----------
-    hidden_size
-        Hidden units.
     context_size
         Slowly changing context units.
     alpha
@@ -53,11 +51,6 @@ class SCRN(Recurrence):
     input
         projected: a matrix multiplies the input; direct: the input vector is the product
         itself.
-    init
-        Distribution of the initial weights.
-    init_scale
-        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
-        given.
     """
 
     def __init__(

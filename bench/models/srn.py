@@ -33,8 +33,6 @@ class SRN(Recurrence):
 
     Parameters
     ----------
-    hidden_size
-        Hidden units.
     nonlinearity
         Function of the hidden units.
     bias
@@ -42,11 +40,6 @@ class SRN(Recurrence):
     input
         projected: a matrix multiplies the input; direct: the input vector is the product
         itself.
-    init
-        Distribution of the initial weights.
-    init_scale
-        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
-        given.
     """
 
     def __init__(

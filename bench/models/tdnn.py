@@ -29,17 +29,10 @@ class TDNN(Recurrence):
 
     Parameters
     ----------
-    hidden_size
-        Hidden units.
     window_length
         Inputs in the window, the present one included.
     nonlinearity
         Function of the hidden units.
-    init
-        Distribution of the initial weights.
-    init_scale
-        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
-        given.
     """
 
     def __init__(

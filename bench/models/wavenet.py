@@ -35,11 +35,6 @@ class WaveNet(Recurrence):
         Channels of each convolution.
     num_dilations
         Blocks; block l reaches 2^l steps back.
-    init
-        Distribution of the initial weights.
-    init_scale
-        Bound or standard deviation of the initial weights; 1 / sqrt(hidden_size) if not
-        given.
     """
 
     def __init__(
