@@ -11,6 +11,8 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -224,10 +226,21 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _is_stream(path: Path) -> bool:
-    """Test for a pipe, a device, or a name of an open file such as /dev/stdout."""
-    if path.resolve().is_relative_to("/proc") or path.resolve().is_relative_to("/dev"):
-        return path.exists()
-    return path.exists() and not path.is_file() and not path.is_dir()
+    """Test for a pipe, a device, or this process's own output under any name."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return False
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        return True
+    return any(os.path.samestat(status, own) for own in _own_output())
+
+
+def _own_output() -> Iterator[os.stat_result]:
+    """Status of standard output and standard error, where they are open."""
+    for number in (1, 2):
+        with suppress(OSError):
+            yield os.fstat(number)
 
 
 def _mode(path: Path) -> int:

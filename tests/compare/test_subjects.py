@@ -119,11 +119,11 @@ def test_a_run_is_not_compared_with_itself(toy: Suite, names: tuple[str, str]) -
     ("change", "message"),
     [
         ({"signature": "perplexity|eval:dynamic"}, "only runs of one signature"),
-        ({"data": {"train.txt": "0"}}, "only runs of one signature"),
+        ({"data": {"train.txt": "0"}}, "different data"),
         ({"card_version": 2}, "made with version 2 of task 'toy'"),
         ({"metrics": {"valid": 3.0}}, "no value on the test split"),
         ({"status": "diverged", "metrics": {}}, "diverged: it has no value"),
-        ({"config": {"model": {"name": "gru"}, "data": {"minimum_count": 2}}}, "only runs of one"),
+        ({"config": {"model": {"name": "gru"}, "data": {"minimum_count": 2}}}, "different data"),
     ],
 )
 def test_incomparable_runs_are_rejected(

@@ -59,6 +59,31 @@ def test_a_pipe_and_a_device_are_written_to(tmp_path: Path) -> None:
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
+def test_a_file_below_dev_is_a_file() -> None:
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK):
+        return  # no such folder but on Linux
+    path = shared / f"bench-test-{os.getpid()}"
+    try:
+        write_atomically(path, b"a long first content")
+        write_atomically(path, b"new")
+        assert path.read_bytes() == b"new"
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def test_standard_output_under_another_name_is_appended_to(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path; from bench.core.record import write_atomically\n"
+        "print('before', flush=True); write_atomically(Path('/dev/stdout'), b'through')"
+    )
+    out = tmp_path / "out"
+    out.write_text("earlier\n")
+    with out.open("ab") as stream:
+        subprocess.run([sys.executable, "-c", script], stdout=stream, check=True, cwd=ROOT)
+    assert out.read_text() == "earlier\nbefore\nthrough"
+
+
 def test_what_a_killed_write_left_is_removed_by_the_next(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 from pathlib import Path
 
 import pytest
@@ -78,15 +78,36 @@ def test_a_file_that_is_not_read_does_not_name_the_run(suite: Suite, tmp_path: P
     assert resolved(suite, own).run_id == before
 
 
-def test_the_folder_of_a_corpus_that_the_card_pins_is_only_a_place(suite: Suite) -> None:
-    elsewhere = os.environ.get("BENCH_DATA", "/nowhere") + "/ptb"
-    plain = resolve(suite, "ptb", model="srn")
-    assert plain.data_identity is None
-    if not Path(elsewhere).is_dir():
-        return
-    assert resolve(suite, "ptb", model="srn", overrides={"data": {"path": elsewhere}}).run_id == (
-        plain.run_id
-    )
+PINNED = """\
+task: pinned
+title: A text with checksums
+version: 1
+objective: language-model
+description: Next word.
+metric: {name: perplexity, direction: min}
+protocol: One stream per split.
+corpus: {kind: text, unit: word, end_of_sentence: <eos>, licence: none, folder: pinned,
+  files: FILES}
+"""
+
+
+def test_the_folder_of_a_corpus_that_the_card_pins_is_only_a_place(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = write_text(tmp_path / "data" / "pinned")
+    files = {
+        split: {"path": f"{split}.txt", "sha256": file_sha256(own / f"{split}.txt")}
+        for split in ("train", "valid", "test")
+    }
+    (suite.folder / "tasks").mkdir()
+    card = PINNED.replace("FILES", json.dumps(files))
+    (suite.folder / "tasks" / "pinned.yaml").write_text(card)
+    monkeypatch.setenv("BENCH_DATA", str(tmp_path / "data"))
+    plain = resolve(suite, "pinned", model="srn", overrides={"model": {"hidden_size": 4}})
+    elsewhere = resolved(suite, write_text(tmp_path / "elsewhere"), task="pinned")
+    assert elsewhere.data_identity is plain.data_identity is None
+    assert elsewhere.digest == resolved(suite, own, task="pinned").digest
+    assert run(elsewhere, suite).signature.endswith("|eval:static")
 
 
 def test_a_known_record_is_not_returned_for_other_data(suite: Suite, tmp_path: Path) -> None:
