@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -45,6 +46,7 @@ _WRONG = (
     ProgrammingError,
 )
 """Errors of requests, which another attempt would not mend."""
+_CREDENTIALS = re.compile(r"^((?:[A-Za-z][A-Za-z0-9+.-]*:)?//)?.*@", re.S)
 EXAMPLES = "sqlite:///sweep.db or postgresql+psycopg://user@host/database"
 
 T = TypeVar("T")
@@ -170,10 +172,7 @@ def open_storage(
 def redacted(url: sqlalchemy.URL | str) -> str:
     """Printable address: all that stands before its last `@` may be a password, and is masked."""
     text = url if isinstance(url, str) else url.render_as_string(hide_password=True)
-    head, _, rest = text.rpartition("//")
-    scheme = f"{head}//" if head or text.startswith("//") else ""
-    before, at, host = rest.replace("%40", "@").rpartition("@")
-    return f"{scheme}{'***' if before else ''}{at}{host}"
+    return _CREDENTIALS.sub(r"\1***@", text.replace("%40", "@"))
 
 
 def is_unreachable(error: BaseException) -> bool:

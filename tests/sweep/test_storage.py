@@ -27,6 +27,8 @@ REFUSED = {
     "postgresql+nothing://me@host/db": "the driver is missing .* pip install",
     "postgresql+psycopg://me:secret@127.0.0.1:1/db": "psycopg://[*]+@127.0.0.1:1/db: .*connection",
     "postgresql+psycopg://me:se@cr/secret@127.0.0.1:1/db": "psycopg://[*]+@127.0.0.1",
+    "postgresql+psycopg://me:secret//x@127.0.0.1:1/db": "psycopg://[*]+@127.0.0.1",
+    "me:secret@host//db": "--storage [*]+@host//db: not a database address",
     "//me:secret@host/db": "--storage //[*]+@host/db: not a database address",
     "me:secret@host/db": "--storage [*]+@host/db: not a database address",
     "sqlite://me:secret@/": "--storage sqlite://[*]+@/: workers cannot share memory",
